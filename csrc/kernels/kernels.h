@@ -1,0 +1,92 @@
+// Kernels: a plain table of function pointers, one per CPU target, for the engine and the samplers. A kernel is a loop nest
+// over arrays that the caller has already checked and placed; it allocates nothing, throws nothing and knows no graph or plan.
+// All targets give the same bits.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/ops.h"
+
+namespace genfast {
+
+// One run of consecutive K indices that read consecutive channels of one source: a tap, or a slice of one.
+struct GemmSegment {
+  int64_t count;      // channels read
+  int64_t weight_row; // first row in the packed weights
+  bool new_chunk;     // a 256-boundary of the undropped K index lies just before this segment: fold the chain here
+};
+
+// out[m][n] = epilogue(bias[n] + sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
+//   source(s, m) = sources[s * groups + m / group_rows] + (m % group_rows) * source_stride[s]
+//   out row m    = out[m / group_rows] + (m % group_rows) * out_stride
+// A group is one position of the plan; its rows are the samples of the row-tile. Segments never straddle a chunk boundary
+// (the caller splits them). A source pointer that stands for "outside" has source_stride honoured too, so callers point it at zeros
+// of the length of a whole group.
+struct GemmArgs {
+  const GemmSegment* segments;
+  int64_t n_segments;
+  const float* const* sources;   // [n_segments][groups]
+  const int64_t* source_stride;  // [n_segments], floats between rows
+  float* const* out;             // [groups]
+  int64_t out_stride;
+  int64_t groups, group_rows;
+  int64_t m_begin, m_end;        // rows m of groups * group_rows to compute
+  const float* weights;          // packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
+  int64_t k_rows;                // rows of a packed block
+  int64_t columns;               // N, before padding
+  const float* bias;             // padded like the packed columns, or null for +0
+  bool relu;                     // out = max(out, +0), with max(a, b) = a > b ? a : b
+};
+
+// An operand of a pointwise kernel: element (r, c) is data[r * stride + (broadcast ? 0 : c)].
+struct MapOperand {
+  const float* data;
+  int64_t stride;
+  bool broadcast;
+};
+
+using GemmFn = void (*)(const GemmArgs&);
+// out[r * out_stride + c], r < rows, c < columns. out may alias an operand exactly (same pointer and stride), not partially.
+using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, const float* params, int64_t rows, int64_t columns);
+// One position's rows: in[r * in_stride + c], c < columns; weight and bias may be null; reducing ops write one float a row.
+using RowFn = void (*)(float* out, int64_t out_stride, const float* in, int64_t in_stride, const float* params, const float* weight,
+                       const float* bias, int64_t rows, int64_t columns);
+// Row r of out becomes table[int(index[r * index_stride])]; returns the first row whose index is not an integer inside [0, table_rows), or -1.
+using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const float* table,
+                             int64_t table_rows, int64_t rows, int64_t columns);
+// Inverse CDF of rows of logits: level[r] = smallest k with p_k > 0 and F(k) >= u[r]. logits are divided by temperature first.
+// scratch has columns + 16 floats plus columns / 16 + 1 doubles, 64-byte aligned. Returns the first bad row (NaN, +inf or all -inf), or -1.
+using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t logits_stride, const double* u, float temperature,
+                                  int64_t rows, int64_t columns, void* scratch);
+// log_prob[r] += log p(level[r]) in nats. Same arithmetic and same return value as CategoricalFn.
+using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level, float temperature,
+                                         int64_t rows, int64_t columns, void* scratch);
+
+struct Kernels {
+  const char* target;                       // "scalar", "avx2", "avx512"
+  bool (*supported)();                      // by this CPU
+  GemmFn gemm;
+  MapFn map[static_cast<int>(MapOp::count)];
+  RowFn row[static_cast<int>(RowOp::count)];
+  LookupFn lookup;
+  CategoricalFn categorical;
+  CategoricalLogProbFn categorical_log_prob;
+  // One logit (or, if probs, one probability of level 1) a row. Same conventions.
+  int64_t (*bernoulli)(int32_t* level, const float* logits, int64_t stride, bool probs, const double* u, float temperature, int64_t rows);
+  int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level, float temperature,
+                                int64_t rows);
+};
+
+inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain
+inline constexpr int64_t kGemmBlock = 64;   // columns of a packed block
+
+constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Every target compiled in, slowest first; `supported()` says whether this CPU can run it.
+const Kernels* const* all_targets(int* count);
+// The fastest supported target, or the one named by GENFAST_TARGET. Throws ArgumentError when that name is unknown or unsupported.
+const Kernels& active_kernels();
+// Forces a target for the whole process (tests, benchmarks). Throws ArgumentError likewise; an empty name returns to the default.
+void set_target(const char* name);
+
+}  // namespace genfast
