@@ -1,0 +1,99 @@
+"""Builds genfast._core (C++17, pybind11) and genfast._bitgen (Cython). Everything else is in pyproject.toml.
+
+Environment: GENFAST_BUILD_JOBS (default: one compiler a core), GENFAST_SANITIZE=address,undefined (see `make sanitize`).
+"""
+
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import numpy
+import pybind11
+from Cython.Build import cythonize
+from pybind11.setup_helpers import ParallelCompile
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent.resolve()
+ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
+COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newer (Debian: apt install g++)"
+
+# Contraction would let a compiler fuse what the design writes as two operations, and the bits would depend on it. No -march:
+# the kernels choose their instructions themselves, so that one build runs on every CPU.
+COMPILE = ["-std=c++17", "-O2", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-pthread", "-Wall", "-Wextra"]
+LINK = ["-pthread"]
+
+
+def relative(paths: list[Path]) -> list[str]:
+    """Setuptools wants paths inside the project, relative and with forward slashes."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in paths)
+
+
+def json_include() -> str:
+    """Directory of nlohmann/json.hpp, from the PyPI package nlohmann-json. Raises SystemExit when it is absent."""
+    spec = importlib.util.find_spec("nlohmann_json")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    found = [os.path.join(place, "include") for place in places]
+    for include in found:
+        if os.path.exists(os.path.join(include, "nlohmann", "json.hpp")):
+            return include
+    raise SystemExit("genfast: nlohmann/json.hpp not found; build with isolation, or first: pip install nlohmann-json")
+
+
+def headers() -> list[str]:
+    return relative([*ROOT.glob("csrc/**/*.h")])
+
+
+def needs_recompile(obj: str, source: str) -> bool:
+    """Rebuild when the source, any header or this file is newer: headers are few and a missed one is worse."""
+    built = os.path.getmtime(obj)
+    return any(os.path.getmtime(ROOT / path) > built for path in [source, "setup.py", *headers()])
+
+
+class BuildExt(build_ext):
+    """build_ext with a message a person can act on when the compiler is missing or too old."""
+
+    def build_extensions(self) -> None:
+        command = (getattr(self.compiler, "compiler_so_cxx", None) or self.compiler.compiler_so)[0]
+        try:
+            dump = subprocess.run(
+                [command, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True, check=True
+            ).stdout
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SystemExit(f"{COMPILER}; tried {command!r}: {error}") from None
+        macros = dict(line.split(" ", 2)[1:] for line in dump.splitlines() if line.count(" ") >= 2)
+        clang = "__clang_major__" in macros
+        version = int(macros.get("__clang_major__" if clang else "__GNUC__", "0"))
+        if version < (14 if clang else 11):
+            raise SystemExit(f"{COMPILER}; {command!r} is {'clang' if clang else 'gcc'} {version}")
+        super().build_extensions()
+
+
+def core() -> Extension:
+    """The CPU core. A CUDA extension will be a second function like this one, never more sources here."""
+    sanitize = os.environ.get("GENFAST_SANITIZE", "")
+    extra = [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g1"] if sanitize else []
+    return Extension(
+        "genfast._core",
+        relative([path for room in ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")]),
+        include_dirs=["csrc", "csrc/include", pybind11.get_include(), json_include()],
+        depends=headers(),
+        extra_compile_args=COMPILE + extra,
+        extra_link_args=LINK + extra,
+        language="c++",
+    )
+
+
+def bitgen() -> list[Extension]:
+    extension = Extension(
+        "genfast._bitgen",
+        ["genfast/_bitgen.pyx"],
+        include_dirs=[numpy.get_include()],
+        extra_compile_args=["-O2", "-g0"],
+    )
+    return cythonize([extension], language_level=3, build_dir="build/cython")
+
+
+ParallelCompile("GENFAST_BUILD_JOBS", needs_recompile=needs_recompile).install()
+setup(ext_modules=[core(), *bitgen()], cmdclass={"build_ext": BuildExt})
