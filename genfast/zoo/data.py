@@ -15,7 +15,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 
 @dataclass(frozen=True)
 class Dataset:
-    """`train` and `test` images: (n, 1, H, W) uint8 in [0, levels); labels (n,) int64 in [0, classes), or None for both."""
+    """`train` and `test` images: (n, 1, H, W) uint8 in [0, levels); labels (n,) int64 in [0, classes), or None for
+    both."""
 
     name: str
     levels: int
@@ -47,7 +48,8 @@ def quantize(images: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
 
 
 def digits() -> Dataset:
-    """scikit-learn's 1797 handwritten digits: 8×8, 17 levels, 10 classes (UCI Optical Recognition of Handwritten Digits)."""
+    """scikit-learn's 1797 handwritten digits: 8×8, 17 levels, 10 classes (UCI Optical Recognition of Handwritten
+    Digits)."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:

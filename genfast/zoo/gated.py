@@ -1,7 +1,8 @@
 """Gated PixelCNN: van den Oord et al., "Conditional Image Generation with PixelCNN Decoders", NIPS 2016.
 
-The vertical stack sees every row above the pixel, the horizontal stack the pixels to its left and the vertical stack; together
-they see all earlier pixels, so there is no blind spot. Kernels are cut to the taps that they may see, which needs no masks.
+The vertical stack sees every row above the pixel, the horizontal stack the pixels to its left and the vertical stack;
+together they see all earlier pixels, so there is no blind spot. Kernels are cut to the taps that they may see, which
+needs no masks.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Left(nn.Conv2d):
 class GatedLayer(nn.Module):
     """One layer of both stacks (figure 2 of the paper). The first layer reads the image and excludes the pixel itself.
 
-    `classes` labels give a bias to each gate (equation 4); `augmentations` (training only) likewise, where 0 means none.
+    `classes` labels give a bias to each gate (equation 4); `augmentations` (training only) likewise, where 0 means
+    none.
     """
 
     def __init__(
@@ -83,8 +85,8 @@ class GatedPixelCNN(nn.Module):
     """A 7×7 first layer, `layers` 3×3 layers with residual horizontal stacks, and a ReLU, 1×1, ReLU, 1×1 head.
 
     levels: categories of a pixel. classes: labels; 0 gives an unconditional model, called without `label`.
-    augmentations: kinds of augmented training images, told to the network so that it does not mistake them for real ones
-    (Jun et al., "Distribution Augmentation for Generative Modeling", ICML 2020); 0 and absent mean a real image.
+    augmentations: kinds of augmented training images, told to the network so that it does not mistake them for real
+    ones (Jun et al., "Distribution Augmentation for Generative Modeling", ICML 2020); 0 and absent mean a real image.
     forward: x (n, 1, H, W) float, levels scaled to [0, 1]; label (n,) int64 → logits (n, levels, H, W).
     """
 

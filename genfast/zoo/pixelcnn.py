@@ -1,4 +1,5 @@
-"""PixelCNN: van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, sections 3.3 to 3.5."""
+"""PixelCNN: van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, sections 3.3 to
+3.5."""
 
 from __future__ import annotations
 

@@ -27,8 +27,9 @@ from genfast.zoo.gated import GatedPixelCNN
 
 @dataclass(frozen=True)
 class Recipe:
-    """A Gated PixelCNN and how to train it. `augmented`: share of training images that are augmented; `average`: decay of
-    the moving average of the weights, which is what is evaluated and kept; `patience`: epochs without a better validation."""
+    """A Gated PixelCNN and how to train it. `augmented`: share of training images that are augmented; `average`: decay
+    of the moving average of the weights, which is what is evaluated and kept; `patience`: epochs without a better
+    validation."""
 
     channels: int = 32
     layers: int = 3
@@ -68,6 +69,11 @@ class Trained:
     epoch: int
     bits: dict[str, float]
     history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def parameters(self) -> int:
+        """What the compiled model needs: the augmentations' biases are for training only."""
+        return sum(p.numel() for name, p in self.model.named_parameters() if "augmentation" not in name)
 
 
 def build(dataset: Dataset, recipe: Recipe) -> GatedPixelCNN:
@@ -207,9 +213,11 @@ def train(
     checkpoint: str | Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Trained:
-    """Train, or go on from `checkpoint` when that file is there; it is written after every epoch, so Ctrl-C loses at most one.
+    """Train, or go on from `checkpoint` when that file is there; it is written after every epoch, so Ctrl-C loses at
+    most one.
 
-    Raises ValueError when the checkpoint is of another recipe or data set, FloatingPointError when the loss is not finite.
+    Raises ValueError when the checkpoint is of another recipe or data set, FloatingPointError when the loss is not
+    finite.
     """
     path = None if checkpoint is None else Path(checkpoint)
     with deterministic():
