@@ -1,0 +1,58 @@
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "engine/cpu_decoder.h"
+
+namespace genfast {
+namespace {
+
+// A row-tile's activations should stay in L2 together with the weights in use.
+int64_t l2_bytes() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (size > 0) return size;
+#endif
+  return 1 << 20;
+}
+
+class CpuProgram : public Program {
+ public:
+  explicit CpuProgram(std::shared_ptr<const CpuPlan> cpu_plan) : cpu_plan_(std::move(cpu_plan)) {}
+
+  std::unique_ptr<Decoder> decoder(int64_t capacity) const override { return make_cpu_decoder(cpu_plan_, capacity); }
+
+  int64_t tile_rows(int64_t rows, int threads) const override {
+    const int64_t per_row = std::max<int64_t>(1, cpu_plan_->plan->floats_per_row * 4);
+    const int64_t fits = std::clamp<int64_t>(l2_bytes() / per_row, kFewestRows, kMostRows);
+    int64_t tiles = (rows + fits - 1) / fits;
+    if (rows >= 2 * threads) tiles = round_up(tiles, threads);
+    return (rows + tiles - 1) / tiles;
+  }
+
+ private:
+  // Below this, weights are read too often; above, nothing is gained and small requests split badly.
+  static constexpr int64_t kFewestRows = 8, kMostRows = 64;
+  std::shared_ptr<const CpuPlan> cpu_plan_;
+};
+
+class CpuBackend : public Backend {
+ public:
+  std::shared_ptr<const Program> prepare(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan) const override {
+    auto cpu_plan = std::make_shared<CpuPlan>();
+    cpu_plan->pieces.resize(graph->nodes.size());
+    for (size_t i = 0; i < graph->nodes.size(); ++i) {
+      if (graph->nodes[i].kind != NodeKind::gemm) continue;
+      for (const PlanClass& cls : plan->classes[i]) cpu_plan->pieces[i].push_back(gemm_pieces(*graph, graph->nodes[i], cls));
+    }
+    cpu_plan->graph = std::move(graph);
+    cpu_plan->plan = std::move(plan);
+    return std::make_shared<CpuProgram>(std::move(cpu_plan));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<CpuBackend>(); }
+
+}  // namespace genfast

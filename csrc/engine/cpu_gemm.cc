@@ -1,0 +1,94 @@
+#include "engine/cpu_gemm.h"
+
+#include <algorithm>
+
+namespace genfast {
+namespace {
+
+struct Packed {
+  const float* data;
+  int64_t k_rows, columns;
+
+  static int64_t width(int64_t columns, int64_t block) { return round_up(std::min(kGemmBlock, columns - block), 16); }
+  float at(int64_t row, int64_t column) const {
+    const int64_t block = column / kGemmBlock * kGemmBlock;
+    return data[block * k_rows + row * width(columns, block) + (column - block)];
+  }
+};
+
+int64_t packed_columns(int64_t columns) { return columns / kGemmBlock * kGemmBlock + round_up(columns % kGemmBlock, 16); }
+
+// Appends channel j of a segment, extending the last run unless a chunk boundary or a gap lies between.
+void append(std::vector<PieceSegment>& segments, const Source& source, int64_t j, int64_t row, int64_t& chunk, bool continues) {
+  const int64_t this_chunk = (source.offset + j) / kGemmChunk;
+  const bool boundary = chunk >= 0 && this_chunk != chunk;
+  chunk = this_chunk;
+  if (continues && !boundary) {
+    ++segments.back().run.count;
+    return;
+  }
+  segments.push_back({source.value, source.table, source.channel + j, {1, row, boundary}});
+}
+
+std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int64_t k_rows) {
+  auto piece = std::make_unique<GemmPiece>();
+  piece->columns = graph.values[node.out].channels;
+  piece->k_rows = k_rows;
+  piece->weights = graph.weights[node.data].data;
+  piece->bias = node.bias >= 0 ? graph.weights[node.bias].data : nullptr;
+  int64_t row = 0, chunk = -1;
+  for (const Source& source : node.sources)
+    for (int64_t j = 0; j < source.count; ++j, ++row) append(piece->segments, source, j, row, chunk, j > 0);
+  return piece;
+}
+
+std::unique_ptr<GemmPiece> some_columns(const Graph& graph, const Node& node, int64_t k_rows, ChannelRange range) {
+  const Packed from{graph.weights[node.data].data, k_rows, graph.values[node.out].channels};
+  auto piece = std::make_unique<GemmPiece>();
+  piece->column = range.begin;
+  piece->columns = range.end - range.begin;
+  std::vector<int64_t> rows;  // of the node's weights that any of these columns uses
+  int64_t row = 0, chunk = -1;
+  for (const Source& source : node.sources) {
+    bool previous = false;
+    for (int64_t j = 0; j < source.count; ++j, ++row) {
+      bool used = false;
+      for (int64_t n = range.begin; n < range.end && !used; ++n) used = from.at(row, n) != 0.0f;
+      if (used) {
+        append(piece->segments, source, j, static_cast<int64_t>(rows.size()), chunk, previous);
+        rows.push_back(row);
+      }
+      previous = used;
+    }
+  }
+  piece->k_rows = static_cast<int64_t>(rows.size());
+  const int64_t padded = packed_columns(piece->columns);
+  piece->copy = AlignedBuffer<float>((piece->k_rows + 1) * padded);
+  float* data = piece->copy.data();
+  float* bias = data + piece->k_rows * padded;
+  for (int64_t n = 0; n < piece->columns; ++n) {
+    const int64_t block = n / kGemmBlock * kGemmBlock, width = Packed::width(piece->columns, block);
+    for (int64_t k = 0; k < piece->k_rows; ++k)
+      data[block * piece->k_rows + k * width + (n - block)] = from.at(rows[k], range.begin + n);
+    if (node.bias >= 0) bias[n] = graph.weights[node.bias].data[range.begin + n];
+  }
+  piece->weights = data;
+  piece->bias = node.bias >= 0 ? bias : nullptr;
+  return piece;
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<GemmPiece>> gemm_pieces(const Graph& graph, const Node& node, const PlanClass& cls) {
+  int64_t k_rows = 0;
+  for (const Source& source : node.sources) k_rows += source.count;
+  std::vector<std::unique_ptr<GemmPiece>> pieces;
+  if (cls.channels.size() == 1 && cls.channels[0].begin == 0 && cls.channels[0].end == graph.values[node.out].channels) {
+    pieces.push_back(whole_node(graph, node, k_rows));
+  } else {
+    for (const ChannelRange& range : cls.channels) pieces.push_back(some_columns(graph, node, k_rows, range));
+  }
+  return pieces;
+}
+
+}  // namespace genfast

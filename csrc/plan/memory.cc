@@ -1,0 +1,206 @@
+#include "plan/memory.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/errors.h"
+
+namespace genfast {
+namespace {
+
+constexpr int32_t kUnused = -1;
+
+int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Narrow rows stay dense; wide ones start on a cache line.
+int64_t row_stride(int64_t channels) { return channels < 16 ? channels : round_up(channels, 16); }
+
+class Placement {
+ public:
+  Placement(const Graph& graph, const Structure& s, Plan& plan) : graph_(graph), s_(s), plan_(plan) {}
+
+  void run() {
+    const size_t values = graph_.values.size();
+    plan_.stride.resize(values);
+    plan_.offset.resize(values);
+    first_.resize(values);
+    last_.resize(values);
+    for (size_t v = 0; v < values; ++v) {
+      const int64_t positions = graph_.values[v].positions;
+      plan_.stride[v] = row_stride(graph_.values[v].channels);
+      plan_.offset[v].assign(positions, kUnused);
+      first_[v].assign(positions, kUnused);
+      last_[v].assign(positions, kUnused);
+    }
+    find_lifetimes();
+    for (size_t i = 0; i < graph_.conditions.size(); ++i) {
+      const int v = graph_.conditions[i].value;
+      for (size_t p = 0; p < plan_.offset[v].size(); ++p) allocate(v, static_cast<int64_t>(p));
+    }
+    int32_t time = 0;
+    for (Step& step : plan_.steps) {
+      for (Group& group : step.groups) place_group(group, time++);
+      for (int32_t site : step.sites) allocate(0, site);
+      release(time++);
+    }
+    lay_out();
+  }
+
+ private:
+  template <typename F>
+  void for_each_read(const Group& group, const Task& task, F&& f) const {
+    for (const Dep& dep : s_.nodes[task.node][task.cls].deps)
+      for (int32_t p : group.positions) {
+        const int64_t q = dep_position(graph_, dep, p);
+        if (q >= 0) f(dep.value, q);
+      }
+  }
+
+  void find_lifetimes() {
+    int32_t time = 0;
+    for (const Step& step : plan_.steps) {
+      for (const Group& group : step.groups) {
+        for (const Task& task : group.tasks) {
+          const int out = graph_.nodes[task.node].out;
+          for (int32_t p : group.positions) {
+            if (first_[out][p] == kUnused) first_[out][p] = time;
+            last_[out][p] = std::max(last_[out][p], time);
+          }
+          for_each_read(group, task, [&](int v, int64_t q) { last_[v][q] = std::max(last_[v][q], time); });
+        }
+        ++time;
+      }
+      for (const Dep& dep : head_deps(graph_, s_))
+        for (int32_t site : step.sites) last_[dep.value][dep_position(graph_, dep, site)] = time;
+      for (int32_t site : step.sites) last_[0][site] = std::max(last_[0][site], first_[0][site] = time);
+      ++time;
+    }
+    dying_.resize(time + 1);
+    for (size_t v = 0; v < graph_.values.size(); ++v)
+      for (size_t p = 0; p < last_[v].size(); ++p)
+        if (last_[v][p] != kUnused) dying_[last_[v][p]].push_back({static_cast<int>(v), static_cast<int32_t>(p)});
+  }
+
+  // In scratch: computed here, all classes, and read by this group alone, at every position.
+  bool lives_in_group(const Group& group, int v, int32_t time) const {
+    if (s_.classes(v) != 1) return false;
+    return std::all_of(group.positions.begin(), group.positions.end(),
+                       [&](int32_t p) { return first_[v][p] == time && last_[v][p] == time; });
+  }
+
+  void place_group(const Group& group, int32_t time) {
+    std::map<int, size_t> last_task;  // of values that live in the group
+    for (size_t k = 0; k < group.tasks.size(); ++k) {
+      const int out = graph_.nodes[group.tasks[k].node].out;
+      if (lives_in_group(group, out, time)) last_task[out] = k;
+      for (const Dep& dep : s_.nodes[group.tasks[k].node][group.tasks[k].cls].deps)
+        if (auto it = last_task.find(dep.value); it != last_task.end()) it->second = k;
+    }
+    const int64_t n = static_cast<int64_t>(group.positions.size());
+    int64_t scratch_used = 0;
+    std::map<int64_t, std::vector<int64_t>> reusable;  // stride -> scratch offsets
+    std::map<int, int64_t> scratch_of;
+    for (size_t k = 0; k < group.tasks.size(); ++k) {
+      const Node& node = graph_.nodes[group.tasks[k].node];
+      const int out = node.out;
+      auto free_operands = [&] {
+        for (auto it = scratch_of.begin(); it != scratch_of.end();) {
+          if (last_task[it->first] == k) {
+            reusable[plan_.stride[it->first]].push_back(it->second);
+            it = scratch_of.erase(it);
+          } else {
+            ++it;
+          }
+        }
+      };
+      const bool in_place = node.kind == NodeKind::map && reads_elementwise(node, out);
+      if (in_place) free_operands();
+      if (last_task.count(out)) {
+        std::vector<int64_t>& free = reusable[plan_.stride[out]];
+        int64_t at;
+        if (!free.empty()) {
+          at = free.back();
+          free.pop_back();
+        } else {
+          at = scratch_used;
+          scratch_used += round_up(n * plan_.stride[out], 16);
+        }
+        scratch_of[out] = at;
+        for (int64_t i = 0; i < n; ++i) in_scratch_.push_back({out, group.positions[i], at + i * plan_.stride[out]});
+      } else {
+        for (int32_t p : group.positions)
+          if (plan_.offset[out][p] == kUnused) allocate(out, p);
+      }
+      if (!in_place) free_operands();
+    }
+    scratch_size_ = std::max(scratch_size_, scratch_used);
+    release(time);
+  }
+
+  // Element (row, channel) of the out reads only element (row, channel) of operands, so an operand's memory may become the out's.
+  bool reads_elementwise(const Node& node, int out) const {
+    return std::all_of(node.sources.begin(), node.sources.end(), [&](const Source& source) {
+      return plan_.stride[source.value] != plan_.stride[out] ||
+             (!source.broadcast && source.channel == 0 && source.table == kDirect &&
+              graph_.values[source.value].positions == graph_.values[out].positions);
+    });
+  }
+
+  void allocate(int v, int64_t p) {
+    const int64_t stride = plan_.stride[v];
+    std::vector<int32_t>& free = free_[stride];
+    int32_t slot;
+    if (!free.empty()) {
+      slot = free.back();
+      free.pop_back();
+    } else {
+      slot = slots_[stride]++;
+    }
+    plan_.offset[v][p] = slot;
+  }
+
+  void release(int32_t time) {
+    for (const auto& [v, p] : dying_[time]) {
+      if (plan_.offset[v][p] != kUnused) free_[plan_.stride[v]].push_back(plan_.offset[v][p]);
+    }
+  }
+
+  void lay_out() {
+    std::map<int64_t, int64_t> base;
+    int64_t at = 0;
+    for (const auto& [stride, count] : slots_) {
+      base[stride] = at;
+      at = round_up(at + stride * count, 16);
+    }
+    for (size_t v = 0; v < plan_.offset.size(); ++v)
+      for (int32_t& offset : plan_.offset[v])
+        if (offset != kUnused) offset = static_cast<int32_t>(base[plan_.stride[v]] + offset * plan_.stride[v]);
+    for (const Scratch& s : in_scratch_) plan_.offset[s.value][s.position] = static_cast<int32_t>(at + s.offset);
+    plan_.floats_per_row = at + scratch_size_;
+    if (plan_.floats_per_row > INT32_MAX)
+      throw UnsupportedOpError("one sample of this model needs " + std::to_string(plan_.floats_per_row * 4 >> 20) +
+                               " MiB of activations at once; at most 8191 MiB are supported");
+  }
+
+  struct Scratch {
+    int value;
+    int32_t position;
+    int64_t offset;
+  };
+
+  const Graph& graph_;
+  const Structure& s_;
+  Plan& plan_;
+  std::vector<std::vector<int32_t>> first_, last_;
+  std::vector<std::vector<std::pair<int, int32_t>>> dying_;
+  std::map<int64_t, std::vector<int32_t>> free_;
+  std::map<int64_t, int32_t> slots_;
+  std::vector<Scratch> in_scratch_;
+  int64_t scratch_size_ = 0;
+};
+
+}  // namespace
+
+void place_values(const Graph& graph, const Structure& structure, Plan& plan) { Placement(graph, structure, plan).run(); }
+
+}  // namespace genfast
