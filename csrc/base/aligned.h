@@ -1,0 +1,57 @@
+// Arrays that start on a 64-byte boundary (a cache line, a zmm register), for weights, activations and scratch. Owned by whoever
+// made them, zeroed unless asked otherwise. Never grows, never copies, never holds anything but plain data.
+#pragma once
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace genfast {
+
+inline constexpr size_t kAlignment = 64;
+
+template <class T>
+class AlignedBuffer {
+  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>, "plain data only");
+
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(size_t size) : AlignedBuffer(uninitialised(size)) {
+    if (size) std::memset(static_cast<void*>(data_), 0, size * sizeof(T));
+  }
+  // For a caller that overwrites everything at once, such as read(2): zeroing first would touch every page twice.
+  static AlignedBuffer uninitialised(size_t size) {
+    if (size > (std::numeric_limits<size_t>::max() - kAlignment) / sizeof(T)) throw std::bad_alloc();
+    AlignedBuffer buffer;
+    if (size) buffer.data_ = static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t(kAlignment)));
+    buffer.size_ = size;
+    return buffer;
+  }
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~AlignedBuffer() { ::operator delete(data_, std::align_val_t(kAlignment)); }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  T& operator[](size_t i) { return data_[i]; }
+  const T& operator[](size_t i) const { return data_[i]; }
+  T* begin() { return data_; }
+  T* end() { return data_ + size_; }
+  const T* begin() const { return data_; }
+  const T* end() const { return data_ + size_; }
+
+ private:
+  T* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace genfast

@@ -1,0 +1,119 @@
+// genfast._core.read_graph_summary: what a .genfast file holds, as plain Python data, for the tests of the reader and for people
+// who want to look inside a file. It reads and describes; it neither plans nor runs.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+
+#include "graph/reader.h"
+
+namespace py = pybind11;
+
+namespace genfast {
+namespace {
+
+const char* name_of(NodeKind kind) {
+  static const char* const names[] = {"const", "lookup", "gemm", "map", "copy", "row"};
+  return names[static_cast<int>(kind)];
+}
+
+py::str text(const std::string& utf8) {
+  return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), "replace"));
+}
+
+py::dict describe(const Node& node) {
+  py::dict out;
+  out["kind"] = name_of(node.kind);
+  out["out"] = node.out;
+  out["name"] = text(node.name);
+  out["source"] = text(node.source);
+  if (node.kind == NodeKind::map) out["op"] = info(node.map_op).name;
+  if (node.kind == NodeKind::row) out["op"] = info(node.row_op).name;
+  py::list sources;
+  for (const Source& s : node.sources) sources.append(py::make_tuple(s.value, s.table, s.channel, s.count, s.offset, s.broadcast));
+  out["sources"] = sources;
+  out["data"] = node.data;
+  out["weight"] = node.weight;
+  out["bias"] = node.bias;
+  out["rows"] = node.rows;
+  out["params"] = node.params;
+  return out;
+}
+
+py::dict describe(const Condition& condition) {
+  py::dict out;
+  out["name"] = text(condition.name);
+  out["value"] = condition.value;
+  out["shape"] = condition.shape;
+  out["dtype"] = condition.integer ? "int" : "float";
+  out["size"] = condition.size;
+  return out;
+}
+
+py::dict describe(const Head& head) {
+  py::dict out;
+  out["kind"] = head.kind == HeadKind::categorical ? "categorical" : "bernoulli";
+  out["value"] = head.value;
+  out["table"] = head.table;
+  out["channel"] = head.channel;
+  out["levels"] = head.levels;
+  out["probs"] = head.probs;
+  out["values"] = head.values;
+  return out;
+}
+
+template <class T>
+py::list describe_all(const std::vector<T>& items) {
+  py::list out;
+  for (const T& item : items) out.append(describe(item));
+  return out;
+}
+
+py::dict describe(const Graph& graph) {
+  py::dict out;
+  py::list values, weights, assumed;
+  for (const Value& value : graph.values) values.append(py::make_tuple(value.positions, value.channels, value.producer));
+  for (const Weights& w : graph.weights) weights.append(w.size);
+  for (const std::string& s : graph.assumed) assumed.append(text(s));
+  out["producer"] = text(graph.producer);
+  out["values"] = values;
+  out["tables"] = graph.tables;
+  out["weights"] = weights;
+  out["nodes"] = describe_all(graph.nodes);
+  out["conditions"] = describe_all(graph.conditions);
+  out["head"] = describe(graph.head);
+  out["input_shape"] = graph.input_shape;
+  out["input_name"] = text(graph.input_name);
+  out["input_dtype"] = graph.input_integer ? "int" : "float";
+  out["order"] = graph.order;
+  out["assumed"] = assumed;
+  out["meta"] = text(graph.meta);
+  out["file_bytes"] = graph.file_bytes;
+  return out;
+}
+
+std::shared_ptr<const Graph> read(const py::object& source) {
+  if (PyObject_CheckBuffer(source.ptr())) {
+    const py::buffer_info bytes = py::reinterpret_borrow<py::buffer>(source).request();
+    if (bytes.itemsize != 1 || bytes.ndim != 1 || bytes.strides[0] != 1) throw py::type_error("expected contiguous bytes");
+    py::gil_scoped_release release;
+    return read_graph(bytes.ptr, static_cast<size_t>(bytes.size));
+  }
+  PyObject* encoded = nullptr;  // str or os.PathLike, in the file system's encoding
+  if (!PyUnicode_FSConverter(source.ptr(), &encoded)) throw py::error_already_set();
+  const auto path = py::reinterpret_steal<py::bytes>(encoded).cast<std::string>();
+  py::gil_scoped_release release;
+  return read_graph(path);
+}
+
+}  // namespace
+
+void bind_graph(py::module_& m) {
+  m.def(
+      "read_graph_summary", [](const py::object& source) { return describe(*read(source)); }, py::arg("source"),
+      "Reads and validates a .genfast file, given its path or its bytes, and returns what it holds as a dict.\n\n"
+      "Raises FormatError, naming the path and the culprit, when it is not a valid file.");
+}
+
+}  // namespace genfast

@@ -1,0 +1,304 @@
+#include "graph/parse.h"
+
+#include <limits>
+#include <string>
+
+#include "graph/json.h"
+#include "graph/limits.h"
+
+namespace genfast {
+namespace {
+
+// Indices and extents are read as "any number a file could mean" and held against the arrays they belong to in validate.cc.
+constexpr int64_t kIndex = std::numeric_limits<int32_t>::max();
+constexpr int64_t kExtent = int64_t{1} << 32;
+
+std::string element(const char* array, size_t i) { return std::string(array) + "[" + std::to_string(i) + "]"; }
+
+template <class Body>
+void for_each(const Json& object, const char* key, size_t limit, const Body& body) {
+  const Json& array = array_at(object, key);
+  if (array.size() > limit)
+    throw FormatError(std::string(key) + " has " + std::to_string(array.size()) + " entries, the limit is " +
+                      std::to_string(limit));
+  for (size_t i = 0; i < array.size(); ++i) within([&] { return element(key, i); }, [&] { body(array[i]); });
+}
+
+int index_at(const Json& object, const char* key, int64_t low = 0) {
+  return static_cast<int>(integer_at(object, key, low, kIndex));
+}
+
+std::vector<int64_t> parse_shape(const Json& object) {
+  std::vector<int64_t> shape;
+  for_each(object, "shape", kMaxDimensions,
+           [&](const Json& extent) { shape.push_back(integer_from(extent, "the extent", 1, kMaxElements)); });
+  return shape;
+}
+
+bool parse_integer_dtype(const Json& object) {
+  const std::string& dtype = string_at(object, "dtype");
+  if (dtype != "float" && dtype != "int") throw FormatError("dtype must be \"float\" or \"int\", got " + in_quotes(dtype));
+  return dtype == "int";
+}
+
+TableSpec parse_table(const Json& json) {
+  TableSpec table;
+  if (json.is_object() && json.contains("grid")) {
+    expect_keys(json, {"grid"});
+    table.grid = true;
+    Grid& g = table.shape;
+    const int64_t far = kMaxPositions;
+    within([] { return std::string("grid"); },
+           [&] {
+             read_columns(json.at("grid"), {{"H", 1, far, &g.rows},
+                                            {"W", 1, far, &g.columns},
+                                            {"h", 1, far, &g.source_rows},
+                                            {"w", 1, far, &g.source_columns},
+                                            {"sy", -far, far, &g.step_y},
+                                            {"sx", -far, far, &g.step_x},
+                                            {"dy", -far, far, &g.shift_y},
+                                            {"dx", -far, far, &g.shift_x}});
+           });
+  } else {
+    expect_keys(json, {"offset", "length"});
+    table.offset = integer_at(json, "offset", 0, kMaxBytes);
+    table.length = integer_at(json, "length", 1, kMaxPositions);
+  }
+  return table;
+}
+
+Value parse_value(const Json& json) {
+  Value value;
+  read_columns(json, {{"positions", 1, kMaxPositions, &value.positions}, {"channels", 1, kMaxChannels, &value.channels}});
+  if (value.positions * value.channels > kMaxElements)
+    throw FormatError(std::to_string(value.positions) + " positions × " + std::to_string(value.channels) + " channels exceed 2^28");
+  return value;
+}
+
+enum class Shape { lookup, segment, operand, block, row };
+
+Source parse_source(const Json& json, Shape shape) {
+  Source source;
+  int64_t value = 0, table = 0, broadcast = 0;
+  const Column v{"value", 0, kIndex, &value}, t{"table", kDirect, kIndex, &table}, c{"channel", 0, kExtent, &source.channel},
+      n{"channels", 1, kExtent, &source.count};
+  switch (shape) {
+    case Shape::lookup:
+      read_columns(json, {v, t, c});
+      source.count = 1;
+      break;
+    case Shape::segment:
+      read_columns(json, {v, t, c, n, {"k0", 0, kMaxGemmRows, &source.offset}});
+      break;
+    case Shape::operand:
+      read_columns(json, {v, t, c, {"broadcast", 0, 1, &broadcast}});
+      source.broadcast = broadcast == 1;
+      break;
+    case Shape::block:
+      read_columns(json, {v, t, c, n, {"d0", 0, kExtent, &source.offset}});
+      break;
+    case Shape::row:
+      read_columns(json, {v, t, c, n});
+      break;
+  }
+  source.value = static_cast<int>(value);
+  source.table = static_cast<int>(table);
+  return source;
+}
+
+void parse_sources(const Json& json, const char* key, size_t limit, Shape shape, Node& node) {
+  for_each(json, key, limit, [&](const Json& entry) { node.sources.push_back(parse_source(entry, shape)); });
+}
+
+void parse_in(const Json& json, Shape shape, Node& node) {
+  within([] { return std::string("in"); }, [&] { node.sources.push_back(parse_source(array_at(json, "in"), shape)); });
+}
+
+template <class Op>
+Op parse_op(const Json& json) {
+  const std::string& name = string_at(json, "op");
+  for (int i = 0; i < static_cast<int>(Op::count); ++i)
+    if (name == info(static_cast<Op>(i)).name) return static_cast<Op>(i);
+  throw FormatError("unknown op " + in_quotes(name));
+}
+
+void parse_params(const Json& json, const OpInfo& op, Node& node) {
+  const Json& params = array_at(json, "params");
+  if (params.size() != static_cast<size_t>(op.params))
+    throw FormatError(std::string(op.name) + " takes " + std::to_string(op.params) + " params, got " +
+                      std::to_string(params.size()));
+  for (const Json& param : params) node.params.push_back(float_from(param, "params"));
+}
+
+void parse_constant(const Json& json, Node& node) { node.data = index_at(json, "data"); }
+
+void parse_lookup(const Json& json, Node& node) {
+  parse_in(json, Shape::lookup, node);
+  node.data = index_at(json, "data");
+  node.rows = integer_at(json, "rows", 1, kMaxInteger);
+}
+
+void parse_gemm(const Json& json, Node& node) {
+  parse_sources(json, "segments", kMaxReads, Shape::segment, node);
+  node.data = index_at(json, "data");
+  node.bias = index_at(json, "bias", -1);
+}
+
+void parse_map(const Json& json, Node& node) {
+  node.map_op = parse_op<MapOp>(json);
+  const OpInfo& op = info(node.map_op);
+  parse_sources(json, "args", kMaxReads, Shape::operand, node);
+  if (node.sources.size() != static_cast<size_t>(op.operands))
+    throw FormatError(std::string(op.name) + " takes " + std::to_string(op.operands) + " args, got " +
+                      std::to_string(node.sources.size()));
+  parse_params(json, op, node);
+}
+
+void parse_copy(const Json& json, Node& node) {
+  parse_sources(json, "blocks", kMaxReads, Shape::block, node);
+  node.params.push_back(float_from(json.at("fill"), "fill"));
+}
+
+void parse_row(const Json& json, Node& node) {
+  node.row_op = parse_op<RowOp>(json);
+  parse_in(json, Shape::row, node);
+  parse_params(json, info(node.row_op), node);
+  node.weight = index_at(json, "weight", -1);
+  node.bias = index_at(json, "bias", -1);
+}
+
+struct KindParser {
+  const char* name;
+  NodeKind kind;
+  std::initializer_list<const char*> keys;
+  void (*parse)(const Json&, Node&);
+};
+const KindParser kKinds[] = {
+    {"const", NodeKind::constant, {"kind", "out", "name", "source", "data"}, parse_constant},
+    {"lookup", NodeKind::lookup, {"kind", "out", "name", "source", "in", "data", "rows"}, parse_lookup},
+    {"gemm", NodeKind::gemm, {"kind", "out", "name", "source", "segments", "data", "bias"}, parse_gemm},
+    {"map", NodeKind::map, {"kind", "out", "name", "source", "op", "args", "params"}, parse_map},
+    {"copy", NodeKind::copy, {"kind", "out", "name", "source", "blocks", "fill"}, parse_copy},
+    {"row", NodeKind::row, {"kind", "out", "name", "source", "op", "in", "params", "weight", "bias"}, parse_row},
+};
+
+const KindParser& kind_of(const Json& json) {
+  if (!json.is_object()) throw FormatError("must be an object, got " + picture(json));
+  if (!json.contains("kind")) throw FormatError("the key \"kind\" is missing");
+  const std::string& name = string_at(json, "kind");
+  for (const KindParser& kind : kKinds)
+    if (name == kind.name) return kind;
+  throw FormatError("unknown kind " + in_quotes(name));
+}
+
+Node parse_node(const Json& json) {
+  const KindParser& kind = kind_of(json);
+  expect_keys(json, kind.keys);
+  Node node;
+  node.kind = kind.kind;
+  node.out = index_at(json, "out");
+  node.name = string_at(json, "name");
+  node.source = string_at(json, "source");
+  kind.parse(json, node);
+  return node;
+}
+
+// "node 12 "layers.3.conv"", as far as the entry has a name.
+std::string node_label(const Json& json, size_t i) {
+  std::string label = "node " + std::to_string(i);
+  if (json.is_object() && json.contains("name") && json.at("name").is_string()) label += " " + in_quotes(string_at(json, "name"));
+  return label;
+}
+
+void parse_nodes(const Json& json, Graph& graph) {
+  const Json& nodes = array_at(json, "nodes");
+  if (nodes.size() > static_cast<size_t>(kMaxNodes)) throw FormatError("more than 2^20 nodes");
+  graph.nodes.reserve(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i)
+    within([&] { return node_label(nodes[i], i); }, [&] { graph.nodes.push_back(parse_node(nodes[i])); });
+}
+
+void parse_input(const Json& json, Graph& graph) {
+  expect_keys(json, {"value", "shape", "dtype", "name"});
+  integer_at(json, "value", 0, 0);
+  graph.input_shape = parse_shape(json);
+  graph.input_integer = parse_integer_dtype(json);
+  graph.input_name = string_at(json, "name");
+}
+
+Condition parse_condition(const Json& json) {
+  expect_keys(json, {"name", "value", "shape", "dtype"}, {"size"});
+  Condition condition;
+  condition.name = string_at(json, "name");
+  condition.value = index_at(json, "value");
+  condition.shape = parse_shape(json);
+  condition.integer = parse_integer_dtype(json);
+  if (condition.integer != json.contains("size"))
+    throw FormatError(condition.integer ? "the key \"size\" is missing (dtype is \"int\")"
+                                        : "the key \"size\" needs dtype \"int\"");
+  if (condition.integer) condition.size = integer_at(json, "size", 1, kMaxInteger);
+  return condition;
+}
+
+Head parse_head(const Json& json) {
+  if (!json.is_object() || !json.contains("kind")) throw FormatError("must be an object with the key \"kind\"");
+  Head head;
+  const std::string& kind = string_at(json, "kind");
+  if (kind == "categorical") {
+    expect_keys(json, {"kind", "value", "table", "channel", "levels", "values"});
+    head.kind = HeadKind::categorical;
+    head.levels = integer_at(json, "levels", 1, kMaxLevels);
+  } else if (kind == "bernoulli") {
+    expect_keys(json, {"kind", "value", "table", "channel", "probs", "values"});
+    head.kind = HeadKind::bernoulli;
+    head.levels = 2;
+    head.probs = bool_at(json, "probs");
+  } else {
+    throw FormatError("unknown kind " + in_quotes(kind));
+  }
+  head.value = index_at(json, "value");
+  head.table = index_at(json, "table", kDirect);
+  head.channel = integer_at(json, "channel", 0, kExtent);
+  head.values = index_at(json, "values");
+  return head;
+}
+
+int parse_order(const Json& json) {
+  if (!json.is_object() || !json.contains("kind")) throw FormatError("must be an object with the key \"kind\"");
+  const std::string& kind = string_at(json, "kind");
+  if (kind == "raster") {
+    expect_keys(json, {"kind"});
+    return kDirect;
+  }
+  if (kind != "permutation") throw FormatError("unknown kind " + in_quotes(kind));
+  expect_keys(json, {"kind", "table"});
+  return index_at(json, "table");
+}
+
+ParsedGraph parse_root(const Json& root) {
+  expect_keys(root,
+              {"version", "producer", "values", "tables", "input", "conditions", "nodes", "head", "order", "assumed", "meta"});
+  integer_at(root, "version", kVersion, kVersion);
+  ParsedGraph parsed;
+  Graph& graph = parsed.graph;
+  graph.producer = string_at(root, "producer");
+  for_each(root, "values", kMaxValues, [&](const Json& json) { graph.values.push_back(parse_value(json)); });
+  for_each(root, "tables", kMaxTables, [&](const Json& json) { parsed.tables.push_back(parse_table(json)); });
+  within([] { return std::string("input"); }, [&] { parse_input(root.at("input"), graph); });
+  for_each(root, "conditions", kMaxValues, [&](const Json& json) { graph.conditions.push_back(parse_condition(json)); });
+  parse_nodes(root, graph);
+  within([] { return std::string("head"); }, [&] { graph.head = parse_head(root.at("head")); });
+  within([] { return std::string("order"); }, [&] { parsed.order_table = parse_order(root.at("order")); });
+  for_each(root, "assumed", kMaxNodes, [&](const Json& json) {
+    if (!json.is_string()) throw FormatError("must be a string, got " + picture(json));
+    graph.assumed.push_back(json.get_ref<const std::string&>());
+  });
+  graph.meta = object_at(root, "meta").dump();
+  return parsed;
+}
+
+}  // namespace
+
+ParsedGraph parse_graph(std::string_view text) { return parse_root(parse_json(text)); }
+
+}  // namespace genfast

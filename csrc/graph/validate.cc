@@ -1,0 +1,238 @@
+#include "graph/validate.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <unordered_set>
+
+#include "base/errors.h"
+#include "graph/json.h"
+#include "graph/limits.h"
+#include "graph/weights.h"
+
+namespace genfast {
+namespace {
+
+const char* const kKindNames[] = {"const", "lookup", "gemm", "map", "copy", "row"};
+const char* const kSourceNames[] = {"", "in", "segments", "args", "blocks", "in"};
+
+std::string text(int64_t n) { return std::to_string(n); }
+
+class Validator {
+ public:
+  Validator(Graph& graph, const std::vector<TableInfo>& tables)
+      : graph_(graph), tables_(tables), weights_(graph.weights), written_(graph.values.size(), false) {}
+
+  void run() {
+    within([] { return std::string("input"); }, [&] { input(); });
+    for (size_t i = 0; i < graph_.conditions.size(); ++i)
+      within([&] { return "conditions[" + text(i) + "] " + in_quotes(graph_.conditions[i].name); },
+             [&] { condition(graph_.conditions[i]); });
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) within([&] { return node_label(i); }, [&] { node(static_cast<int>(i)); });
+    const auto unwritten = std::find(written_.begin(), written_.end(), false);
+    if (unwritten != written_.end()) throw FormatError("value " + text(unwritten - written_.begin()) + " is never written");
+    within([] { return std::string("head"); }, [&] { head(); });
+  }
+
+ private:
+  std::string node_label(size_t i) const {
+    const Node& node = graph_.nodes[i];
+    return "node " + text(i) + " " + in_quotes(node.name) + " (" + kKindNames[static_cast<int>(node.kind)] + ")";
+  }
+
+  void write(int value, int producer) {
+    if (value >= static_cast<int64_t>(graph_.values.size()))
+      throw FormatError("writes value " + text(value) + ", there are " + text(graph_.values.size()));
+    if (written_[value]) throw FormatError("writes value " + text(value) + ", which is already written");
+    written_[value] = true;
+    graph_.values[value].producer = producer;
+  }
+
+  // Bounds what a small file can make a planner do: one sum over everything that is read or made.
+  void count_reads(int64_t sources, int64_t positions) {
+    reads_ += std::max<int64_t>(1, sources) * positions;
+    if (reads_ > kMaxReads) throw FormatError("sources × positions of all nodes together exceed 2^30");
+  }
+
+  void input() {
+    if (graph_.values.empty()) throw FormatError("there is no value 0");
+    const Value& value = graph_.values[0];
+    if (value.channels != 1) throw FormatError("value 0 must have one channel, has " + text(value.channels));
+    if (product(graph_.input_shape) != value.positions)
+      throw FormatError("shape " + shape_text(graph_.input_shape) + " does not have the " + text(value.positions) +
+                        " positions of value 0");
+    write(0, -1);
+  }
+
+  void condition(const Condition& condition) {
+    if (condition.name.empty()) throw FormatError("name is empty");
+    if (!condition_names_.insert(condition.name).second) throw FormatError("the name is taken by an earlier condition");
+    const std::vector<int64_t>& shape = condition.shape;
+    if (shape.size() > 3) throw FormatError("shape has more than three dimensions");
+    write(condition.value, -1);
+    const Value& value = graph_.values[condition.value];
+    const int64_t channels = shape.empty() ? 1 : shape[0];
+    const int64_t positions = product(shape) / channels;
+    if (value.positions != positions || value.channels != channels)
+      throw FormatError("shape " + shape_text(shape) + " means " + text(positions) + " positions × " + text(channels) +
+                        " channels, value " + text(condition.value) + " has " + text(value.positions) + " × " +
+                        text(value.channels));
+    count_reads(1, positions);
+  }
+
+  void node(int index) {
+    const Node& node = graph_.nodes[index];
+    if (node.out >= static_cast<int64_t>(graph_.values.size()))
+      throw FormatError("writes value " + text(node.out) + ", there are " + text(graph_.values.size()));
+    const Value& out = graph_.values[node.out];
+    count_reads(static_cast<int64_t>(node.sources.size()), out.positions);
+    const bool may_read_outside = node.kind == NodeKind::gemm || node.kind == NodeKind::copy;
+    for (size_t i = 0; i < node.sources.size(); ++i)
+      within([&] { return kSourceNames[static_cast<int>(node.kind)] + ("[" + text(i) + "]"); },
+             [&] { source(node, node.sources[i], out, may_read_outside); });
+    switch (node.kind) {
+      case NodeKind::constant:
+        weights_.check(node.data, out.positions * out.channels, "data");
+        break;
+      case NodeKind::lookup:
+        weights_.check(node.data, node.rows * out.channels, "data");
+        break;
+      case NodeKind::gemm:
+        gemm(node, out);
+        break;
+      case NodeKind::row:
+        row(node, out);
+        break;
+      case NodeKind::map:
+      case NodeKind::copy:
+        break;
+    }
+    write(node.out, index);  // last: a node may not read its own value
+  }
+
+  void source(const Node& node, const Source& source, const Value& out, bool may_read_outside) const {
+    reads(source.value, source.table, out.positions, may_read_outside);
+    // An operand states only where its channels begin.
+    const int64_t count = node.kind != NodeKind::map ? source.count : source.broadcast ? 1 : out.channels;
+    channels(source.value, source.channel, count);
+    if (node.kind == NodeKind::copy && source.offset + source.count > out.channels)
+      throw FormatError("fills channels " + text(source.offset) + " to " + text(source.offset + source.count) + ", value " +
+                        text(node.out) + " has " + text(out.channels));
+  }
+
+  void reads(int value, int table, int64_t positions, bool may_read_outside) const {
+    if (value >= static_cast<int64_t>(graph_.values.size()))
+      throw FormatError("reads value " + text(value) + ", there are " + text(graph_.values.size()));
+    if (!written_[value]) throw FormatError("reads value " + text(value) + ", which nothing before it writes");
+    const int64_t source_positions = graph_.values[value].positions;
+    if (table == kDirect) {
+      if (source_positions != positions && source_positions != 1)
+        throw FormatError("reads value " + text(value) + " of " + text(source_positions) + " positions without a table, for " +
+                          text(positions));
+      return;
+    }
+    if (table >= static_cast<int64_t>(tables_.size()))
+      throw FormatError("reads through table " + text(table) + ", there are " + text(tables_.size()));
+    const TableInfo& info = tables_[table];
+    if (info.length != positions)
+      throw FormatError("table " + text(table) + " has " + text(info.length) + " entries for " + text(positions) + " positions");
+    if (info.last >= source_positions)
+      throw FormatError("table " + text(table) + " has the entry " + text(info.last) + ", value " + text(value) + " has " +
+                        text(source_positions) + " positions");
+    if (info.outside && !may_read_outside)
+      throw FormatError("table " + text(table) + " has entries of -1, which only gemm and copy may read");
+  }
+
+  void channels(int value, int64_t first, int64_t count) const {
+    const int64_t available = graph_.values[value].channels;
+    if (first > available - count)
+      throw FormatError("reads channels " + text(first) + " to " + text(first + count) + ", value " + text(value) + " has " +
+                        text(available));
+  }
+
+  void gemm(const Node& node, const Value& out) {
+    int64_t rows = 0, next = 0;
+    for (size_t i = 0; i < node.sources.size(); ++i) {
+      const Source& segment = node.sources[i];
+      if (segment.offset < next)
+        throw FormatError("segments[" + text(i) + "]: k0 " + text(segment.offset) + " is less than " + text(next) +
+                          ", where the segment before it ends");
+      next = segment.offset + segment.count;
+      if (next > kMaxGemmRows) throw FormatError("segments[" + text(i) + "]: k0 + channels exceeds 2^30");
+      rows += segment.count;
+    }
+    weights_.check_packed(node.data, rows, out.channels, "data");
+    if (node.bias >= 0) weights_.check(node.bias, out.channels, "bias");
+  }
+
+  void row(const Node& node, const Value& out) const {
+    const OpInfo& op = info(node.row_op);
+    const int64_t count = node.sources[0].count, wanted = op.reduces ? 1 : count;
+    if (out.channels != wanted)
+      throw FormatError(std::string(op.name) + " of " + text(count) + " channels makes " + text(wanted) + ", value " +
+                        text(node.out) + " has " + text(out.channels));
+    const bool norm = node.row_op == RowOp::layer_norm || node.row_op == RowOp::rms_norm;
+    if (!norm && (node.weight >= 0 || node.bias >= 0)) throw FormatError(std::string(op.name) + " takes no weight and no bias");
+    if (node.weight >= 0) weights_.check(node.weight, count, "weight");
+    if (node.bias >= 0) weights_.check(node.bias, count, "bias");
+  }
+
+  void head() const {
+    const Head& head = graph_.head;
+    reads(head.value, head.table, graph_.sites(), false);
+    channels(head.value, head.channel, head.kind == HeadKind::categorical ? head.levels : 1);
+    weights_.check(head.values, head.levels, "values");
+  }
+
+  // 0 when it is more than any value can hold.
+  static int64_t product(const std::vector<int64_t>& shape) {
+    int64_t n = 1;
+    for (int64_t extent : shape) {
+      n *= extent;
+      if (n > kMaxElements) return 0;
+    }
+    return n;
+  }
+
+  static std::string shape_text(const std::vector<int64_t>& shape) {
+    std::string out = "[";
+    for (int64_t extent : shape) out += (out.size() > 1 ? ", " : "") + text(extent);
+    return out + "]";
+  }
+
+  Graph& graph_;
+  const std::vector<TableInfo>& tables_;
+  WeightsChecker weights_;
+  std::vector<bool> written_;
+  std::unordered_set<std::string> condition_names_;
+  int64_t reads_ = 0;
+};
+
+}  // namespace
+
+void validate(Graph& graph, const std::vector<TableInfo>& tables) { Validator(graph, tables).run(); }
+
+void set_order(Graph& graph, int table) {
+  const int64_t sites = graph.sites();
+  if (table == kDirect) {
+    graph.order.resize(static_cast<size_t>(sites));
+    std::iota(graph.order.begin(), graph.order.end(), 0);
+    return;
+  }
+  if (table >= static_cast<int64_t>(graph.tables.size()))
+    throw FormatError("table " + text(table) + " does not exist, there are " + text(graph.tables.size()));
+  graph.order = graph.tables[table];
+  if (static_cast<int64_t>(graph.order.size()) != sites)
+    throw FormatError("table " + text(table) + " has " + text(graph.order.size()) + " entries for " + text(sites) + " sites");
+  std::vector<bool> seen(graph.order.size(), false);
+  for (size_t rank = 0; rank < seen.size(); ++rank) {
+    const int32_t site = graph.order[rank];
+    if (site < 0 || site >= sites)
+      throw FormatError("table " + text(table) + " has site " + text(site) + " at rank " + text(rank) + ", there are " +
+                        text(sites));
+    if (seen[site]) throw FormatError("table " + text(table) + " is not a permutation: site " + text(site) + " occurs twice");
+    seen[site] = true;
+  }
+}
+
+}  // namespace genfast
