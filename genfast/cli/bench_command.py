@@ -55,10 +55,11 @@ def own(spec: str) -> tuple[nn.Module, Any]:
     if module_spec is None or module_spec.loader is None:
         raise ValueError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    if not callable(getattr(module, function, None)):
-        raise ValueError(f"{path} has no function {function!r}")
-    made = getattr(module, function)()
+    try:
+        module_spec.loader.exec_module(module)
+        made = getattr(module, function)()
+    except Exception as error:  # the user's own code may raise anything
+        raise ValueError(f"{spec}: {type(error).__name__}: {error}") from error
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
         raise ValueError(f"{spec} must return (model, example): a torch.nn.Module and the arguments of one call")
     return made

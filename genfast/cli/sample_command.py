@@ -67,6 +67,8 @@ def command(
     from genfast.cli.conditions import parse, rows
 
     kind = images.kind_of(out)
+    if kind != "folder" and not out.parent.is_dir():
+        raise FileNotFoundError(f"{out.parent}: no such folder")
     given = parse(conditions, label)
     loaded = gf.load(model)
     if threads is not None:
@@ -74,7 +76,9 @@ def command(
     condition = rows(loaded.conditions, given, first_row, number)
     console = Console(stderr=True)
     columns_shown = (TextColumn("sampling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns_shown, console=console, transient=True, disable=quiet) as progress:
+    with Progress(
+        *columns_shown, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as progress:
         task = progress.add_task("sampling", total=number)
         start = time.perf_counter()
         samples = loaded.sample(
@@ -86,8 +90,6 @@ def command(
             progress=None if quiet else lambda done, total: progress.update(task, completed=done, total=total),
         )
         seconds = time.perf_counter() - start
-    if out.parent != Path() and kind != "folder" and not out.parent.is_dir():
-        raise FileNotFoundError(f"{out.parent}: no such folder")
     if kind == "npz":
         images.save(out, samples, loaded.levels, first_row, seed=seed, temperature=temperature, **condition)
     else:

@@ -103,7 +103,7 @@ def command(
     checkpoint = out.with_suffix(".pt")
     if fresh:
         checkpoint.unlink(missing_ok=True)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     shape = " × ".join(str(side) for side in dataset.train.shape[1:])
     console.print(f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images of {shape}")
     console.print(f"independent pixels: {baseline:.4f} bits/dim on the test images")
@@ -111,7 +111,7 @@ def command(
         console.print(f"going on from {checkpoint}")
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("training", total=None, epoch=0)
 
         def report(progress: Progress) -> None:

