@@ -241,6 +241,10 @@ int64_t Model::levels() const { return impl_->graph->head.levels; }
 const std::vector<int64_t>& Model::input_shape() const { return impl_->graph->input_shape; }
 std::string Model::meta() const { return impl_->graph->meta; }
 
+std::string Model::file_bytes() const {
+  return std::string(static_cast<const char*>(impl_->graph->file_data), static_cast<size_t>(impl_->graph->file_bytes));
+}
+
 std::vector<ConditionInfo> Model::conditions() const {
   std::vector<ConditionInfo> infos;
   for (const Condition& c : impl_->graph->conditions) infos.push_back({c.name, c.shape, c.integer, c.size});

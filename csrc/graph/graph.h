@@ -79,6 +79,7 @@ struct Graph {
   std::vector<std::string> assumed;
   std::string producer, meta;                // meta: a JSON object as text
   std::shared_ptr<const void> storage;       // keeps the bytes that weights point into
+  const void* file_data = nullptr;           // the whole file, inside storage
   int64_t file_bytes = 0;
 
   int64_t sites() const { return values[0].positions; }

@@ -43,6 +43,7 @@ class Model {
   const std::vector<int64_t>& input_shape() const;  // of one row
   std::vector<ConditionInfo> conditions() const;
   std::string meta() const;                          // a JSON object
+  std::string file_bytes() const;                    // the .genfast file this model came from
 
   // n rows of `sites()` levels, in the input's layout. A sample depends on its row's uniforms and condition alone.
   void sample(int64_t n, uint8_t* levels, const Options& options = {}) const;  // at most 256 levels

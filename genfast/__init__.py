@@ -1,0 +1,24 @@
+"""genfast: a sample is a deterministic function of uniforms, computed fast."""
+
+from genfast import heads
+from genfast._core import cpu_target, num_threads, set_num_threads
+from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
+from genfast.model import Model, compile, load, models
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Error",
+    "FormatError",
+    "Model",
+    "NotCausalError",
+    "NumericalError",
+    "UnsupportedOpError",
+    "compile",
+    "cpu_target",
+    "heads",
+    "load",
+    "models",
+    "num_threads",
+    "set_num_threads",
+]
