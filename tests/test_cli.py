@@ -1,0 +1,271 @@
+"""The command line: what it writes, that its seeds mean what the library's do, and that errors are one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+click_testing = pytest.importorskip("click.testing")
+image = pytest.importorskip("PIL.Image")
+pytest.importorskip("rich")
+
+import genfast as gf  # noqa: E402
+from genfast.cli import conditions, images  # noqa: E402
+from genfast.cli.app import COMMANDS, app  # noqa: E402
+
+LABEL: dict[str, Any] = {"name": "label", "shape": [], "dtype": "int", "size": 10}
+STYLE: dict[str, Any] = {"name": "style", "shape": [2], "dtype": "float"}
+
+
+def run(*arguments: object) -> Any:
+    """The command's result; an exception that is no exit fails the test, as it would be a traceback."""
+    result = click_testing.CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def fails(code: int, *arguments: object) -> str:
+    """The stderr of a command that exits with `code` and prints at most one line of its own."""
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    if code == 1:
+        assert result.stderr.startswith("genfast: ")
+        assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_help_has_examples(name: str) -> None:
+    text = run(name, "--help").output
+    assert "Examples:" in text
+    assert f"  genfast {name}" in text
+
+
+def test_group_help_lists_every_command_and_the_version() -> None:
+    text = run("--help").output
+    assert all(name in text for name in COMMANDS)
+    assert run("--version").output.startswith("genfast 0.")
+
+
+def test_npz_is_what_the_library_samples(tmp_path: Path) -> None:
+    out = tmp_path / "x.npz"
+    result = run("sample", "digits", "-n", 12, "--seed", 5, "--label", 3, "--temperature", 0.9, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert "12 images in" in result.stderr
+    assert "images/s" in result.stderr
+    with np.load(out) as file:
+        expected = gf.load("digits").sample(12, rng=5, condition={"label": np.full(12, 3)}, temperature=0.9)
+        np.testing.assert_array_equal(file["samples"], expected)
+        assert (file["levels"], file["seed"], file["temperature"]) == (17, 5, 0.9)
+        assert file["label"].tolist() == [3] * 12
+
+
+def test_first_row_continues_the_same_call(tmp_path: Path) -> None:
+    run("sample", "digits", "-n", 25, "-o", tmp_path / "all.npz")
+    run("sample", "digits", "-n", 8, "--first-row", 17, "-o", tmp_path / "part.npz", "--quiet")
+    with np.load(tmp_path / "all.npz") as whole, np.load(tmp_path / "part.npz") as part:
+        np.testing.assert_array_equal(whole["samples"][17:], part["samples"])
+        np.testing.assert_array_equal(whole["label"], np.arange(25) % 10)
+        assert part["first_row"] == 17
+
+
+def test_png_grid_shows_the_samples(tmp_path: Path) -> None:
+    run("sample", "digits", "-n", 6, "--columns", 3, "--scale", 1, "-o", tmp_path / "x.png")
+    run("sample", "digits", "-n", 6, "-o", tmp_path / "x.npz")
+    with image.open(tmp_path / "x.png") as file, np.load(tmp_path / "x.npz") as arrays:
+        picture = np.asarray(file)
+        assert picture.shape == (2 + 2 * 10, 2 + 3 * 10)
+        fourth = picture[12:20, 2:10]
+        np.testing.assert_array_equal(fourth, np.rint(arrays["samples"][3, 0] * (255 / 16)))
+
+
+def test_folder_names_files_by_row(tmp_path: Path) -> None:
+    run("sample", "digits", "-n", 3, "--first-row", 7, "-o", tmp_path / "folder")
+    assert sorted(file.name for file in (tmp_path / "folder").iterdir()) == ["000007.png", "000008.png", "000009.png"]
+    with image.open(tmp_path / "folder" / "000007.png") as file:
+        assert file.size == (8, 8)
+
+
+def test_no_samples_is_an_empty_array(tmp_path: Path) -> None:
+    run("sample", "digits", "-n", 0, "-o", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as file:
+        assert file["samples"].shape == (0, 1, 8, 8)
+    assert "at least one" in fails(1, "sample", "digits", "-n", 0, "-o", tmp_path / "x.png")
+
+
+def test_models_and_explain() -> None:
+    assert "digits" in run("models").output
+    assert run("explain", "digits").output.strip() == gf.load("digits").explain().strip()
+
+
+def test_errors_are_one_line(tmp_path: Path) -> None:
+    out = tmp_path / "x.npz"
+    assert "nowhere" in fails(1, "sample", "nowhere.genfast", "-o", out)
+    (tmp_path / "broken.genfast").write_bytes(b"not a model")
+    fails(1, "explain", tmp_path / "broken.genfast")
+    assert "label" in fails(1, "sample", "digits", "--label", 10, "-o", out)
+    assert "color" in fails(1, "sample", "digits", "--condition", "color=1", "-o", out)
+    assert "NAME=VALUE" in fails(1, "sample", "digits", "--condition", "label", "-o", out)
+    assert "temperature" in fails(1, "sample", "digits", "--temperature", 0, "-o", out)
+    assert "no such folder" in fails(1, "sample", "digits", "-o", tmp_path / "none" / "x.png")
+    assert ".gif" in fails(1, "sample", "digits", "-o", tmp_path / "x.gif")
+    assert not out.exists()
+
+
+def test_wrong_usage_exits_2() -> None:
+    for arguments in (
+        ["nonsense"],
+        ["sample"],
+        ["sample", "digits", "-n", "-1"],
+        ["sample", "digits", "--seed", 2**64],
+    ):
+        fails(2, *arguments)
+
+
+def test_ctrl_c_exits_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gf, "load", interrupted)
+    assert "interrupted" in fails(130, "sample", "digits", "-o", tmp_path / "x.png")
+
+
+def test_a_bug_of_genfast_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(gf, "load", broken)
+    with pytest.raises(KeyError):
+        run("explain", "digits")
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_cli_extra_there_is_one_line(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import genfast.cli; genfast.cli.main()"
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith("pip install 'genfast[cli]'")
+    assert "Traceback" not in result.stderr
+
+
+def test_without_torch_train_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "pip install 'genfast[torch]'" in fails(1, "train", "digits")
+
+
+def test_conditions_are_tables_of_row_ids(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.arange(6.0).reshape(3, 2))
+    out = conditions.rows([LABEL, STYLE], {"label": "4,7", "style": f"@{tmp_path}/rows.npy"}, 3, 4)
+    assert out["label"].tolist() == [7, 4, 7, 4]
+    assert out["style"][:, 0].tolist() == [0, 2, 4, 0]
+    assert conditions.rows([STYLE], {"style": "0.5,-1"}, 0, 2)["style"].tolist() == [[0.5, -1], [0.5, -1]]
+    assert conditions.rows([LABEL], {}, 8, 4)["label"].tolist() == [8, 9, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "needs the condition 'style'"),
+        ({"style": "1"}, "shape"),
+        ({"style": "1,x"}, "not floats"),
+        ({"style": "1,2", "other": "1"}, "no condition 'other'"),
+    ],
+)
+def test_wrong_conditions(given: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        conditions.rows([STYLE], given, 0, 1)
+
+
+def test_conditions_given_twice() -> None:
+    assert conditions.parse(("a=1",), "2") == {"a": "1", "label": "2"}
+    with pytest.raises(ValueError, match="twice"):
+        conditions.parse(("label=1",), "2")
+
+
+def test_pictures_of_other_shapes() -> None:
+    assert images.to_bytes(np.zeros((2, 3, 4, 5), np.uint8), 256).shape == (2, 4, 5, 3)
+    assert images.grid(np.zeros((5, 4, 6, 3), np.uint8), columns=2, scale=2).shape == (32, 30, 3)
+    with pytest.raises(ValueError, match="npz"):
+        images.to_bytes(np.zeros((2, 7), np.uint8), 256)
+
+
+@pytest.mark.slow
+def test_train_writes_a_model_that_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    result = run("train", "digits", "--epochs", 1, "--out", "mine.genfast")
+    assert result.exit_code == 0, result.output
+    assert "independent pixels: 2.4163 bits/dim" in result.stdout
+    assert "epoch    1" in result.stdout
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.genfast", "mine.json", "mine.png", "mine.pt"]
+    metrics = json.loads((tmp_path / "mine.json").read_text())
+    assert set(metrics["bits_per_dim"]) == {"train", "validation", "test"}
+    assert metrics["file_bytes"] == (tmp_path / "mine.genfast").stat().st_size < 400_000
+    assert run("sample", "mine.genfast", "-n", 2, "-o", "two.png").exit_code == 0
+    assert "going on from mine.pt" in run("train", "digits", "--epochs", 1, "--out", "mine.genfast").stdout
+    assert "another recipe" in fails(1, "train", "digits", "--epochs", 1, "--seed", 1, "--out", "mine.genfast")
+
+
+def test_train_usage() -> None:
+    pytest.importorskip("torch")
+    fails(2, "train", "digits", "--data", "folder")
+    fails(2, "train", "digits", "--levels", 5)
+    fails(2, "train", "digits", "--out", "x.png")
+    assert "no such folder" in fails(1, "train", "digits", "--data", "folder", "nowhere")
+
+
+@pytest.mark.slow
+def test_bench_of_an_own_model(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "own.py").write_text(
+        "import torch\nfrom genfast.zoo import PixelCNN\n"
+        "def make():\n    torch.manual_seed(0)\n    return PixelCNN(4, 8, 1), torch.zeros(1, 1, 6, 6)\n"
+        "def wrong():\n    return 3\ndef broken():\n    return 1 / 0\n"
+    )
+    result = run(
+        "bench", f"{tmp_path}/own.py:make", "--batch", 1, "--batch", 3, "--repeats", 1, "--json", tmp_path / "b.json"
+    )
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "b.json").read_text())
+    assert [row["naive_in_full"] for row in figures["results"]] == [True, False]
+    assert figures["results"][0]["equal_pixels"] == 1.0
+    assert figures["cpu"]
+    assert "must return" in fails(1, "bench", f"{tmp_path}/own.py:wrong")
+    assert "ZeroDivisionError" in fails(1, "bench", f"{tmp_path}/own.py:broken")
+    assert "AttributeError" in fails(1, "bench", f"{tmp_path}/own.py:absent")
+
+
+def test_cli_and_numpy_are_all_that_sample_needs() -> None:
+    code = (
+        "import sys, os, tempfile, genfast.cli.app as a\nfrom click.testing import CliRunner\n"
+        "out = os.path.join(tempfile.mkdtemp(), 'x.png')\n"
+        "result = CliRunner().invoke(a.app, ['sample', 'digits', '-n', '1', '-o', out])\n"
+        "assert result.exit_code == 0, result.output\n"
+        "print(sorted({'torch', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_commands_are_imported_on_demand() -> None:
+    code = "import sys, genfast.cli.app\nprint([m for m in sys.modules if m.endswith('_command') or m == 'numpy'])"
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert "_command" not in result.stdout, result.stderr
+
+
+def test_every_command_file_is_listed() -> None:
+    import genfast.cli as package
+
+    assert isinstance(package, ModuleType)
+    files = Path(str(package.__file__)).parent.glob("*_command.py")
+    assert {file.stem.removesuffix("_command") for file in files} == set(COMMANDS)
