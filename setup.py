@@ -1,6 +1,7 @@
 """Builds genfast._core (C++17, pybind11) and genfast._bitgen (Cython). Everything else is in pyproject.toml.
 
-Environment: GENFAST_BUILD_JOBS (default: one compiler a core), GENFAST_SANITIZE=address,undefined (see `make sanitize`).
+Environment: GENFAST_BUILD_JOBS (default: one compiler a core), GENFAST_SANITIZE=address,undefined (see `make
+sanitize`).
 """
 
 import importlib.util
@@ -19,8 +20,8 @@ ROOT = Path(__file__).parent.resolve()
 ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
 COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newer (Debian: apt install g++)"
 
-# Contraction would let a compiler fuse what the design writes as two operations, and the bits would depend on it. No -march:
-# the kernels choose their instructions themselves, so that one build runs on every CPU.
+# Contraction would let a compiler fuse what the design writes as two operations, and the bits would depend on it. No
+# -march: the kernels choose their instructions themselves, so that one build runs on every CPU.
 COMPILE = ["-std=c++17", "-O2", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-pthread", "-Wall", "-Wextra"]
 LINK = ["-pthread"]
 
