@@ -29,16 +29,11 @@ def dataset_of(name: str, path: Path | None, size: int, levels: int | None) -> D
 
 def export(trained: Trained, dataset: Dataset, out: Path) -> dict[str, Any]:
     """Compile and write the model, and a picture of its samples. Returns what the metrics say about the file."""
-    import torch
-
     import genfast as gf
     from genfast.cli import conditions, images
-    from genfast.zoo.train import network_input
+    from genfast.zoo.train import example
 
-    example: Any = network_input(dataset.train[:2], dataset.levels)
-    if dataset.train_labels is not None:
-        example = (example, torch.from_numpy(dataset.train_labels[:2]))
-    gf.compile(trained.model, example, head=gf.heads.Categorical(dataset.levels)).save(out)
+    gf.compile(trained.model, example(dataset), head=gf.heads.Categorical(dataset.levels)).save(out)
     model = gf.load(out)
     condition = conditions.rows(model.conditions, {}, 0, 100)
     samples = model.sample(100, rng=0, condition=condition or None)
@@ -84,8 +79,8 @@ def command(
       genfast train digits --data folder pictures/ --size 32
     """
     import dataclasses
+    from importlib.metadata import version
 
-    import torch
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -97,7 +92,6 @@ def command(
     if out.suffix != ".genfast":
         raise click.UsageError(f"--out {out}: the name ends in .genfast")
     settings = dataclasses.replace(RECIPES[recipe], seed=seed, **({"epochs": epochs} if epochs else {}))
-    torch.set_num_threads(threads)
     dataset = dataset_of(data, path, size, levels)
     baseline = independent_pixels(dataset.train, dataset.test, dataset.levels)
     checkpoint = out.with_suffix(".pt")
@@ -123,7 +117,7 @@ def command(
                 console.print(f"epoch {progress.epoch:4d}  {parts}  bits/dim")
 
         try:
-            trained = train(dataset, settings, checkpoint, report)
+            trained = train(dataset, settings, checkpoint, report, threads)
         except KeyboardInterrupt:
             console.print(f"the finished epochs are in {checkpoint}; the same command goes on")
             raise
@@ -136,7 +130,7 @@ def command(
         "epoch": trained.epoch,
         "parameters": trained.parameters,
         "recipe": dataclasses.asdict(settings),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "threads": threads,
         **export(trained, dataset, out),
         "history": trained.history,

@@ -94,6 +94,12 @@ def network_input(images: NDArray[np.uint8], levels: int) -> Tensor:
     return torch.from_numpy((images / np.float64(levels - 1)).astype(np.float32))
 
 
+def example(dataset: Dataset) -> tuple[Tensor, ...]:
+    """Two training images and their labels as the network takes them, for `genfast.compile`."""
+    images = network_input(dataset.train[:2], dataset.levels)
+    return (images,) if dataset.train_labels is None else (images, torch.from_numpy(dataset.train_labels[:2]))
+
+
 def loss(model: nn.Module, images: NDArray[np.uint8], levels: int, *conditions: Tensor | None) -> Tensor:
     """Mean negative log-likelihood in bits per dimension."""
     logits = model(network_input(images, levels), *conditions)
@@ -118,15 +124,17 @@ def bits_per_dim(
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Deterministic torch kernels, and the caller's random state given back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
+def deterministic(threads: int | None) -> Iterator[None]:
+    """Deterministic torch kernels on `threads` threads; the caller's settings and random state are given back."""
+    before, threads_before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    torch.set_num_threads(threads or threads_before)
     torch.use_deterministic_algorithms(True)
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.set_num_threads(threads_before)
 
 
 class _Run:
@@ -212,6 +220,7 @@ def train(
     recipe: Recipe,
     checkpoint: str | Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    threads: int | None = None,
 ) -> Trained:
     """Train, or go on from `checkpoint` when that file is there; it is written after every epoch, so Ctrl-C loses at
     most one.
@@ -220,7 +229,7 @@ def train(
     finite.
     """
     path = None if checkpoint is None else Path(checkpoint)
-    with deterministic():
+    with deterministic(threads):
         run = _Run(dataset, recipe)
         if path is not None and path.exists():
             run.load(path)

@@ -1,0 +1,90 @@
+"""What is installed: small, quick to import, and content with NumPy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import genfast as gf
+
+
+def python(code: str) -> str:
+    """What `code` prints in a fresh interpreter that does not look into the current folder."""
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.slow
+def test_import_takes_at_most_50_ms_over_numpy() -> None:
+    code = "import numpy, time; s = time.perf_counter(); import genfast; print(time.perf_counter() - s)"
+    # The least of several: the machine may be busy, and a busy moment is no fault of the import.
+    assert min(float(python(code)) for _ in range(7)) < 0.05
+
+
+def test_numpy_is_all_that_a_sample_needs() -> None:
+    code = (
+        "import sys\n"
+        "others = ('torch', 'safetensors', 'scipy', 'click', 'rich', 'PIL', 'sklearn', 'matplotlib')\n"
+        "sys.modules.update(dict.fromkeys(others))\n"
+        "import genfast as gf\n"
+        "m = gf.load('digits'); x = m.sample(2, rng=0, condition={'label': 3})\n"
+        "print(x.shape, x.dtype, m.log_prob(x, condition={'label': 3}).shape)"
+    )
+    assert python(code) == "(2, 1, 8, 8) uint8 (2,)"
+
+
+def test_the_bundled_models_are_small() -> None:
+    assert "digits" in gf.models()
+    files = list((Path(gf.__file__).parent / "models").glob("*.genfast"))
+    assert {file.stem for file in files} == set(gf.models())
+    assert all(file.stat().st_size < 400_000 for file in files)
+
+
+def test_installed_files() -> None:
+    distribution = importlib.metadata.distribution("genfast")
+    files = distribution.files or []
+    if any("__editable__" in str(file) or str(file).endswith(".pth") for file in files):
+        pytest.skip("an editable install has no files of its own")
+    names = {str(file) for file in files}
+    assert "genfast/py.typed" in names
+    assert "genfast/models/digits.genfast" in names
+    assert any(name.startswith("genfast/_core.") for name in names)
+    assert not [name for name in names if name.startswith(("tests/", "csrc/", "benchmarks/"))]
+    size = sum(Path(str(file.locate())).stat().st_size for file in files if file.suffix not in (".genfast", ".pyc"))
+    assert size < 6_000_000, "unpacked; the wheel is under 3 MB"
+
+
+def test_numpy_is_the_only_requirement_without_extras() -> None:
+    requirements = importlib.metadata.requires("genfast") or []
+    assert [r for r in requirements if "extra ==" not in r] == ["numpy>=1.26"]
+    assert all(
+        any(f'extra == "{extra}"' in r for r in requirements)
+        for extra in ("cli", "torch", "data", "viz", "test", "bench", "dev")
+    )
+
+
+@pytest.mark.parametrize("kind", ["PCG64", "MT19937", "Philox", "SFC64"])
+def test_bit_generators_are_read_exactly(kind: str) -> None:
+    import numpy as np
+
+    from genfast._bitgen import fill_uniforms
+
+    out = np.empty(1001)
+    generator = np.random.Generator(getattr(np.random, kind)(3))
+    fill_uniforms(generator, out)
+    twin = np.random.Generator(getattr(np.random, kind)(3))
+    np.testing.assert_array_equal(out, twin.random(1001))
+    assert generator.random() == twin.random()
+    fill_uniforms(generator.bit_generator, out[:0])
+    for wrong in (3, None, np.random):
+        with pytest.raises(TypeError, match=r"numpy\.random\.Generator"):
+            fill_uniforms(wrong, out)
+    with pytest.raises(ValueError, match="double"):
+        fill_uniforms(generator, np.empty(3, np.float32))
+    with pytest.raises(ValueError, match="contiguous"):
+        fill_uniforms(generator, out[::2])
