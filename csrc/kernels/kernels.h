@@ -11,9 +11,9 @@ namespace genfast {
 
 // One run of consecutive K indices that read consecutive channels of one source: a tap, or a slice of one.
 struct GemmSegment {
-  int64_t count;      // channels read
-  int64_t weight_row; // first row in the packed weights
-  bool new_chunk;     // a 256-boundary of the undropped K index lies just before this segment: fold the chain here
+  int64_t count;       // channels read
+  int64_t weight_row;  // first row in the packed weights
+  bool new_chunk;      // a 256-boundary of the undropped K index lies just before this segment: fold the chain here
 };
 
 // out[m][n] = epilogue(bias[n] + sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
@@ -30,12 +30,12 @@ struct GemmArgs {
   float* const* out;             // [groups]
   int64_t out_stride;
   int64_t groups, group_rows;
-  int64_t m_begin, m_end;        // rows m of groups * group_rows to compute
-  const float* weights;          // packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
-  int64_t k_rows;                // rows of a packed block
-  int64_t columns;               // N, before padding
-  const float* bias;             // padded like the packed columns, or null for +0
-  bool relu;                     // out = max(out, +0), with max(a, b) = a > b ? a : b
+  int64_t m_begin, m_end;  // rows m of groups * group_rows to compute
+  const float* weights;    // packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
+  int64_t k_rows;          // rows of a packed block
+  int64_t columns;         // N, before padding
+  const float* bias;       // padded like the packed columns, or null for +0
+  bool relu;               // out = max(out, +0), with max(a, b) = a > b ? a : b
 };
 
 // An operand of a pointwise kernel: element (r, c) is data[r * stride + (broadcast ? 0 : c)].
@@ -51,20 +51,22 @@ using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, c
 // One position's rows: in[r * in_stride + c], c < columns; weight and bias may be null; reducing ops write one float a row.
 using RowFn = void (*)(float* out, int64_t out_stride, const float* in, int64_t in_stride, const float* params, const float* weight,
                        const float* bias, int64_t rows, int64_t columns);
-// Row r of out becomes table[int(index[r * index_stride])]; returns the first row whose index is not an integer inside [0, table_rows), or -1.
+// Row r of out becomes table[int(index[r * index_stride])]; returns the first row whose index is not an integer inside [0,
+// table_rows), or -1.
 using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const float* table,
                              int64_t table_rows, int64_t rows, int64_t columns);
 // Inverse CDF of rows of logits: level[r] = smallest k with p_k > 0 and F(k) >= u[r]. logits are divided by temperature first.
-// scratch has columns + 16 floats plus columns / 16 + 1 doubles, 64-byte aligned. Returns the first bad row (NaN, +inf or all -inf), or -1.
+// scratch has columns + 16 floats plus columns / 16 + 1 doubles, 64-byte aligned. Returns the first bad row (NaN, +inf or all
+// -inf), or -1.
 using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t logits_stride, const double* u, float temperature,
                                   int64_t rows, int64_t columns, void* scratch);
 // log_prob[r] += log p(level[r]) in nats. Same arithmetic and same return value as CategoricalFn.
-using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level, float temperature,
-                                         int64_t rows, int64_t columns, void* scratch);
+using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
+                                         float temperature, int64_t rows, int64_t columns, void* scratch);
 
 struct Kernels {
-  const char* target;                       // "scalar", "avx2", "avx512"
-  bool (*supported)();                      // by this CPU
+  const char* target;   // "scalar", "avx2", "avx512"
+  bool (*supported)();  // by this CPU
   GemmFn gemm;
   MapFn map[static_cast<int>(MapOp::count)];
   RowFn row[static_cast<int>(RowOp::count)];
@@ -72,9 +74,10 @@ struct Kernels {
   CategoricalFn categorical;
   CategoricalLogProbFn categorical_log_prob;
   // One logit (or, if probs, one probability of level 1) a row. Same conventions.
-  int64_t (*bernoulli)(int32_t* level, const float* logits, int64_t stride, bool probs, const double* u, float temperature, int64_t rows);
-  int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level, float temperature,
-                                int64_t rows);
+  int64_t (*bernoulli)(int32_t* level, const float* logits, int64_t stride, bool probs, const double* u, float temperature,
+                       int64_t rows);
+  int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
+                                float temperature, int64_t rows);
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain

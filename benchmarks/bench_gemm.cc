@@ -1,0 +1,117 @@
+// GFLOP/s of the gemm kernel per shape and target, beside the measured FMA peak of this core. Stands alone:
+//   g++ -std=c++17 -O2 -ffp-contract=off -Icsrc benchmarks/bench_gemm.cc csrc/kernels/*.cc csrc/kernels/targets/*.cc -o bench_gemm
+//   ./bench_gemm [target ...]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+template <class Fn>
+double median_seconds(const Fn& fn) {
+  fn();
+  int repeat = 1;
+  for (;; repeat *= 2) {
+    const double t = now();
+    for (int i = 0; i < repeat; ++i) fn();
+    if (now() - t > 2e-3) break;
+  }
+  std::vector<double> times;
+  for (int i = 0; i < 15; ++i) {
+    const double t = now();
+    for (int j = 0; j < repeat; ++j) fn();
+    times.push_back((now() - t) / repeat);
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) double peak_avx512() {
+  __m512 a[12], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
+  for (auto& v : a) v = _mm512_set1_ps(1.0f);
+  const double seconds = median_seconds([&]() __attribute__((target("avx512f"))) {
+    for (int i = 0; i < 20000; ++i)
+      asm volatile(
+          "vfmadd213ps %13, %12, %0\n vfmadd213ps %13, %12, %1\n vfmadd213ps %13, %12, %2\n vfmadd213ps %13, %12, %3\n"
+          "vfmadd213ps %13, %12, %4\n vfmadd213ps %13, %12, %5\n vfmadd213ps %13, %12, %6\n vfmadd213ps %13, %12, %7\n"
+          "vfmadd213ps %13, %12, %8\n vfmadd213ps %13, %12, %9\n vfmadd213ps %13, %12, %10\n vfmadd213ps %13, %12, %11\n"
+          : "+v"(a[0]), "+v"(a[1]), "+v"(a[2]), "+v"(a[3]), "+v"(a[4]), "+v"(a[5]), "+v"(a[6]), "+v"(a[7]), "+v"(a[8]), "+v"(a[9]),
+            "+v"(a[10]), "+v"(a[11])
+          : "v"(x), "v"(y));
+  });
+  return 12 * 32 * 20000 / seconds * 1e-9;
+}
+#endif
+
+struct Shape {
+  int64_t groups, rows, segments, count, columns;
+};
+
+// Rows of different groups and segments live in one arena, as an engine would have them.
+double gflops(const genfast::Kernels& kernels, const Shape& s) {
+  const int64_t k = s.segments * s.count, padded = genfast::round_up(s.columns, 16);
+  std::vector<float> arena(static_cast<size_t>((s.groups + s.segments) * s.rows * s.count), 0.5f);
+  std::vector<float> out(static_cast<size_t>(s.groups * s.rows * s.columns));
+  std::vector<float> weight_storage(static_cast<size_t>(k * padded) + 16, 0.25f), bias(static_cast<size_t>(padded), 1.0f);
+  float* weights = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(weight_storage.data()) + 63) / 64 * 64);
+  std::vector<genfast::GemmSegment> segments;
+  std::vector<const float*> sources;
+  std::vector<int64_t> strides;
+  std::vector<float*> outs;
+  for (int64_t i = 0; i < s.segments; ++i) {
+    segments.push_back({s.count, i * s.count, i > 0 && i * s.count / 256 != (i * s.count - s.count) / 256});
+    strides.push_back(s.count);
+    for (int64_t g = 0; g < s.groups; ++g) sources.push_back(arena.data() + (i + g) * s.rows * s.count);
+  }
+  for (int64_t g = 0; g < s.groups; ++g) outs.push_back(out.data() + g * s.rows * s.columns);
+  const genfast::GemmArgs args{
+      segments.data(), s.segments, sources.data(), strides.data(), outs.data(), s.columns, s.groups, s.rows, 0, s.groups * s.rows,
+      weights,         k,          s.columns,      bias.data(),    true};
+  const double seconds = median_seconds([&] { kernels.gemm(args); });
+  return 2e-9 * static_cast<double>(s.groups * s.rows * k * s.columns) / seconds;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) std::printf("FMA peak, AVX-512: %.0f GFLOP/s\n", peak_avx512());
+#endif
+  const Shape shapes[] = {{1, 64, 9, 64, 64}, {1, 64, 4, 32, 64},  {1, 64, 9, 64, 128}, {1, 64, 5, 128, 128}, {1, 64, 9, 128, 256},
+                          {1, 64, 4, 32, 32}, {1, 64, 9, 64, 32},  {1, 48, 9, 64, 48},  {1, 64, 9, 64, 96},   {1, 64, 9, 64, 16},
+                          {1, 48, 9, 64, 64}, {1, 32, 9, 64, 64},  {1, 16, 9, 64, 64},  {1, 16, 4, 64, 128},  {30, 1, 4, 64, 64},
+                          {7, 1, 9, 64, 64},  {7, 1, 1, 64, 64},   {7, 8, 4, 64, 64},   {1, 1, 9, 64, 64},    {1, 1, 9, 128, 128},
+                          {1, 2, 9, 64, 64},  {1, 3, 9, 64, 64},   {1, 4, 9, 64, 64},   {1, 64, 24, 1, 64},   {1, 64, 24, 1, 128},
+                          {7, 1, 24, 1, 64},  {1, 64, 49, 24, 64}, {1, 64, 1, 24, 64}};
+  int count;
+  const genfast::Kernels* const* targets = genfast::all_targets(&count);
+  std::printf("%26s", "groups rows segs count   N");
+  for (int t = 0; t < count; ++t) std::printf("%10s", targets[t]->target);
+  std::printf("   ns (last)\n");
+  for (const Shape& s : shapes) {
+    std::printf("%6d %4d %4d %5d %3d", int(s.groups), int(s.rows), int(s.segments), int(s.count), int(s.columns));
+    double last = 0;
+    for (int t = 0; t < count; ++t) {
+      bool wanted = argc < 2;
+      for (int i = 1; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], targets[t]->target) == 0;
+      if (wanted && targets[t]->supported())
+        std::printf("%10.1f", last = gflops(*targets[t], s));
+      else
+        std::printf("%10s", "-");
+    }
+    std::printf("%10.0f\n", 2.0 * s.groups * s.rows * s.segments * s.count * s.columns / last);
+  }
+}

@@ -1,0 +1,279 @@
+// One kernel at a time, for the tests: `genfast._core.kernels`. Every shape is checked here, because a kernel checks nothing.
+// Private to the project: no user code should need it, and no other binding calls it.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/errors.h"
+#include "kernels/kernels.h"
+#include "numerics/uniforms.h"
+
+namespace py = pybind11;
+
+namespace genfast {
+namespace {
+
+using Floats = py::array_t<float>;  // any strides: the tests pass offset and padded views on purpose
+using Doubles = py::array_t<double, py::array::c_style>;
+using Levels = py::array_t<int32_t, py::array::c_style>;
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw py::value_error(message);
+}
+
+const Kernels& target(const std::string& name) {
+  if (name.empty()) return active_kernels();
+  int count;
+  const Kernels* const* all = all_targets(&count);
+  for (int i = 0; i < count; ++i)
+    if (name == all[i]->target) {
+      require(all[i]->supported(), "target " + name + " is not supported by this CPU");
+      return *all[i];
+    }
+  throw py::value_error("unknown target " + name);
+}
+
+template <class Op>
+Op op_named(const std::string& name) {
+  for (int i = 0; i < static_cast<int>(Op::count); ++i)
+    if (name == info(static_cast<Op>(i)).name) return static_cast<Op>(i);
+  throw py::value_error("unknown operation " + name);
+}
+
+// A 2-d array with contiguous rows, seen as the kernels see one.
+struct Matrix {
+  const float* data;
+  int64_t rows, columns, stride;
+};
+Matrix matrix(const Floats& a, const char* name) {
+  require(a.ndim() == 2, std::string(name) + " must be a float32 matrix");
+  require(a.shape(1) <= 1 || a.strides(1) == static_cast<py::ssize_t>(sizeof(float)),
+          std::string(name) + " must have contiguous rows");
+  require(a.strides(0) % static_cast<py::ssize_t>(sizeof(float)) == 0,
+          std::string(name) + " has a stride that is not whole floats");
+  return {a.data(), a.shape(0), a.shape(1), a.strides(0) / static_cast<py::ssize_t>(sizeof(float))};
+}
+// A matrix to be written: no two elements may share memory.
+Matrix output(Floats& a, const char* name) {
+  const Matrix m = matrix(a, name);
+  require(a.writeable(), std::string(name) + " must be writeable");
+  require(m.rows <= 1 || m.stride >= m.columns, std::string(name) + " must not have overlapping rows");
+  return m;
+}
+
+std::vector<float> packed_floats(const std::vector<float>& values, size_t length, const char* name) {
+  require(values.size() == length, std::string(name) + " must have " + std::to_string(length) + " values");
+  return values;
+}
+
+struct AlignedFree {
+  void operator()(void* p) const { std::free(p); }
+};
+std::unique_ptr<void, AlignedFree> aligned(int64_t bytes) {
+  void* p = std::aligned_alloc(64, static_cast<size_t>(round_up(bytes > 0 ? bytes : 64, 64)));
+  if (!p) throw std::bad_alloc();
+  return std::unique_ptr<void, AlignedFree>(p);
+}
+
+py::list targets() {
+  int count;
+  const Kernels* const* all = all_targets(&count);
+  py::list names;
+  for (int i = 0; i < count; ++i) names.append(py::make_tuple(all[i]->target, all[i]->supported()));
+  return names;
+}
+
+// segments: (weight_row, new_chunk, [one (group_rows, count) matrix a group]). weights: (k_rows, N), packed here.
+// out: one (group_rows, N) matrix a group.
+void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Floats>>>& segments,
+          const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end) {
+  const Kernels& kernels = target(name);
+  const Matrix w = matrix(weights, "weights");
+  require(!out.empty() && w.columns > 0, "gemm needs a group and a column");
+  const int64_t groups = static_cast<int64_t>(out.size());
+  const Matrix first = output(out[0], "out");
+  std::vector<float*> outs;
+  for (Floats& o : out) {
+    const Matrix m = output(o, "out");
+    require(m.rows == first.rows && m.columns == w.columns && (m.stride == first.stride || m.rows <= 1), "out matrices must agree");
+    outs.push_back(o.mutable_data());
+  }
+  if (m_end < 0) m_end = groups * first.rows;
+  require(0 <= m_begin && m_begin <= m_end && m_end <= groups * first.rows, "rows out of range");
+
+  std::vector<GemmSegment> list;
+  std::vector<const float*> sources;
+  std::vector<int64_t> strides;
+  for (const auto& [weight_row, new_chunk, matrices] : segments) {
+    require(static_cast<int64_t>(matrices.size()) == groups, "a segment needs one source a group");
+    const Matrix lead = matrix(matrices[0], "source");
+    for (const Floats& s : matrices) {
+      const Matrix m = matrix(s, "source");
+      require(m.rows == first.rows && m.columns == lead.columns && (m.stride == lead.stride || m.rows <= 1), "sources must agree");
+      sources.push_back(m.data);
+    }
+    require(weight_row >= 0 && weight_row + lead.columns <= w.rows, "weight rows out of range");
+    list.push_back({lead.columns, weight_row, new_chunk});
+    strides.push_back(lead.stride);
+  }
+
+  const int64_t padded = round_up(w.columns, 16);
+  auto storage = aligned(w.rows * padded * 4);
+  float* packed = static_cast<float*>(storage.get());
+  for (int64_t block = 0; block < padded; block += kGemmBlock) {
+    const int64_t width = padded - block < kGemmBlock ? padded - block : kGemmBlock;
+    for (int64_t k = 0; k < w.rows; ++k)
+      for (int64_t c = 0; c < width; ++c)
+        packed[block * w.rows + k * width + c] = block + c < w.columns ? w.data[k * w.stride + block + c] : 0.0f;
+  }
+  std::vector<float> bias_values;
+  if (!bias.is_none()) {
+    bias_values = packed_floats(bias.cast<std::vector<float>>(), static_cast<size_t>(w.columns), "bias");
+    bias_values.resize(static_cast<size_t>(padded), 0.0f);
+  }
+  kernels.gemm({list.data(), static_cast<int64_t>(list.size()), sources.data(), strides.data(), outs.data(), first.stride, groups,
+                first.rows, m_begin, m_end, packed, w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(), relu});
+}
+
+// args: float matrices; a one-column operand is broadcast over the columns and a one-row operand over the rows.
+void map(const std::string& name, const std::string& op_name, Floats out, const std::vector<Floats>& args,
+         const std::vector<float>& params) {
+  const MapOp op = op_named<MapOp>(op_name);
+  const OpInfo& about = info(op);
+  require(static_cast<int>(args.size()) == about.operands, op_name + " takes " + std::to_string(about.operands) + " operands");
+  const std::vector<float> p = packed_floats(params, static_cast<size_t>(about.params), "params");
+  const Matrix o = output(out, "out");
+  std::vector<MapOperand> operands;
+  for (const Floats& a : args) {
+    const Matrix m = matrix(a, "operand");
+    require((m.rows == o.rows || m.rows == 1) && (m.columns == o.columns || m.columns == 1), "operand does not fit out");
+    operands.push_back({m.data, m.rows == 1 ? 0 : m.stride, m.columns == 1 && o.columns != 1});
+  }
+  if (o.rows && o.columns)
+    target(name).map[static_cast<int>(op)](out.mutable_data(), o.stride, operands.data(), p.data(), o.rows, o.columns);
+}
+
+void row(const std::string& name, const std::string& op_name, Floats out, const Floats& in, const std::vector<float>& params,
+         const py::object& weight, const py::object& bias) {
+  const RowOp op = op_named<RowOp>(op_name);
+  const Matrix o = output(out, "out"), x = matrix(in, "in");
+  require(o.rows == x.rows && o.columns == (info(op).reduces ? 1 : x.columns) && x.columns > 0, "out does not fit in");
+  const std::vector<float> p = packed_floats(params, static_cast<size_t>(info(op).params), "params");
+  std::vector<float> w, b;
+  if (!weight.is_none()) w = packed_floats(weight.cast<std::vector<float>>(), static_cast<size_t>(x.columns), "weight");
+  if (!bias.is_none()) b = packed_floats(bias.cast<std::vector<float>>(), static_cast<size_t>(x.columns), "bias");
+  target(name).row[static_cast<int>(op)](out.mutable_data(), o.stride, x.data, x.stride, p.data(), w.empty() ? nullptr : w.data(),
+                                         b.empty() ? nullptr : b.data(), x.rows, x.columns);
+}
+
+int64_t lookup(const std::string& name, Floats out, const Floats& index, const Floats& table) {
+  const Matrix o = output(out, "out"), i = matrix(index, "index"), t = matrix(table, "table");
+  require(i.columns == 1 && i.rows == o.rows && o.columns == t.columns, "lookup shapes do not agree");
+  require(t.stride == t.columns || t.rows <= 1, "table must be contiguous");
+  return target(name).lookup(out.mutable_data(), o.stride, i.data, i.stride, t.data, t.rows, o.rows, o.columns);
+}
+
+std::unique_ptr<void, AlignedFree> categorical_scratch(int64_t columns) {
+  return aligned((columns + 16) * 4 + (columns / 16 + 1) * 8);
+}
+
+void require_temperature(float temperature) { require(temperature > 0.0f, "temperature must be positive"); }
+
+void require_levels(const Levels& level, int64_t rows, int64_t levels) {
+  require(level.ndim() == 1 && level.shape(0) == rows, "level must have one entry a row");
+  for (int64_t r = 0; r < rows; ++r) require(level.data()[r] >= 0 && level.data()[r] < levels, "level out of range");
+}
+
+// Returns (levels, first bad row or -1).
+py::tuple categorical(const std::string& name, const Floats& logits, const Doubles& u, float temperature) {
+  const Matrix x = matrix(logits, "logits");
+  require(x.columns > 0 && u.ndim() == 1 && u.shape(0) == x.rows, "u must have one entry a row");
+  require_temperature(temperature);
+  Levels level(x.rows);
+  const auto scratch = categorical_scratch(x.columns);
+  const int64_t bad =
+      target(name).categorical(level.mutable_data(), x.data, x.stride, u.data(), temperature, x.rows, x.columns, scratch.get());
+  return py::make_tuple(level, bad);
+}
+
+// Returns (log probabilities, first bad row or -1).
+py::tuple categorical_log_prob(const std::string& name, const Floats& logits, const Levels& level, float temperature) {
+  const Matrix x = matrix(logits, "logits");
+  require(x.columns > 0, "logits must have columns");
+  require_levels(level, x.rows, x.columns);
+  require_temperature(temperature);
+  Doubles log_prob(x.rows);
+  std::memset(log_prob.mutable_data(), 0, static_cast<size_t>(x.rows) * sizeof(double));
+  const auto scratch = categorical_scratch(x.columns);
+  const int64_t bad = target(name).categorical_log_prob(log_prob.mutable_data(), x.data, x.stride, level.data(), temperature,
+                                                        x.rows, x.columns, scratch.get());
+  return py::make_tuple(log_prob, bad);
+}
+
+py::tuple bernoulli(const std::string& name, const Floats& logits, const Doubles& u, float temperature, bool probs) {
+  const Matrix x = matrix(logits, "logits");
+  require(x.columns == 1 && u.ndim() == 1 && u.shape(0) == x.rows, "one logit and one u a row");
+  require_temperature(temperature);
+  Levels level(x.rows);
+  const int64_t bad = target(name).bernoulli(level.mutable_data(), x.data, x.stride, probs, u.data(), temperature, x.rows);
+  return py::make_tuple(level, bad);
+}
+
+py::tuple bernoulli_log_prob(const std::string& name, const Floats& logits, const Levels& level, float temperature, bool probs) {
+  const Matrix x = matrix(logits, "logits");
+  require(x.columns == 1, "one logit a row");
+  require_levels(level, x.rows, 2);
+  require_temperature(temperature);
+  Doubles log_prob(x.rows);
+  std::memset(log_prob.mutable_data(), 0, static_cast<size_t>(x.rows) * sizeof(double));
+  const int64_t bad =
+      target(name).bernoulli_log_prob(log_prob.mutable_data(), x.data, x.stride, probs, level.data(), temperature, x.rows);
+  return py::make_tuple(log_prob, bad);
+}
+
+template <class T>
+py::array_t<T> uniform_array(uint64_t seed, uint64_t row, uint64_t first_site, int64_t n) {
+  require(n >= 0, "n must not be negative");
+  py::array_t<T> out(n);
+  uniforms(seed, row, first_site, n, out.mutable_data());
+  return out;
+}
+
+py::tuple philox(const std::vector<uint32_t>& counter, const std::vector<uint32_t>& key) {
+  require(counter.size() == 4 && key.size() == 2, "a counter has four words and a key two");
+  const auto b = numerics::philox4x32({{counter[0], counter[1], counter[2], counter[3]}}, key[0], key[1]);
+  return py::make_tuple(b.word[0], b.word[1], b.word[2], b.word[3]);
+}
+
+}  // namespace
+
+void bind_kernels(py::module_& m) {
+  py::module_ k = m.def_submodule("kernels", "Single kernels, for tests. Private.");
+  using namespace py::literals;
+  k.def("targets", &targets, "[(name, supported by this CPU)], slowest first");
+  k.def("active", [] { return std::string(active_kernels().target); });
+  k.def("set_target", [](const std::string& name) { set_target(name.c_str()); }, "target"_a);
+  k.def("gemm", &gemm, "target"_a, "segments"_a, "weights"_a.noconvert(), "bias"_a = py::none(), "relu"_a = false,
+        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1);
+  k.def("map", &map, "target"_a, "op"_a, "out"_a.noconvert(), "args"_a, "params"_a = std::vector<float>{});
+  k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
+        "weight"_a = py::none(), "bias"_a = py::none());
+  k.def("lookup", &lookup, "target"_a, "out"_a.noconvert(), "index"_a.noconvert(), "table"_a.noconvert());
+  k.def("categorical", &categorical, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f);
+  k.def("categorical_log_prob", &categorical_log_prob, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f);
+  k.def("bernoulli", &bernoulli, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f, "probs"_a = false);
+  k.def("bernoulli_log_prob", &bernoulli_log_prob, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f,
+        "probs"_a = false);
+  k.def("uniforms", &uniform_array<double>, "seed"_a, "row"_a, "first_site"_a, "n"_a);
+  k.def("uniforms_f32", &uniform_array<float>, "seed"_a, "row"_a, "first_site"_a, "n"_a);
+  k.def("philox4x32", &philox, "counter"_a, "key"_a);
+}
+
+}  // namespace genfast

@@ -1,0 +1,126 @@
+// The batch-reduce matrix product of kernels.h: out rows = sum over segments of source rows times packed weights.
+// One register tile holds a few rows by one to four vectors of columns; every element in it is one fma chain a chunk, so the
+// shape of a tile decides the speed and never the result. Included once per target by all-inl.h.
+namespace genfast {
+namespace GENFAST_NS {
+namespace {
+
+// The rows of a tile: which group each belongs to and its place there. A register tile may straddle groups.
+template <int rows>
+struct TileRows {
+  int64_t group[rows], place[rows];
+  GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows) {
+    int64_t g = m / group_rows, p = m % group_rows;
+    for (int i = 0; i < rows; ++i) {
+      group[i] = g;
+      place[i] = p;
+      if (++p == group_rows) p = 0, ++g;
+    }
+  }
+};
+
+// Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
+// `width` the distance to the next row of weights.
+template <int vectors, int rows>
+void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const float* panel, int64_t width) {
+  const TileRows<rows> at(m, a.group_rows);
+  f32x16 sum[rows][vectors];
+  f32x16 total[rows][vectors];  // lives in memory: touched once a chunk
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16(0.0f);
+  }
+  bool folded = false;
+  for (int64_t s = 0; s < a.n_segments; ++s) {
+    const GemmSegment segment = a.segments[s];
+    if (segment.new_chunk && s > 0) {
+      for (int i = 0; i < rows; ++i)
+        for (int v = 0; v < vectors; ++v) {
+          total[i][v] = folded ? total[i][v] + sum[i][v] : sum[i][v];
+          sum[i][v] = f32x16(0.0f);
+        }
+      folded = true;
+    }
+    const float* source[rows];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) source[i] = a.sources[s * a.groups + at.group[i]] + at.place[i] * a.source_stride[s];
+    const float* w = panel + segment.weight_row * width;
+    for (int64_t k = 0; k < segment.count; ++k, w += width) {
+      f32x16 weight[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) weight[v] = f32x16::load(w + 16 * v);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+        const f32x16 x(source[i][k]);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) sum[i][v] = fma(x, weight[v], sum[i][v]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    float* out = a.out[at.group[i]] + at.place[i] * a.out_stride + column;
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      f32x16 y = folded ? total[i][v] + sum[i][v] : sum[i][v];
+      y = y + (a.bias ? f32x16::load(a.bias + column + 16 * v) : f32x16(0.0f));
+      if (a.relu) y = max(y, f32x16(0.0f));
+      y.store_n(out + 16 * v, a.columns - column - 16 * v);
+    }
+  }
+}
+
+using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const float*, int64_t);
+
+// All rows of the call by `vectors` vectors of columns, in tiles of as equal a height as the largest one allows.
+template <int vectors, int... i>
+GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const float* panel, int64_t width,
+                               std::integer_sequence<int, i...>) {
+  static constexpr TileFn tiles[] = {gemm_tile<vectors, i + 1>...};
+  const int64_t rows = a.m_end - a.m_begin, count = (rows + kTileRows[vectors] - 1) / kTileRows[vectors];
+  const int64_t height = rows / count, taller = rows % count;
+  int64_t m = a.m_begin;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t h = height + (t < taller);
+    tiles[h - 1](a, m, column, panel, width);
+    m += h;
+  }
+}
+
+template <int vectors>
+void gemm_strip(const GemmArgs& a, int64_t column, const float* panel, int64_t width) {
+  gemm_strip<vectors>(a, column, panel, width, std::make_integer_sequence<int, kTileRows[vectors]>());
+}
+
+void gemm(const GemmArgs& a) {
+  const int64_t rows = a.m_end - a.m_begin;
+  if (rows <= 0) return;
+  for (int64_t block = 0; block < a.columns; block += kGemmBlock) {
+    const int vectors = static_cast<int>(a.columns - block >= kGemmBlock ? kGemmBlock / 16 : (a.columns - block + 15) / 16);
+    const float* panel = a.weights + block * a.k_rows;
+    for (int v = 0; v < vectors;) {
+      const int take = tile_vectors(rows, vectors - v);
+      const int64_t column = block + 16 * v;
+      switch (take) {
+        case 1:
+          gemm_strip<1>(a, column, panel + 16 * v, 16 * vectors);
+          break;
+        case 2:
+          gemm_strip<2>(a, column, panel + 16 * v, 16 * vectors);
+          break;
+        case 3:
+          gemm_strip<3>(a, column, panel + 16 * v, 16 * vectors);
+          break;
+        default:
+          gemm_strip<4>(a, column, panel + 16 * v, 16 * vectors);
+          break;
+      }
+      v += take;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace GENFAST_NS
+}  // namespace genfast

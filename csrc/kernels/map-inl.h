@@ -1,0 +1,100 @@
+// Pointwise operations over strided operands: one struct per MapOp with its formula, and one loop nest for all of them.
+// Every result's NaN is canonical. Included once per target by all-inl.h.
+namespace genfast {
+namespace GENFAST_NS {
+namespace {
+
+#define GENFAST_MAP(name, expression)                                                          \
+  struct Map_##name {                                                                          \
+    static GENFAST_INLINE_MEMBER f32x16 apply(f32x16 a, f32x16 b, f32x16 c, const f32x16* p) { \
+      (void)a, (void)b, (void)c, (void)p;                                                      \
+      return expression;                                                                       \
+    }                                                                                          \
+  };
+#define GENFAST_ONE f32x16(1.0f)
+#define GENFAST_ZERO f32x16(0.0f)
+GENFAST_MAP(identity, a)
+GENFAST_MAP(neg, -a)
+GENFAST_MAP(abs, abs(a))
+GENFAST_MAP(relu, max(a, GENFAST_ZERO))
+GENFAST_MAP(sigmoid, numerics::sigmoid(a))
+GENFAST_MAP(tanh, numerics::tanh(a))
+GENFAST_MAP(exp, numerics::exp_f32(a))
+GENFAST_MAP(log, numerics::log_f32(a))
+GENFAST_MAP(sqrt, sqrt(a))
+GENFAST_MAP(rsqrt, GENFAST_ONE / sqrt(a))
+GENFAST_MAP(square, a* a)
+GENFAST_MAP(reciprocal, GENFAST_ONE / a)
+GENFAST_MAP(erf, numerics::erf(a))
+GENFAST_MAP(gelu, numerics::gelu(a))
+GENFAST_MAP(gelu_tanh, numerics::gelu_tanh(a))
+GENFAST_MAP(silu, numerics::silu(a))
+GENFAST_MAP(floor, floor(a))
+GENFAST_MAP(round, round_even(a))
+GENFAST_MAP(sign, select(a > GENFAST_ZERO, GENFAST_ONE, select(a < GENFAST_ZERO, f32x16(-1.0f), a + GENFAST_ZERO)))
+GENFAST_MAP(logical_not, select(a == GENFAST_ZERO, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(elu, numerics::elu(a, p[0], p[1], p[2]))
+GENFAST_MAP(leaky_relu, select(a > GENFAST_ZERO, a, a* p[0]))
+GENFAST_MAP(clamp, select(select(a < p[0], p[0], a) > p[1], p[1], select(a < p[0], p[0], a)))
+GENFAST_MAP(softplus, numerics::softplus(a, p[0], p[1]))
+GENFAST_MAP(add, a + b)
+GENFAST_MAP(sub, a - b)
+GENFAST_MAP(mul, a* b)
+GENFAST_MAP(div, a / b)
+GENFAST_MAP(maximum, max(a, b))
+GENFAST_MAP(minimum, select(a < b, a, b))
+GENFAST_MAP(eq, select(a == b, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(ne, select(a != b, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(lt, select(a < b, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(le, select(a <= b, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(gt, select(a > b, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(ge, select(a >= b, GENFAST_ONE, GENFAST_ZERO))
+GENFAST_MAP(where, select(a != GENFAST_ZERO, b, c))
+GENFAST_MAP(madd, fma(a, b, c))
+#undef GENFAST_ZERO
+#undef GENFAST_ONE
+#undef GENFAST_MAP
+
+// One operand over one run of channels: either consecutive floats or the same float again and again.
+struct Run {
+  const float* data;
+  bool same;
+  f32x16 value;
+  GENFAST_INLINE_MEMBER Run(const float* p, bool broadcast) : data(p), same(broadcast), value(broadcast ? *p : 0.0f) {}
+  GENFAST_INLINE_MEMBER f32x16 at(int64_t c) const { return same ? value : f32x16::load(data + c); }
+  GENFAST_INLINE_MEMBER f32x16 at(int64_t c, int64_t n) const { return same ? value : f32x16::load_n(data + c, n); }
+};
+
+template <class Op, int operands>
+GENFAST_INLINE void map_run(float* out, const Run& x, const Run& y, const Run& z, const f32x16* p, int64_t n) {
+  int64_t c = 0;
+  for (; c + 16 <= n; c += 16) {
+    const f32x16 a = x.at(c), b = operands > 1 ? y.at(c) : a, d = operands > 2 ? z.at(c) : a;
+    numerics::canonical(Op::apply(a, b, d, p)).store(out + c);
+  }
+  if (c < n) {
+    const f32x16 a = x.at(c, n - c), b = operands > 1 ? y.at(c, n - c) : a, d = operands > 2 ? z.at(c, n - c) : a;
+    numerics::canonical(Op::apply(a, b, d, p)).store_n(out + c, n - c);
+  }
+}
+
+template <class Op, int operands, int params>
+void map(float* out, int64_t out_stride, const MapOperand* args, const float* params_in, int64_t rows, int64_t columns) {
+  f32x16 p[params > 0 ? params : 1];
+  for (int i = 0; i < params; ++i) p[i] = f32x16(params_in[i]);
+  const MapOperand &x = args[0], &y = args[operands > 1 ? 1 : 0], &z = args[operands > 2 ? 2 : 0];
+  // Rows that follow each other in every operand are one long row; so is a constant that they all share.
+  bool flat = rows == 1 || out_stride == columns;
+  for (int i = 0; i < operands; ++i) flat = flat && (rows == 1 || args[i].stride == (args[i].broadcast ? 0 : columns));
+  if (flat) {
+    columns *= rows;
+    rows = 1;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    map_run<Op, operands>(out + r * out_stride, Run(x.data + r * x.stride, x.broadcast), Run(y.data + r * y.stride, y.broadcast),
+                          Run(z.data + r * z.stride, z.broadcast), p, columns);
+}
+
+}  // namespace
+}  // namespace GENFAST_NS
+}  // namespace genfast

@@ -1,0 +1,175 @@
+// Sixteen float lanes and eight double lanes in two ymm registers each. Included by targets/avx2.cc, inside its target pragma.
+// Same names and lane-by-lane meaning as simd_avx512-inl.h and simd_scalar-inl.h.
+#include "numerics/activations.h"
+
+namespace genfast {
+namespace avx2 {
+namespace {
+
+struct m32x16 {
+  __m256 a, b;
+};
+struct m64x8 {
+  __m256d a, b;
+};
+
+// Eight (or four) 32-bit ones, then zeros: a window starting n before the boundary is the mask of the first n lanes.
+alignas(64) constexpr int32_t kWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+alignas(64) constexpr int64_t kWindow64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+GENFAST_INLINE int64_t clamp_lanes(int64_t n, int64_t lanes) { return n < 0 ? 0 : n > lanes ? lanes : n; }
+GENFAST_INLINE __m256i first_lanes(int64_t n) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kWindow + 8 - clamp_lanes(n, 8)));
+}
+GENFAST_INLINE __m256i first_lanes64(int64_t n) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kWindow64 + 4 - clamp_lanes(n, 4)));
+}
+
+struct f32x16 {
+  __m256 a, b;
+  f32x16() = default;
+  GENFAST_INLINE_MEMBER f32x16(__m256 x, __m256 y) : a(x), b(y) {}
+  GENFAST_INLINE_MEMBER explicit f32x16(float x) : a(_mm256_set1_ps(x)), b(a) {}
+  static GENFAST_INLINE_MEMBER f32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static GENFAST_INLINE_MEMBER f32x16 load_n(const float* p, int64_t n, float fill = 0.0f) {
+    const __m256i ma = first_lanes(n), mb = first_lanes(n - 8);
+    const __m256 f = _mm256_set1_ps(fill);
+    return {_mm256_blendv_ps(f, _mm256_maskload_ps(p, ma), _mm256_castsi256_ps(ma)),
+            _mm256_blendv_ps(f, _mm256_maskload_ps(p + 8, mb), _mm256_castsi256_ps(mb))};
+  }
+  GENFAST_INLINE_MEMBER void store(float* p) const {
+    _mm256_storeu_ps(p, a);
+    _mm256_storeu_ps(p + 8, b);
+  }
+  GENFAST_INLINE_MEMBER void store_n(float* p, int64_t n) const {
+    _mm256_maskstore_ps(p, first_lanes(n), a);
+    _mm256_maskstore_ps(p + 8, first_lanes(n - 8), b);
+  }
+};
+
+struct f64x8 {
+  __m256d a, b;
+  f64x8() = default;
+  GENFAST_INLINE_MEMBER f64x8(__m256d x, __m256d y) : a(x), b(y) {}
+  GENFAST_INLINE_MEMBER explicit f64x8(double x) : a(_mm256_set1_pd(x)), b(a) {}
+  static GENFAST_INLINE_MEMBER f64x8 load(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
+  static GENFAST_INLINE_MEMBER f64x8 load_n(const double* p, int64_t n, double fill = 0.0) {
+    const __m256i ma = first_lanes64(n), mb = first_lanes64(n - 4);
+    const __m256d f = _mm256_set1_pd(fill);
+    return {_mm256_blendv_pd(f, _mm256_maskload_pd(p, ma), _mm256_castsi256_pd(ma)),
+            _mm256_blendv_pd(f, _mm256_maskload_pd(p + 4, mb), _mm256_castsi256_pd(mb))};
+  }
+  GENFAST_INLINE_MEMBER void store(double* p) const {
+    _mm256_storeu_pd(p, a);
+    _mm256_storeu_pd(p + 4, b);
+  }
+  GENFAST_INLINE_MEMBER void store_n(double* p, int64_t n) const {
+    _mm256_maskstore_pd(p, first_lanes64(n), a);
+    _mm256_maskstore_pd(p + 4, first_lanes64(n - 4), b);
+  }
+};
+
+#define GENFAST_PAIR2(T, name, op) \
+  GENFAST_INLINE T name(T x, T y) { return {op(x.a, y.a), op(x.b, y.b)}; }
+#define GENFAST_COMPARE(T, M, S, name, how) \
+  GENFAST_INLINE M name(T x, T y) { return {_mm256_cmp_##S(x.a, y.a, how), _mm256_cmp_##S(x.b, y.b, how)}; }
+#define GENFAST_LANES(T, M, S, I, VI, SET)                                                                                \
+  GENFAST_PAIR2(T, operator+, _mm256_add_##S)                                                                             \
+  GENFAST_PAIR2(T, operator-, _mm256_sub_##S)                                                                             \
+  GENFAST_PAIR2(T, operator*, _mm256_mul_##S)                                                                             \
+  GENFAST_PAIR2(T, operator/, _mm256_div_##S)                                                                             \
+  GENFAST_PAIR2(T, max, _mm256_max_##S) /* exactly a > b ? a : b */                                                       \
+  GENFAST_PAIR2(T, bits_or, _mm256_or_##S)                                                                                \
+  GENFAST_PAIR2(M, operator&, _mm256_and_##S)                                                                             \
+  GENFAST_PAIR2(M, operator|, _mm256_or_##S)                                                                              \
+  GENFAST_COMPARE(T, M, S, operator<, _CMP_LT_OQ)                                                                         \
+  GENFAST_COMPARE(T, M, S, operator<=, _CMP_LE_OQ)                                                                        \
+  GENFAST_COMPARE(T, M, S, operator>, _CMP_GT_OQ)                                                                         \
+  GENFAST_COMPARE(T, M, S, operator>=, _CMP_GE_OQ)                                                                        \
+  GENFAST_COMPARE(T, M, S, operator==, _CMP_EQ_OQ)                                                                        \
+  GENFAST_COMPARE(T, M, S, operator!=, _CMP_NEQ_UQ)                                                                       \
+  GENFAST_INLINE T operator-(T x) {                                                                                       \
+    return {_mm256_xor_##S(x.a, _mm256_set1_##S(-0.0f)), _mm256_xor_##S(x.b, _mm256_set1_##S(-0.0f))};                    \
+  }                                                                                                                       \
+  GENFAST_INLINE T select(M m, T x, T y) { return {_mm256_blendv_##S(y.a, x.a, m.a), _mm256_blendv_##S(y.b, x.b, m.b)}; } \
+  GENFAST_INLINE T fma(T x, T y, T z) { return {_mm256_fmadd_##S(x.a, y.a, z.a), _mm256_fmadd_##S(x.b, y.b, z.b)}; }      \
+  GENFAST_INLINE T sqrt(T x) { return {_mm256_sqrt_##S(x.a), _mm256_sqrt_##S(x.b)}; }                                     \
+  GENFAST_INLINE T floor(T x) { return {_mm256_floor_##S(x.a), _mm256_floor_##S(x.b)}; }                                  \
+  GENFAST_INLINE T round_even(T x) {                                                                                      \
+    return {_mm256_round_##S(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),                                         \
+            _mm256_round_##S(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};                                        \
+  }                                                                                                                       \
+  GENFAST_INLINE T bits_and(T x, I i) {                                                                                   \
+    const auto m = _mm256_castsi256_##S(SET(i));                                                                          \
+    return {_mm256_and_##S(x.a, m), _mm256_and_##S(x.b, m)};                                                              \
+  }                                                                                                                       \
+  GENFAST_INLINE T bits_or(T x, I i) {                                                                                    \
+    const auto m = _mm256_castsi256_##S(SET(i));                                                                          \
+    return {_mm256_or_##S(x.a, m), _mm256_or_##S(x.b, m)};                                                                \
+  }                                                                                                                       \
+  GENFAST_INLINE T bits_add(T x, T y) {                                                                                   \
+    return {_mm256_castsi256_##S(_mm256_add_##VI(_mm256_cast##S##_si256(x.a), _mm256_cast##S##_si256(y.a))),              \
+            _mm256_castsi256_##S(_mm256_add_##VI(_mm256_cast##S##_si256(x.b), _mm256_cast##S##_si256(y.b)))};             \
+  }                                                                                                                       \
+  GENFAST_INLINE T bits_add(T x, I i) {                                                                                   \
+    const auto m = _mm256_castsi256_##S(SET(i));                                                                          \
+    return bits_add(x, T{m, m});                                                                                          \
+  }                                                                                                                       \
+  template <int n>                                                                                                        \
+  GENFAST_INLINE T bits_shl(T x) {                                                                                        \
+    return {_mm256_castsi256_##S(_mm256_slli_##VI(_mm256_cast##S##_si256(x.a), n)),                                       \
+            _mm256_castsi256_##S(_mm256_slli_##VI(_mm256_cast##S##_si256(x.b), n))};                                      \
+  }                                                                                                                       \
+  template <int n>                                                                                                        \
+  GENFAST_INLINE T bits_shr(T x) {                                                                                        \
+    return {_mm256_castsi256_##S(_mm256_srli_##VI(_mm256_cast##S##_si256(x.a), n)),                                       \
+            _mm256_castsi256_##S(_mm256_srli_##VI(_mm256_cast##S##_si256(x.b), n))};                                      \
+  }
+GENFAST_LANES(f32x16, m32x16, ps, uint32_t, epi32, _mm256_set1_epi32)
+GENFAST_LANES(f64x8, m64x8, pd, uint64_t, epi64, _mm256_set1_epi64x)
+#undef GENFAST_LANES
+#undef GENFAST_COMPARE
+#undef GENFAST_PAIR2
+
+// Bit i of the result is lane i.
+GENFAST_INLINE uint32_t mask_bits(m32x16 m) {
+  return static_cast<uint32_t>(_mm256_movemask_ps(m.a)) | static_cast<uint32_t>(_mm256_movemask_ps(m.b)) << 8;
+}
+GENFAST_INLINE uint32_t mask_bits(m64x8 m) {
+  return static_cast<uint32_t>(_mm256_movemask_pd(m.a)) | static_cast<uint32_t>(_mm256_movemask_pd(m.b)) << 4;
+}
+
+GENFAST_INLINE f64x8 widen_low(f32x16 x) {
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.a)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.a, 1))};
+}
+GENFAST_INLINE f64x8 widen_high(f32x16 x) {
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
+}
+
+// Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
+GENFAST_INLINE float fold_sum(f32x16 x) {
+  const __m256 x8 = _mm256_add_ps(x.a, x.b);
+  const __m128 x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  const __m128 x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)));
+}
+GENFAST_INLINE float fold_max(f32x16 x) {
+  const __m256 x8 = _mm256_max_ps(x.a, x.b);
+  const __m128 x4 = _mm_max_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  const __m128 x2 = _mm_max_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_max_ss(x2, _mm_movehdup_ps(x2)));
+}
+GENFAST_INLINE double fold_sum(f64x8 x) {
+  const __m256d x4 = _mm256_add_pd(x.a, x.b);
+  const __m128d x2 = _mm_add_pd(_mm256_castpd256_pd128(x4), _mm256_extractf128_pd(x4, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(x2, _mm_unpackhi_pd(x2, x2)));
+}
+
+// Register tiles of gemm-inl.h. Sixteen registers: six rows of one f32x16, or few rows of more so that eight chains run.
+constexpr int kTileRows[5] = {0, 6, 2, 1, 1};
+GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
+  return rows > 2 ? 1 : rows == 2 && available > 2 ? 2 : rows == 2 ? available : available;
+}
+
+}  // namespace
+}  // namespace avx2
+}  // namespace genfast

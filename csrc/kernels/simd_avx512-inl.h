@@ -1,0 +1,114 @@
+// Sixteen float lanes and eight double lanes in one zmm register each. Included by targets/avx512.cc, inside its target pragma.
+// Same names and lane-by-lane meaning as simd_avx2-inl.h and simd_scalar-inl.h.
+#include "numerics/activations.h"
+
+namespace genfast {
+namespace avx512 {
+namespace {
+
+using m32x16 = __mmask16;
+using m64x8 = __mmask8;
+
+// Lanes [0, n) set, for any n.
+GENFAST_INLINE __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u); }
+
+struct f32x16 {
+  __m512 v;
+  f32x16() = default;
+  GENFAST_INLINE_MEMBER f32x16(__m512 x) : v(x) {}
+  GENFAST_INLINE_MEMBER explicit f32x16(float x) : v(_mm512_set1_ps(x)) {}
+  static GENFAST_INLINE_MEMBER f32x16 load(const float* p) { return _mm512_loadu_ps(p); }
+  static GENFAST_INLINE_MEMBER f32x16 load_n(const float* p, int64_t n, float fill = 0.0f) {
+    return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p);
+  }
+  GENFAST_INLINE_MEMBER void store(float* p) const { _mm512_storeu_ps(p, v); }
+  GENFAST_INLINE_MEMBER void store_n(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
+};
+
+struct f64x8 {
+  __m512d v;
+  f64x8() = default;
+  GENFAST_INLINE_MEMBER f64x8(__m512d x) : v(x) {}
+  GENFAST_INLINE_MEMBER explicit f64x8(double x) : v(_mm512_set1_pd(x)) {}
+  static GENFAST_INLINE_MEMBER f64x8 load(const double* p) { return _mm512_loadu_pd(p); }
+  static GENFAST_INLINE_MEMBER f64x8 load_n(const double* p, int64_t n, double fill = 0.0) {
+    return _mm512_mask_loadu_pd(_mm512_set1_pd(fill), static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u), p);
+  }
+  GENFAST_INLINE_MEMBER void store(double* p) const { _mm512_storeu_pd(p, v); }
+  GENFAST_INLINE_MEMBER void store_n(double* p, int64_t n) const {
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u), v);
+  }
+};
+
+#define GENFAST_LANES(T, M, S, I, VI)                                                                                    \
+  GENFAST_INLINE T operator+(T a, T b) { return _mm512_add_##S(a.v, b.v); }                                              \
+  GENFAST_INLINE T operator-(T a, T b) { return _mm512_sub_##S(a.v, b.v); }                                              \
+  GENFAST_INLINE T operator*(T a, T b) { return _mm512_mul_##S(a.v, b.v); }                                              \
+  GENFAST_INLINE T operator/(T a, T b) { return _mm512_div_##S(a.v, b.v); }                                              \
+  GENFAST_INLINE T operator-(T a) { return _mm512_xor_##S(a.v, _mm512_set1_##S(-0.0f)); }                                \
+  GENFAST_INLINE M operator<(T a, T b) { return _mm512_cmp_##S##_mask(a.v, b.v, _CMP_LT_OQ); }                           \
+  GENFAST_INLINE M operator<=(T a, T b) { return _mm512_cmp_##S##_mask(a.v, b.v, _CMP_LE_OQ); }                          \
+  GENFAST_INLINE M operator>(T a, T b) { return _mm512_cmp_##S##_mask(a.v, b.v, _CMP_GT_OQ); }                           \
+  GENFAST_INLINE M operator>=(T a, T b) { return _mm512_cmp_##S##_mask(a.v, b.v, _CMP_GE_OQ); }                          \
+  GENFAST_INLINE M operator==(T a, T b) { return _mm512_cmp_##S##_mask(a.v, b.v, _CMP_EQ_OQ); }                          \
+  GENFAST_INLINE M operator!=(T a, T b) { return _mm512_cmp_##S##_mask(a.v, b.v, _CMP_NEQ_UQ); }                         \
+  GENFAST_INLINE T select(M m, T a, T b) { return _mm512_mask_blend_##S(m, b.v, a.v); }                                  \
+  GENFAST_INLINE T fma(T a, T b, T c) { return _mm512_fmadd_##S(a.v, b.v, c.v); }                                        \
+  GENFAST_INLINE T sqrt(T a) { return _mm512_sqrt_##S(a.v); }                                                            \
+  GENFAST_INLINE T max(T a, T b) { return _mm512_max_##S(a.v, b.v); } /* exactly a > b ? a : b */                        \
+  GENFAST_INLINE T floor(T a) { return _mm512_roundscale_##S(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }          \
+  GENFAST_INLINE T round_even(T a) { return _mm512_roundscale_##S(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); } \
+  GENFAST_INLINE T bits_and(T a, I b) { return _mm512_and_##S(a.v, _mm512_castsi512_##S(_mm512_set1_##VI(b))); }         \
+  GENFAST_INLINE T bits_or(T a, I b) { return _mm512_or_##S(a.v, _mm512_castsi512_##S(_mm512_set1_##VI(b))); }           \
+  GENFAST_INLINE T bits_or(T a, T b) { return _mm512_or_##S(a.v, b.v); }                                                 \
+  GENFAST_INLINE T bits_add(T a, T b) {                                                                                  \
+    return _mm512_castsi512_##S(_mm512_add_##VI(_mm512_cast##S##_si512(a.v), _mm512_cast##S##_si512(b.v)));              \
+  }                                                                                                                      \
+  GENFAST_INLINE T bits_add(T a, I b) {                                                                                  \
+    return _mm512_castsi512_##S(_mm512_add_##VI(_mm512_cast##S##_si512(a.v), _mm512_set1_##VI(b)));                      \
+  }                                                                                                                      \
+  template <int n>                                                                                                       \
+  GENFAST_INLINE T bits_shl(T a) {                                                                                       \
+    return _mm512_castsi512_##S(_mm512_slli_##VI(_mm512_cast##S##_si512(a.v), n));                                       \
+  }                                                                                                                      \
+  template <int n>                                                                                                       \
+  GENFAST_INLINE T bits_shr(T a) {                                                                                       \
+    return _mm512_castsi512_##S(_mm512_srli_##VI(_mm512_cast##S##_si512(a.v), n));                                       \
+  }
+GENFAST_LANES(f32x16, m32x16, ps, uint32_t, epi32)
+GENFAST_LANES(f64x8, m64x8, pd, uint64_t, epi64)
+#undef GENFAST_LANES
+
+// Bit i of the result is lane i.
+GENFAST_INLINE uint32_t mask_bits(m32x16 m) { return m; }
+GENFAST_INLINE uint32_t mask_bits(m64x8 m) { return m; }
+
+GENFAST_INLINE f64x8 widen_low(f32x16 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a.v)); }
+GENFAST_INLINE f64x8 widen_high(f32x16 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1)); }
+
+// Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
+GENFAST_INLINE float fold_sum(f32x16 a) {
+  const __m256 x8 = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  const __m128 x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)));
+}
+GENFAST_INLINE float fold_max(f32x16 a) {
+  const __m256 x8 = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 x4 = _mm_max_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  const __m128 x2 = _mm_max_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_max_ss(x2, _mm_movehdup_ps(x2)));
+}
+GENFAST_INLINE double fold_sum(f64x8 a) {
+  const __m256d x4 = _mm256_add_pd(_mm512_castpd512_pd256(a.v), _mm512_extractf64x4_pd(a.v, 1));
+  const __m128d x2 = _mm_add_pd(_mm256_castpd256_pd128(x4), _mm256_extractf128_pd(x4, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(x2, _mm_unpackhi_pd(x2, x2)));
+}
+
+// Register tiles of gemm-inl.h: rows of a tile that is `vectors` wide, and how wide a tile a call of `rows` rows should use.
+constexpr int kTileRows[5] = {0, 16, 14, 9, 6};
+GENFAST_INLINE int tile_vectors(int64_t, int available) { return available; }
+
+}  // namespace
+}  // namespace avx512
+}  // namespace genfast

@@ -1,0 +1,119 @@
+// Sixteen float lanes and eight double lanes as plain arrays: the definition the register versions are held to, and the only
+// target on other CPUs. Included by targets/scalar.cc.
+// Same names and lane-by-lane meaning as simd_avx2-inl.h and simd_avx512-inl.h.
+#include "numerics/activations.h"
+
+namespace genfast {
+namespace scalar {
+namespace {
+
+struct m32x16 {
+  bool v[16];
+};
+struct m64x8 {
+  bool v[8];
+};
+
+#define GENFAST_LANES(T, M, E, I, N)                                                                      \
+  struct T {                                                                                              \
+    E v[N];                                                                                               \
+    T() = default;                                                                                        \
+    GENFAST_INLINE_MEMBER explicit T(E x) {                                                               \
+      for (int i = 0; i < N; ++i) v[i] = x;                                                               \
+    }                                                                                                     \
+    static GENFAST_INLINE_MEMBER T load(const E* p) {                                                     \
+      T r;                                                                                                \
+      for (int i = 0; i < N; ++i) r.v[i] = p[i];                                                          \
+      return r;                                                                                           \
+    }                                                                                                     \
+    static GENFAST_INLINE_MEMBER T load_n(const E* p, int64_t n, E fill = 0) {                            \
+      T r;                                                                                                \
+      for (int i = 0; i < N; ++i) r.v[i] = i < n ? p[i] : fill;                                           \
+      return r;                                                                                           \
+    }                                                                                                     \
+    GENFAST_INLINE_MEMBER void store(E* p) const {                                                        \
+      for (int i = 0; i < N; ++i) p[i] = v[i];                                                            \
+    }                                                                                                     \
+    GENFAST_INLINE_MEMBER void store_n(E* p, int64_t n) const {                                           \
+      for (int i = 0; i < N && i < n; ++i) p[i] = v[i];                                                   \
+    }                                                                                                     \
+  };                                                                                                      \
+  GENFAST_EACH(T, N, operator+, (T a, T b), a.v[i] + b.v[i])                                              \
+  GENFAST_EACH(T, N, operator-, (T a, T b), a.v[i] - b.v[i])                                              \
+  GENFAST_EACH(T, N, operator*, (T a, T b), a.v[i] * b.v[i])                                              \
+  GENFAST_EACH(T, N, operator/, (T a, T b), a.v[i] / b.v[i])                                              \
+  GENFAST_EACH(T, N, operator-, (T a), -a.v[i])                                                           \
+  GENFAST_EACH(M, N, operator<, (T a, T b), a.v[i] < b.v[i])                                              \
+  GENFAST_EACH(M, N, operator<=, (T a, T b), a.v[i] <= b.v[i])                                            \
+  GENFAST_EACH(M, N, operator>, (T a, T b), a.v[i] > b.v[i])                                              \
+  GENFAST_EACH(M, N, operator>=, (T a, T b), a.v[i] >= b.v[i])                                            \
+  GENFAST_EACH(M, N, operator==, (T a, T b), a.v[i] == b.v[i])                                            \
+  GENFAST_EACH(M, N, operator!=, (T a, T b), a.v[i] != b.v[i])                                            \
+  GENFAST_EACH(M, N, operator&, (M a, M b), a.v[i] & b.v[i])                                              \
+  GENFAST_EACH(M, N, operator|, (M a, M b), a.v[i] | b.v[i])                                              \
+  GENFAST_EACH(T, N, select, (M m, T a, T b), m.v[i] ? a.v[i] : b.v[i])                                   \
+  GENFAST_EACH(T, N, fma, (T a, T b, T c), numerics::fma(a.v[i], b.v[i], c.v[i]))                         \
+  GENFAST_EACH(T, N, sqrt, (T a), numerics::sqrt(a.v[i]))                                                 \
+  GENFAST_EACH(T, N, max, (T a, T b), a.v[i] > b.v[i] ? a.v[i] : b.v[i])                                  \
+  GENFAST_EACH(T, N, floor, (T a), numerics::floor(a.v[i]))                                               \
+  GENFAST_EACH(T, N, round_even, (T a), numerics::round_even(a.v[i]))                                     \
+  GENFAST_EACH(T, N, bits_and, (T a, I b), numerics::bits_and(a.v[i], b))                                 \
+  GENFAST_EACH(T, N, bits_or, (T a, I b), numerics::bits_or(a.v[i], b))                                   \
+  GENFAST_EACH(T, N, bits_or, (T a, T b), numerics::bits_or(a.v[i], b.v[i]))                              \
+  GENFAST_EACH(T, N, bits_add, (T a, I b), numerics::bits_add(a.v[i], b))                                 \
+  GENFAST_EACH(T, N, bits_add, (T a, T b), numerics::bits_add(a.v[i], b.v[i]))                            \
+  template <int n>                                                                                        \
+  GENFAST_EACH(T, N, bits_shl, (T a), numerics::bits_shl<n>(a.v[i]))                                      \
+  template <int n>                                                                                        \
+  GENFAST_EACH(T, N, bits_shr, (T a), numerics::bits_shr<n>(a.v[i])) /* Bit i of the result is lane i. */ \
+  GENFAST_INLINE uint32_t mask_bits(M m) {                                                                \
+    uint32_t r = 0;                                                                                       \
+    for (int i = 0; i < N; ++i) r |= static_cast<uint32_t>(m.v[i]) << i;                                  \
+    return r;                                                                                             \
+  }
+#define GENFAST_EACH(R, N, name, args, expression)   \
+  GENFAST_INLINE R name args {                       \
+    R r;                                             \
+    for (int i = 0; i < N; ++i) r.v[i] = expression; \
+    return r;                                        \
+  }
+GENFAST_LANES(f32x16, m32x16, float, uint32_t, 16)
+GENFAST_LANES(f64x8, m64x8, double, uint64_t, 8)
+#undef GENFAST_EACH
+#undef GENFAST_LANES
+
+GENFAST_INLINE f64x8 widen_low(f32x16 a) {
+  f64x8 r;
+  for (int i = 0; i < 8; ++i) r.v[i] = a.v[i];
+  return r;
+}
+GENFAST_INLINE f64x8 widen_high(f32x16 a) {
+  f64x8 r;
+  for (int i = 0; i < 8; ++i) r.v[i] = a.v[8 + i];
+  return r;
+}
+
+// Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
+GENFAST_INLINE float fold_sum(f32x16 a) {
+  for (int step = 8; step; step /= 2)
+    for (int i = 0; i < step; ++i) a.v[i] = a.v[i] + a.v[i + step];
+  return a.v[0];
+}
+GENFAST_INLINE float fold_max(f32x16 a) {
+  for (int step = 8; step; step /= 2)
+    for (int i = 0; i < step; ++i) a.v[i] = numerics::max(a.v[i], a.v[i + step]);
+  return a.v[0];
+}
+GENFAST_INLINE double fold_sum(f64x8 a) {
+  for (int step = 4; step; step /= 2)
+    for (int i = 0; i < step; ++i) a.v[i] = a.v[i] + a.v[i + step];
+  return a.v[0];
+}
+
+// Register tiles of gemm-inl.h.
+constexpr int kTileRows[5] = {0, 2, 1, 1, 1};
+GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
+
+}  // namespace
+}  // namespace scalar
+}  // namespace genfast

@@ -1,0 +1,21 @@
+// The kernels for x86 with AVX-512 F, BW, DQ and VL (Skylake-X, Zen 4 and later).
+#include "kernels/simd.h"
+
+#if defined(GENFAST_X86)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#endif
+
+#define GENFAST_NS avx512
+#include "kernels/all-inl.h"
+#include "kernels/simd_avx512-inl.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,6 @@
+// The kernels in plain C++: the reference for the other targets, and the only one on CPUs they do not cover.
+#include "kernels/simd.h"
+
+#define GENFAST_NS scalar
+#include "kernels/all-inl.h"
+#include "kernels/simd_scalar-inl.h"
