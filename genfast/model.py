@@ -200,10 +200,10 @@ class Model:
             As `log_prob`.
         """
         levels = self._levels_of(x)
-        per_site = 1 if self.meta.get("head") == "bernoulli" else self.levels
         arguments = _core.Arguments(conditions=self._conditions(condition, len(levels)))
         positions = self.input_shape[1:] if len(self.input_shape) > 1 and self.input_shape[0] == 1 else self.input_shape
-        return self._core.logits(levels, per_site, arguments).reshape(len(levels), per_site, *positions)
+        out = self._core.logits(levels, arguments)
+        return out.reshape(*out.shape[:2], *positions)
 
     def explain(self) -> str:
         """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and what was

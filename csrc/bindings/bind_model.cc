@@ -95,10 +95,10 @@ py::array_t<double> log_prob(const Model& model, const Levels& x, const Argument
   return out;
 }
 
-py::array_t<float> logits(const Model& model, const Levels& x, int64_t per_site, const Arguments& arguments) {
+py::array_t<float> logits(const Model& model, const Levels& x, const Arguments& arguments) {
   const int64_t n = rows_of(model, x);
   const Options options = arguments.options(model, n);
-  py::array_t<float> out(std::vector<py::ssize_t>{n, per_site, model.sites()});
+  py::array_t<float> out(std::vector<py::ssize_t>{n, model.outputs(), model.sites()});
   float* data = out.mutable_data();
   const int32_t* levels = x.data();
   {

@@ -139,6 +139,7 @@ std::vector<const float*> Model::Impl::check(int64_t n, const Options& options) 
 void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& call, const std::vector<const float*>& conditions,
                            int64_t begin, int64_t rows, int64_t capacity, const std::function<void(int64_t)>& on_step) const {
   const int64_t sites = graph->sites(), level_count = graph->head.levels;
+  const int64_t per_site = graph->head.kind == HeadKind::categorical ? level_count : 1;
   std::vector<int32_t> levels(static_cast<size_t>(sites * rows));
   std::vector<double> u, log_prob;
   Tile tile;
@@ -160,7 +161,7 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
       log_prob.assign(levels.size(), 0.0);
       tile.log_prob = log_prob.data();
     }
-    if (call.logits) tile.logits = call.logits + begin * sites * (graph->head.kind == HeadKind::categorical ? level_count : 1);
+    if (call.logits) tile.logits = call.logits + begin * sites * per_site;
   } else {
     u.resize(levels.size());
     std::vector<double> row(static_cast<size_t>(sites));
@@ -238,6 +239,7 @@ Model Model::load(const void* data, size_t size, const std::string& name) {
 
 int64_t Model::sites() const { return impl_->graph->sites(); }
 int64_t Model::levels() const { return impl_->graph->head.levels; }
+int64_t Model::outputs() const { return impl_->graph->head.kind == HeadKind::categorical ? levels() : 1; }
 const std::vector<int64_t>& Model::input_shape() const { return impl_->graph->input_shape; }
 std::string Model::meta() const { return impl_->graph->meta; }
 

@@ -40,6 +40,7 @@ class Model {
 
   int64_t sites() const;
   int64_t levels() const;
+  int64_t outputs() const;                           // numbers the network puts out for a site: its logits
   const std::vector<int64_t>& input_shape() const;  // of one row
   std::vector<ConditionInfo> conditions() const;
   std::string meta() const;                          // a JSON object
