@@ -87,7 +87,7 @@ def command(
             first_row=first_row,
             condition=condition or None,
             temperature=temperature,
-            progress=None if quiet else lambda done, total: progress.update(task, completed=done, total=total),
+            progress=False if quiet else lambda done, total: progress.update(task, completed=done, total=total),
         )
         seconds = time.perf_counter() - start
     if kind == "npz":
