@@ -10,8 +10,10 @@
 #endif
 
 #define GENFAST_NS avx512
-#include "kernels/all-inl.h"
+// clang-format off: the order matters
 #include "kernels/simd_avx512-inl.h"
+#include "kernels/all-inl.h"
+// clang-format on
 
 #if defined(__clang__)
 #pragma clang attribute pop

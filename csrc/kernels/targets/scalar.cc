@@ -2,5 +2,7 @@
 #include "kernels/simd.h"
 
 #define GENFAST_NS scalar
-#include "kernels/all-inl.h"
+// clang-format off: the order matters
 #include "kernels/simd_scalar-inl.h"
+#include "kernels/all-inl.h"
+// clang-format on
