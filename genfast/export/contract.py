@@ -1,0 +1,161 @@
+"""Convolutions and matrix products with one constant operand, as gemm nodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .graph import Graph, identity
+from .views import View, Views
+
+GROUPS_APART = 8  # up to so many groups get a gemm each; more become one gemm with zero blocks
+
+
+def pack(weight: np.ndarray) -> np.ndarray:
+    """Weights (K, N) as docs/format.md packs them: blocks of 64 columns, the last rounded up to 16, each (K, width)."""
+    k, n = weight.shape
+    padded = np.zeros((k, -(-n // 16) * 16), np.float32)
+    padded[:, :n] = weight
+    blocks = [padded[:, i : i + 64].reshape(-1) for i in range(0, padded.shape[1], 64)]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def float32(t: torch.Tensor) -> np.ndarray:
+    return t.detach().to(torch.float32).numpy()
+
+
+class Contract:
+    """Emits gemm nodes."""
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+        self.graph: Graph = views.graph
+
+    def gemm(self, m: np.ndarray, taps: Sequence[np.ndarray | None], weight: np.ndarray,
+             bias: np.ndarray | None) -> np.ndarray:
+        """The addresses (positions, N) of a gemm.
+
+        Parameters
+        ----------
+        m : (rows, C) int64
+            Addresses of the source.
+        taps : sequence of (positions,) int32
+            For each tap the row of `m` that each output position reads, or -1; None is the identity.
+        weight : (taps, C, N) float32
+        bias : (N,) float32, optional
+        """
+        positions, n = len(m) if taps[0] is None else len(taps[0]), weight.shape[2]
+        segments, parts = [], []
+        blocks = list(self._sources(m))
+        for t, tap in enumerate(taps):
+            for value, channel, table, start, count in blocks:
+                rows = np.flatnonzero(weight[t, start : start + count].any(1))
+                reach = table if tap is None else np.where(tap >= 0, table[tap], -1).astype(np.int32)
+                if not len(rows) or (reach < 0).all():
+                    continue
+                low, high = int(rows[0]), int(rows[-1]) + 1
+                k0 = t * m.shape[1] + start + low
+                segments.append([value, self.graph.table(reach, value), channel + low, high - low, k0])
+                parts.append(weight[t, start + low : start + high])
+        bias = None if bias is None or not bias.any() else bias
+        if not segments:
+            row = self.views.constant(torch.from_numpy(np.zeros(n, np.float32) if bias is None else bias.copy())).flat()
+            return np.broadcast_to(row, (positions, n))
+        data = self.graph.weight(pack(np.concatenate(parts)))
+        padded = -1 if bias is None else self.graph.weight(np.pad(bias, (0, -n % 16)))
+        out = self.graph.node("gemm", positions, n, segments=segments, data=data, bias=padded)
+        return self.views.of_value(out)
+
+    def _sources(self, m: np.ndarray):
+        """(value, channel, table, first column, columns) of a matrix's runs; a run that is all zero is left out."""
+        runs = list(self.views.runs(m))
+        blocks = []
+        for run in runs:
+            columns = m[:, run.start : run.start + run.count]
+            if not run.groups:
+                data = self.views.constants(columns)
+                if data.any():
+                    same = not (data != data[:1]).any()
+                    value = self.graph.const(data[:1] if same else data)
+                    table = np.zeros(len(m), np.int32) if same else identity(len(m))
+                    blocks.append((value, 0, table, run.start, run.count))
+            elif len(run.groups) == 1 and (run.constant is None or not columns[run.constant].any()):
+                value, channel, table = run.groups[0]
+                blocks.append((value, channel, table, run.start, run.count))
+            else:
+                return [(self.views.copy(m, runs), 0, identity(len(m)), 0, m.shape[1])]
+        return blocks
+
+    def linear(self, m: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """Addresses (rows, N) of `m @ weight + bias` for addresses `m` (rows, K) and weights (K, N).
+
+        Columns that lie scattered (a flattened image) are taken in the order of their addresses, so that they join into runs.
+        """
+        if len(m) and m.shape[1] > 1 and not (m[0, 1:] - m[0, :-1] == 1).all():
+            order = np.argsort(m[0], kind="stable")
+            steps = m[0, order]
+            if (steps[1:] - steps[:-1] == 1).sum() > (m[0, 1:] - m[0, :-1] == 1).sum():
+                m, weight = m[:, order], weight[order]
+        return self.gemm(m, [None], weight[None], bias)
+
+    def convolution(self, x: View, weight: torch.Tensor, bias: torch.Tensor | None, stride: Sequence[int],
+                    padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_shape: Sequence[int],
+                    groups: int) -> View:
+        """aten::convolution for addresses (N, C, …) and a constant weight."""
+        n, channels, *space = x.shape
+        out_channels, out_space = output_shape[1], list(output_shape[2:])
+        w = float32(weight)
+        kernel = w.shape[2:]
+        taps = tap_tables(n, space, out_space, kernel, stride, padding, dilation, transposed)
+        w = w.reshape(*w.shape[:2], -1)
+        if transposed:  # (C, O / groups, taps) -> groups × (taps, C / groups, O / groups)
+            parts = w.reshape(groups, channels // groups, -1, w.shape[2]).transpose(0, 3, 1, 2)
+        else:  # (O, C / groups, taps)
+            parts = w.reshape(groups, out_channels // groups, -1, w.shape[2]).transpose(0, 3, 2, 1)
+        b = None if bias is None else float32(bias)
+        self.graph.grid(*space)
+        self.graph.grid(*out_space)
+        m = np.moveaxis(x.addr.numpy(), 1, -1).reshape(-1, channels)
+        if groups <= GROUPS_APART:
+            size, each = channels // groups, out_channels // groups
+            out = [self.gemm(m[:, g * size : (g + 1) * size], taps, parts[g],
+                             None if b is None else b[g * each : (g + 1) * each]) for g in range(groups)]
+            addr = np.concatenate(out, 1)
+        else:
+            dense = np.zeros((len(taps), channels, out_channels), np.float32)
+            for g, part in enumerate(parts):
+                size, each = part.shape[1:]
+                dense[:, g * size : (g + 1) * size, g * each : (g + 1) * each] = part
+            addr = self.gemm(m, taps, dense, b)
+        addr = np.moveaxis(addr.reshape(n, *out_space, out_channels), -1, 1)
+        return View(torch.from_numpy(np.ascontiguousarray(addr)))
+
+
+def tap_tables(n: int, space: Sequence[int], out_space: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
+               padding: Sequence[int], dilation: Sequence[int], transposed: bool) -> list[np.ndarray]:
+    """For each tap, in C order, the source position of every output position (batch-major), or -1."""
+    tables = []
+    total = int(np.prod(space, dtype=np.int64))
+    for tap in itertools.product(*(range(k) for k in kernel)):
+        table = np.zeros([1] * len(space), np.int64)
+        valid = np.ones([1] * len(space), bool)
+        for d, (size, out) in enumerate(zip(space, out_space, strict=True)):
+            y = np.arange(out)
+            if transposed:
+                source, rest = np.divmod(y + padding[d] - tap[d] * dilation[d], stride[d])
+                good = (rest == 0) & (source >= 0) & (source < size)
+            else:
+                source = y * stride[d] - padding[d] + tap[d] * dilation[d]
+                good = (source >= 0) & (source < size)
+            shape = [-1 if a == d else 1 for a in range(len(space))]
+            table = table * size + source.reshape(shape)
+            valid = valid & good.reshape(shape)
+        flat = np.where(valid, table, -1).reshape(-1)
+        rows = [np.where(flat >= 0, flat + i * total, -1) for i in range(n)]
+        tables.append(np.concatenate(rows).astype(np.int32))
+    return tables
+
+

@@ -1,0 +1,158 @@
+"""The Graph of docs/format.md while it is being built: values, nodes, tables and weights, each stored once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import UnsupportedOpError
+
+DIRECT = -1
+MAX_VALUES = 1 << 20
+MAX_POSITIONS = 1 << 24
+MAX_CHANNELS = 1 << 20
+MAX_ELEMENTS = 1 << 28
+
+
+def identity(length: int) -> np.ndarray:
+    return np.arange(length, dtype=np.int32)
+
+
+@dataclass
+class Graph:
+    """A graph under construction.
+
+    `values` are (positions, channels); `tables` int32 arrays of positions with the size of their source; `weights` float32
+    arrays. `nodes` are the dictionaries of docs/format.md. `place` is the module path and source line given to new nodes.
+    """
+
+    values: list[tuple[int, int]] = field(default_factory=list)
+    tables: list[np.ndarray] = field(default_factory=list)
+    sources: list[int] = field(default_factory=list)  # positions of each table's source
+    weights: list[np.ndarray] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    grids: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # positions -> the H × W they may be
+    place: tuple[str, str] = ("", "")
+    _tables: dict[Any, int] = field(default_factory=dict)
+    _weights: dict[bytes, int] = field(default_factory=dict)
+    _nodes: dict[str, int] = field(default_factory=dict)
+
+    def value(self, positions: int, channels: int) -> int:
+        """A new value."""
+        too_big = positions > MAX_POSITIONS or channels > MAX_CHANNELS or positions * channels > MAX_ELEMENTS
+        if too_big or len(self.values) >= MAX_VALUES:
+            raise UnsupportedOpError(f"{self.where()} makes a value of {positions} positions × {channels} channels, beyond "
+                                     "the limits of docs/format.md")
+        self.values.append((int(positions), int(channels)))
+        return len(self.values) - 1
+
+    def where(self) -> str:
+        name, source = self.place
+        return f"module {name!r} at {source}" if name else f"forward at {source}"
+
+    def grid(self, *shape: int) -> None:
+        """Remember that positions may form a grid of this shape, its last axis running fastest."""
+        width = shape[-1] if shape else 1
+        total = int(np.prod(shape, dtype=np.int64))
+        self.grids.setdefault(total, set()).add((total // max(width, 1), width))
+
+    def table(self, table: np.ndarray | None, value: int) -> int:
+        """The index of a position table into `value`, DIRECT where the format needs none."""
+        if table is None:
+            return DIRECT
+        source = self.values[value][0]
+        if source == 1 and not table.any():
+            return DIRECT
+        if len(table) == source and np.array_equal(table, identity(source)):
+            return DIRECT
+        table = np.ascontiguousarray(table, np.int32)
+        key = (source, table.tobytes())
+        if key not in self._tables:
+            self._tables[key] = len(self.tables)
+            self.tables.append(table)
+            self.sources.append(source)
+        return self._tables[key]
+
+    def weight(self, data: np.ndarray) -> int:
+        """The index of a constant array."""
+        data = np.ascontiguousarray(data, np.float32).reshape(-1)
+        if not np.isfinite(data).all():
+            raise ValueError(f"a constant or weight used in {self.where()} is not finite in float32")
+        key = data.tobytes()
+        if key not in self._weights:
+            self._weights[key] = len(self.weights)
+            self.weights.append(data)
+        return self._weights[key]
+
+    def node(self, kind: str, positions: int, channels: int, **fields: Any) -> int:
+        """The value of a node; an equal node that exists already is used again."""
+        key = json.dumps([kind, positions, channels, fields], sort_keys=True)
+        if key not in self._nodes:
+            out = self.value(positions, channels)
+            name, source = self.place
+            self.nodes.append({"kind": kind, "out": out, **fields, "name": name, "source": source})
+            self._nodes[key] = out
+        return self._nodes[key]
+
+    def const(self, data: np.ndarray) -> int:
+        """The value of a constant of shape (positions, channels)."""
+        return self.node("const", *data.shape, data=self.weight(data))
+
+
+def sources_of(node: dict[str, Any]) -> list[list[int]]:
+    """The arrays `[value, table, …]` of everything a node reads; changing one changes the node."""
+    if node["kind"] in ("lookup", "row"):
+        return [node["in"]]
+    return node.get({"gemm": "segments", "map": "args", "copy": "blocks"}.get(node["kind"], ""), [])
+
+
+WEIGHT_FIELDS = ("data", "weight", "bias")
+
+
+def prune(graph: Graph, roots: list[list[int]], inputs: int, weights: list[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Drop dead nodes and renumber values, tables and weights.
+
+    Parameters
+    ----------
+    graph : Graph
+        Changed in place.
+    roots : list of [value, table, …]
+        What must live on; changed in place.
+    inputs : int
+        How many first values are the input and the conditions, which stay.
+    weights, tables : list of int
+        Weights that must live on beside those of live nodes.
+
+    Returns
+    -------
+    (values, weights)
+        Maps of old to new indices.
+    """
+    live, kept = {root[0] for root in roots}, []
+    for node in reversed(graph.nodes):
+        if node["out"] in live:
+            kept.append(node)
+            live.update(source[0] for source in sources_of(node))
+    graph.nodes = kept[::-1]
+    order = [*range(inputs), *(node["out"] for node in graph.nodes)]
+    values = {old: new for new, old in enumerate(order)}
+    graph.values = [graph.values[old] for old in order]
+    used_tables: dict[int, int] = {DIRECT: DIRECT}
+    used_weights: dict[int, int] = {DIRECT: DIRECT}
+    for source in [s for node in graph.nodes for s in sources_of(node)] + roots:
+        source[0] = values[source[0]]
+        source[1] = used_tables.setdefault(source[1], len(used_tables) - 1)
+    for node in graph.nodes:
+        node["out"] = values[node["out"]]
+        for name in WEIGHT_FIELDS:
+            if name in node:
+                node[name] = used_weights.setdefault(node[name], len(used_weights) - 1)
+    for w in weights:
+        used_weights.setdefault(w, len(used_weights) - 1)
+    tables = sorted((new, old) for old, new in used_tables.items() if old != DIRECT)
+    graph.tables, graph.sources = [graph.tables[old] for _, old in tables], [graph.sources[old] for _, old in tables]
+    graph.weights = [graph.weights[old] for _, old in sorted((n, o) for o, n in used_weights.items() if o != DIRECT)]
+    return values, used_weights

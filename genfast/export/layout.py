@@ -1,0 +1,68 @@
+"""Layout ops: each runs on addresses as it would on data, so it costs nothing and vanishes into position tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .record import Meta, map_refs
+from .views import View, Views
+
+aten = torch.ops.aten
+
+LAYOUT = set("""view reshape _unsafe_view _reshape_alias permute transpose t numpy_T expand slice select unsqueeze squeeze clone
+contiguous alias detach cat stack concat split split_with_sizes chunk unbind tensor_split unsafe_split unsafe_split_with_sizes
+unsafe_chunk constant_pad_nd flip roll repeat repeat_interleave im2col as_strided as_strided_scatter slice_scatter
+select_scatter diagonal diagonal_scatter pixel_shuffle pixel_unshuffle channel_shuffle upsample_nearest1d upsample_nearest2d
+_upsample_nearest_exact1d _upsample_nearest_exact2d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
+movedim swapaxes unfold unfold_copy lift_fresh lift tril triu rot90 copy expand_copy view_copy permute_copy slice_copy
+select_copy unsqueeze_copy squeeze_copy transpose_copy t_copy alias_copy detach_copy split_copy split_with_sizes_copy
+unbind_copy hstack vstack dstack flatten unflatten narrow index_select gather index index_put take_along_dim take
+""".split())
+# Their integer tensor arguments say which elements are read; the others are data.
+INDEXED = {"index_select": (2,), "gather": (2,), "index": (1,), "index_put": (1,), "take_along_dim": (1,), "take": (1,),
+           "repeat_interleave": (1,)}
+
+
+def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Meta]) -> Any:
+    """The op's results as views; args hold views in place of recorded tensors."""
+    kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "dtype", "layout", "device", "pin_memory")}
+    if op.name == "constant_pad_nd":
+        value = args[2] if len(args) > 2 else kwargs.get("value", 0)
+        args, kwargs = (args[0], args[1], int(views.constant(value).addr)), {}
+    elif op.name in ("as_strided", "as_strided_scatter"):
+        args = _restrided(views, args, op, metas)
+    elif op.name == "copy":
+        args, kwargs = args[:2], {}
+    indices = INDEXED.get(op.name, ())
+
+    def address(x: Any) -> Any:
+        if isinstance(x, View):
+            return x.addr
+        return views.constant(x).addr if isinstance(x, torch.Tensor) else x
+
+    run_args = tuple(a if i in indices else map_refs(address, a) for i, a in enumerate(args))
+    func = aten.reshape.default if op.name in ("view", "_unsafe_view") else op.func
+    try:
+        out = func(*run_args, **kwargs)
+    except (RuntimeError, NotImplementedError):  # no integer kernel; float64 holds addresses exactly
+        run_args = tuple(a if i in indices else map_refs(_double, a) for i, a in enumerate(run_args))
+        out = func(*run_args, **kwargs)
+    return map_refs(lambda t: View(t.to(torch.int64)) if isinstance(t, torch.Tensor) else t, out)
+
+
+def _double(x: Any) -> Any:
+    return x.double() if isinstance(x, torch.Tensor) and x.dtype == torch.int64 else x
+
+
+def _restrided(views: Views, args: tuple, op: Any, metas: list[Meta]) -> tuple:
+    """as_strided reads memory, so the addresses must lie in memory as the recorded tensor did."""
+    ref = op.args[0]
+    first = args[0] if isinstance(args[0], View) else views.constant(args[0])
+    meta = metas[ref.id] if hasattr(ref, "id") else Meta.of(args[0])
+    if not meta.whole:
+        raise ValueError("as_strided over part of a storage")
+    laid = torch.empty_strided(meta.shape, meta.stride, dtype=torch.int64)
+    laid.copy_(first.addr.expand(meta.shape))
+    return (View(laid), *args[1:])

@@ -1,0 +1,171 @@
+"""Reductions, softmax and norms: ATen ops that look along some dims."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .contract import float32
+from .lower import Lowering, constant, handles
+from .ops import NotHere
+from .record import Op
+from .views import View
+
+
+def _dims(x: View, dim) -> list[int]:
+    if dim is None or dim == []:
+        return list(range(len(x.shape)))
+    return [d % len(x.shape) for d in (dim if isinstance(dim, (list, tuple)) else [dim])]
+
+
+@handles("sum")
+def _sum(low: Lowering, op: Op, x, dim=None, keepdim=False, **kwargs):
+    return low.rows.reduce("sum", x, _dims(x, dim), keepdim)
+
+
+@handles("mean")
+def _mean(low: Lowering, op: Op, x, dim=None, keepdim=False, **kwargs):
+    return low.rows.mean(x, _dims(x, dim), keepdim)
+
+
+@handles("amax")
+def _amax(low: Lowering, op: Op, x, dim=None, keepdim=False):
+    return low.rows.reduce("max", x, _dims(x, dim), keepdim)
+
+
+@handles("amin")
+def _amin(low: Lowering, op: Op, x, dim=None, keepdim=False):
+    return low.emit("neg", _amax(low, op, low.emit("neg", x), dim, keepdim))
+
+
+@handles("max")
+def _max(low: Lowering, op: Op, x, dim=None, keepdim=False):
+    if isinstance(dim, (View, torch.Tensor)):
+        return low.emit("maximum", x, dim)
+    out = _amax(low, op, x, dim, keepdim)
+    return out if dim is None else (out, None)
+
+
+@handles("min")
+def _min(low: Lowering, op: Op, x, dim=None, keepdim=False):
+    if isinstance(dim, (View, torch.Tensor)):
+        return low.emit("minimum", x, dim)
+    out = _amin(low, op, x, dim, keepdim)
+    return out if dim is None else (out, None)
+
+
+def _variance(low: Lowering, x: View, dim, correction, keepdim: bool) -> tuple[View, View]:
+    dims = _dims(x, dim)
+    mean, variance, _ = low.rows.moments(x, dims, 1 if correction is None else correction)
+    if not keepdim:
+        shape = [n for d, n in enumerate(x.shape) if d not in dims]
+        mean, variance = View(mean.addr.reshape(shape)), View(variance.addr.reshape(shape))
+    return mean, variance
+
+
+@handles("var")
+def _var(low: Lowering, op: Op, x, dim=None, *, correction=None, keepdim=False):
+    return _variance(low, x, dim, correction, keepdim)[1]
+
+
+@handles("std")
+def _std(low: Lowering, op: Op, x, dim=None, *, correction=None, keepdim=False):
+    return low.emit("sqrt", _variance(low, x, dim, correction, keepdim)[1])
+
+
+@handles("var_mean")
+def _var_mean(low: Lowering, op: Op, x, dim=None, *, correction=None, keepdim=False):
+    mean, variance = _variance(low, x, dim, correction, keepdim)
+    return variance, mean
+
+
+@handles("linalg_vector_norm", "norm")
+def _norm(low: Lowering, op: Op, x, p=2, dim=None, keepdim=False, **kwargs):
+    p, dims = 2.0 if p is None else float(p), _dims(x, dim)
+    if p == 2:
+        return low.emit("sqrt", low.rows.reduce("sum", low.emit("square", x), dims, keepdim))
+    if p == 1:
+        return low.rows.reduce("sum", low.emit("abs", x), dims, keepdim)
+    if p == float("inf"):
+        return low.rows.reduce("max", low.emit("abs", x), dims, keepdim)
+    raise NotHere(f"a norm of order {p} is not supported")
+
+
+@handles("logsumexp")
+def _logsumexp(low: Lowering, op: Op, x, dim, keepdim=False):
+    dims = _dims(x, dim)
+    top = low.rows.reduce("max", x, dims, True)
+    total = low.rows.reduce("sum", low.emit("exp", low.emit("sub", x, top)), dims, True)
+    out = low.emit("add", low.emit("log", total), top)
+    return out if keepdim else View(out.addr.reshape([n for d, n in enumerate(x.shape) if d not in dims]))
+
+
+@handles("_softmax", "softmax", "_safe_softmax")
+def _softmax(low: Lowering, op: Op, x, dim, *rest, **kwargs):
+    return low.rows.softmax(x, dim, False)
+
+
+@handles("_log_softmax", "log_softmax")
+def _log_softmax(low: Lowering, op: Op, x, dim, *rest, **kwargs):
+    return low.rows.softmax(x, dim, True)
+
+
+@handles("glu")
+def _glu(low: Lowering, op: Op, x, dim=-1):
+    a, b = torch.chunk(x.addr, 2, dim)
+    return low.emit("mul", View(a.contiguous()), low.emit("sigmoid", View(b.contiguous())))
+
+
+# ---- norms
+
+
+def _affine(low: Lowering, x: View, weight: np.ndarray | None, bias: np.ndarray | None, axis: int = 1) -> View:
+    """Scale and shift along an axis."""
+    shape = [-1 if d == axis else 1 for d in range(len(x.shape))]
+    w = None if weight is None else torch.from_numpy(weight.astype(np.float32)).reshape(shape)
+    b = None if bias is None else torch.from_numpy(bias.astype(np.float32)).reshape(shape)
+    if w is not None and b is not None:
+        return low.emit("madd", x, w, b)
+    return x if w is b is None else low.emit("mul", x, w) if b is None else low.emit("add", x, b)
+
+
+@handles("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "_batch_norm_with_update",
+         "_batch_norm_no_update")
+def _batch_norm(low: Lowering, op: Op, x, weight, bias, mean, variance, *rest):
+    training = False
+    if op.name.endswith(("_no_training", "_with_update", "_no_update")):
+        training, (_, eps) = op.name.endswith("_with_update"), rest
+    elif op.func._overloadname == "no_stats":
+        training, (_, _, eps) = True, (mean, variance, rest[0])
+    else:
+        training, _, eps = rest
+    w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
+    if training:
+        dims = [d for d in range(len(x.shape)) if d != 1]
+        return _affine(low, low.rows.normalise(x, dims, eps), w, b), None, None
+    scale = 1 / np.sqrt(float32(variance).astype(np.float64) + eps)
+    scale = scale if w is None else scale * w
+    shift = -float32(mean) * scale + (0 if b is None else b)
+    return _affine(low, x, scale, shift), None, None
+
+
+@handles("native_layer_norm")
+def _layer_norm(low: Lowering, op: Op, x, shape, weight, bias, eps):
+    dims = list(range(len(x.shape) - len(shape), len(x.shape)))
+    w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
+    return low.rows.layer_norm(x, dims, w, b, eps), None, None
+
+
+@handles("rms_norm", "_fused_rms_norm")
+def _rms_norm(low: Lowering, op: Op, x, shape, weight=None, eps=None):
+    dims = list(range(len(x.shape) - len(shape), len(x.shape)))
+    eps = float(np.finfo(np.float32).eps) if eps is None else eps
+    return low.rows.layer_norm(x, dims, constant(weight, "a norm's weight"), None, eps, rms=True), None
+
+
+@handles("native_group_norm")
+def _group_norm(low: Lowering, op: Op, x, weight, bias, n, channels, size, groups, eps):
+    grouped = View(x.addr.reshape(n, groups, channels // groups, *x.shape[2:]))
+    out = low.rows.normalise(grouped, list(range(2, len(grouped.shape))), eps)
+    w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
+    return _affine(low, View(out.addr.reshape(x.shape)), w, b), None, None

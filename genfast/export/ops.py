@@ -1,0 +1,323 @@
+"""Pointwise ATen ops in terms of the map ops of docs/format.md. Each rule takes the emitter and the op's own arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from .pointwise import Pointwise
+from .views import View
+
+HUGE = float(np.finfo(np.float32).max)
+
+Rule = Callable[..., Any]
+RULES: dict[str, Rule] = {}
+
+
+class NotHere(Exception):
+    """A rule's way to say why it does not cover a call."""
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    def add(f: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, f))
+        return f
+
+    return add
+
+
+def _simple(aten: str, op: str) -> None:
+    RULES[aten] = lambda e, *args: e.emit(op, *args)
+
+
+for _name in ("neg abs relu sigmoid tanh exp log sqrt rsqrt square reciprocal erf silu floor sign logical_not maximum minimum eq "
+              "ne lt le gt ge").split():
+    _simple(_name, _name)
+
+
+@rule("round")
+def _round(e: Pointwise, x: View, *, decimals: int = 0) -> View:
+    if decimals:
+        return e.emit("div", e.emit("round", e.emit("mul", x, 10.0**decimals)), 10.0**decimals)
+    return e.emit("round", x)
+
+
+@rule("gelu")
+def _gelu(e: Pointwise, x: View, *, approximate: str = "none") -> View:
+    return e.emit("gelu_tanh" if approximate == "tanh" else "gelu", x)
+
+
+@rule("elu")
+def _elu(e: Pointwise, x: View, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> View:
+    return e.emit("elu", x, params=(alpha, scale, input_scale))
+
+
+@rule("selu")
+def _selu(e: Pointwise, x: View) -> View:
+    return e.emit("elu", x, params=(1.6732632423543772, 1.0507009873554805, 1))
+
+
+@rule("celu")
+def _celu(e: Pointwise, x: View, alpha: float = 1.0) -> View:
+    return e.emit("elu", x, params=(alpha, 1, 1 / alpha))
+
+
+@rule("leaky_relu")
+def _leaky(e: Pointwise, x: View, slope: float = 0.01) -> View:
+    return e.emit("leaky_relu", x, params=(slope,))
+
+
+@rule("softplus")
+def _softplus(e: Pointwise, x: View, beta: float = 1, threshold: float = 20) -> View:
+    return e.emit("softplus", x, params=(beta, threshold))
+
+
+@rule("log_sigmoid_forward")
+def _log_sigmoid(e: Pointwise, x: View) -> tuple:
+    return e.emit("neg", e.emit("softplus", e.emit("neg", x), params=(1, 40))), None
+
+
+@rule("hardtanh")
+def _hardtanh(e: Pointwise, x: View, low: float = -1, high: float = 1) -> View:
+    return e.emit("clamp", x, params=(low, high))
+
+
+@rule("relu6")
+def _relu6(e: Pointwise, x: View) -> View:
+    return e.emit("clamp", x, params=(0, 6))
+
+
+@rule("clamp", "clip")
+def _clamp(e: Pointwise, x: View, min: Any = None, max: Any = None) -> View:  # noqa: A002
+    if isinstance(min, (View, torch.Tensor)) or isinstance(max, (View, torch.Tensor)):
+        x = x if min is None else e.emit("maximum", x, min)
+        return x if max is None else e.emit("minimum", x, max)
+    low, high = -HUGE if min is None else float(min), HUGE if max is None else float(max)
+    return e.emit("clamp", x, params=(np.clip(low, -HUGE, HUGE), np.clip(high, -HUGE, HUGE)))
+
+
+@rule("clamp_min")
+def _clamp_min(e: Pointwise, x: View, min: Any) -> View:  # noqa: A002
+    return _clamp(e, x, min)
+
+
+@rule("clamp_max")
+def _clamp_max(e: Pointwise, x: View, max: Any) -> View:  # noqa: A002
+    return _clamp(e, x, None, max)
+
+
+@rule("hardsigmoid")
+def _hardsigmoid(e: Pointwise, x: View) -> View:
+    return e.emit("mul", e.emit("clamp", e.emit("add", x, 3.0), params=(0, 6)), 1 / 6)
+
+
+@rule("hardswish")
+def _hardswish(e: Pointwise, x: View) -> View:
+    return e.emit("mul", x, _hardsigmoid(e, x))
+
+
+@rule("mish")
+def _mish(e: Pointwise, x: View) -> View:
+    return e.emit("mul", x, e.emit("tanh", _softplus(e, x)))
+
+
+@rule("_prelu_kernel", "prelu")
+def _prelu(e: Pointwise, x: View, weight: Any) -> View:
+    return e.emit("madd", weight, e.emit("minimum", x, 0.0), e.emit("relu", x))
+
+
+@rule("threshold")
+def _threshold(e: Pointwise, x: View, threshold: float, value: float) -> View:
+    return e.emit("where", e.emit("gt", x, threshold), x, value)
+
+
+@rule("add")
+def _add(e: Pointwise, a: Any, b: Any, alpha: float = 1) -> View:
+    return e.emit("add", a, b) if alpha == 1 else e.emit("add", a, e.emit("mul", b, alpha))
+
+
+@rule("sub")
+def _sub(e: Pointwise, a: Any, b: Any, alpha: float = 1) -> View:
+    return e.emit("sub", a, b) if alpha == 1 else e.emit("sub", a, e.emit("mul", b, alpha))
+
+
+@rule("rsub")
+def _rsub(e: Pointwise, a: Any, b: Any, alpha: float = 1) -> View:
+    return _sub(e, b, a, alpha)
+
+
+@rule("mul")
+def _mul(e: Pointwise, a: Any, b: Any) -> View:
+    """A factor that is constantly zero cuts the dependence: masks on activations are structure."""
+    if isinstance(a, torch.Tensor) or not isinstance(a, View):
+        a, b = b, a
+    if not isinstance(b, torch.Tensor) or b.dim() == 0 or bool((b != 0).all()):
+        return e.emit("mul", a, b)
+    shape = torch.broadcast_shapes(a.shape, b.shape)
+    kept = (b != 0).expand(shape)
+    product = a if bool(((b == 0) | (b == 1)).all()) else e.emit("mul", a, b)
+    return View(torch.where(kept, product.addr.expand(shape), 0))
+
+
+@rule("div", "divide", "true_divide")
+def _div(e: Pointwise, a: Any, b: Any, *, rounding_mode: str | None = None) -> View:
+    out = e.emit("div", a, b)
+    if rounding_mode == "floor":
+        return e.emit("floor", out)
+    return _trunc(e, out) if rounding_mode == "trunc" else out
+
+
+@rule("floor_divide")
+def _floor_divide(e: Pointwise, a: Any, b: Any) -> View:
+    return _div(e, a, b, rounding_mode="floor")
+
+
+@rule("remainder")
+def _remainder(e: Pointwise, a: Any, b: Any) -> View:
+    return e.emit("sub", a, e.emit("mul", _floor_divide(e, a, b), b))
+
+
+@rule("fmod")
+def _fmod(e: Pointwise, a: Any, b: Any) -> View:
+    return e.emit("sub", a, e.emit("mul", _trunc(e, e.emit("div", a, b)), b))
+
+
+@rule("trunc", "fix")
+def _trunc(e: Pointwise, x: View) -> View:
+    return e.emit("mul", e.emit("sign", x), e.emit("floor", e.emit("abs", x)))
+
+
+@rule("frac")
+def _frac(e: Pointwise, x: View) -> View:
+    return e.emit("sub", x, _trunc(e, x))
+
+
+@rule("ceil")
+def _ceil(e: Pointwise, x: View) -> View:
+    return e.emit("neg", e.emit("floor", e.emit("neg", x)))
+
+
+@rule("pow")
+def _pow(e: Pointwise, x: Any, exponent: Any) -> View:
+    if isinstance(exponent, torch.Tensor) and exponent.numel() == 1:
+        exponent = exponent.item()
+    if not isinstance(x, View) and isinstance(exponent, View):
+        base = torch.as_tensor(x, dtype=torch.float32)
+        if bool((base <= 0).any()):
+            raise NotHere("a power of a base that is not positive")
+        return e.emit("exp", e.emit("mul", exponent, base.log()))
+    if isinstance(exponent, (View, torch.Tensor)):
+        raise NotHere("an exponent that is a tensor")
+    exponent = float(exponent)
+    if exponent == 0:
+        return e.emit("add", e.emit("mul", x, 0.0), 1.0)
+    known = {1.0: "identity", 2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
+    if exponent in known:
+        return e.emit(known[exponent], x)
+    if exponent == int(exponent) and abs(exponent) <= 16:
+        out, square, count = None, x, int(abs(exponent))
+        while count:
+            if count & 1:
+                out = square if out is None else e.emit("mul", out, square)
+            count >>= 1
+            square = e.emit("square", square) if count else square
+        return out if exponent > 0 else e.emit("reciprocal", out)
+    return e.emit("exp", e.emit("mul", e.emit("log", x), exponent))
+
+
+@rule("exp2")
+def _exp2(e: Pointwise, x: View) -> View:
+    return e.emit("exp", e.emit("mul", x, math.log(2)))
+
+
+@rule("expm1")
+def _expm1(e: Pointwise, x: View) -> View:
+    return e.emit("where", e.emit("gt", x, 0.0), e.emit("sub", e.emit("exp", x), 1.0), e.emit("elu", x, params=(1, 1, 1)))
+
+
+@rule("log1p")
+def _log1p(e: Pointwise, x: View) -> View:
+    return e.emit("log", e.emit("add", x, 1.0))
+
+
+@rule("log2")
+def _log2(e: Pointwise, x: View) -> View:
+    return e.emit("mul", e.emit("log", x), 1 / math.log(2))
+
+
+@rule("log10")
+def _log10(e: Pointwise, x: View) -> View:
+    return e.emit("mul", e.emit("log", x), 1 / math.log(10))
+
+
+@rule("erfc")
+def _erfc(e: Pointwise, x: View) -> View:
+    return e.emit("sub", 1.0, e.emit("erf", x))
+
+
+@rule("where")
+def _where(e: Pointwise, condition: Any, a: Any, b: Any) -> View:
+    if isinstance(condition, View):
+        return e.emit("where", condition, a, b)
+    a, b = (x if isinstance(x, View) else e.views.constant(x) for x in (a, b))
+    return View(torch.where(condition.bool(), a.addr, b.addr))
+
+
+@rule("masked_fill")
+def _masked_fill(e: Pointwise, x: Any, mask: Any, value: Any) -> View:
+    out = _where(e, mask, value, x)
+    return View(out.addr.expand(torch.broadcast_shapes(out.shape, x.shape)))
+
+
+@rule("lerp")
+def _lerp(e: Pointwise, a: Any, b: Any, weight: Any) -> View:
+    return e.emit("madd", weight, e.emit("sub", b, a), a)
+
+
+@rule("addcmul")
+def _addcmul(e: Pointwise, x: Any, a: Any, b: Any, *, value: float = 1) -> View:
+    return e.emit("madd", a if value == 1 else e.emit("mul", a, value), b, x)
+
+
+@rule("addcdiv")
+def _addcdiv(e: Pointwise, x: Any, a: Any, b: Any, *, value: float = 1) -> View:
+    return e.emit("madd", e.emit("div", a, b), value, x)
+
+
+@rule("logical_and", "bitwise_and", "__and__")
+def _and(e: Pointwise, a: Any, b: Any) -> View:
+    return e.emit("mul", e.emit("ne", a, 0.0), e.emit("ne", b, 0.0))
+
+
+@rule("logical_or", "bitwise_or", "__or__")
+def _or(e: Pointwise, a: Any, b: Any) -> View:
+    return e.emit("maximum", e.emit("ne", a, 0.0), e.emit("ne", b, 0.0))
+
+
+@rule("logical_xor", "bitwise_xor")
+def _xor(e: Pointwise, a: Any, b: Any) -> View:
+    return e.emit("ne", e.emit("ne", a, 0.0), e.emit("ne", b, 0.0))
+
+
+@rule("bitwise_not")
+def _not(e: Pointwise, x: View) -> View:
+    return e.emit("logical_not", x)
+
+
+@rule("isnan")
+def _isnan(e: Pointwise, x: View) -> View:
+    return e.emit("ne", x, x)
+
+
+@rule("fill")
+def _fill(e: Pointwise, x: View, value: Any) -> View:
+    return View(e.views.constant(value).addr.expand(x.shape))
+
+
+@rule("zero")
+def _zero(e: Pointwise, x: View) -> View:
+    return View(torch.zeros(x.shape, dtype=torch.int64))

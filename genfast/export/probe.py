@@ -1,0 +1,221 @@
+"""Inputs to trace and check a model with: what the example says about them, random draws, and the replays that prove a trace."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import UnsupportedOpError
+from .record import Recording
+from .trace import first_tensor, quiet_torch, trace
+
+MAX_INT = 1 << 24  # beyond it float32, which carries every value, skips integers
+SAME_VALUES = {"view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "expand", "clone", "_to_copy", "detach", "alias",
+               "slice", "select", "permute", "transpose", "t", "lift_fresh", "repeat", "contiguous", "flatten", "copy",
+               "as_strided", "index_select", "split", "split_with_sizes", "unbind", "flip", "roll"}
+
+
+@dataclass
+class Argument:
+    """One tensor that the network is given: the sites' input or a condition."""
+
+    name: str
+    example: torch.Tensor  # batch 1
+    place: int  # among the positional arguments
+    size: int = MAX_INT  # of an integer condition
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.example.shape[1:])
+
+    @property
+    def integer(self) -> bool:
+        return not self.example.dtype.is_floating_point
+
+
+def read_example(model: Callable[..., Any], example: Any) -> tuple[list[Argument], list[Any]]:
+    """The tensor arguments of an example and the whole positional argument list, everything cut to its first row."""
+    items = list(example) if isinstance(example, (tuple, list)) else [example]
+    names = _parameter_names(model, len(items))
+    arguments: list[Argument] = []
+    for i, item in enumerate(items):
+        if isinstance(item, np.ndarray):
+            item = torch.from_numpy(np.ascontiguousarray(item))
+        if not isinstance(item, torch.Tensor):
+            if i == 0:
+                raise TypeError(f"example must be a tensor or array, or a tuple that starts with one, got {type(item)}")
+            items[i] = item
+            continue
+        if item.dim() == 0 or item.shape[0] == 0:
+            raise ValueError(f"example for {names[i]!r} must have a batch of at least one row, got {tuple(item.shape)}")
+        if item.is_complex():
+            raise TypeError(f"example for {names[i]!r} is complex")
+        if item.device.type != "cpu":
+            raise ValueError(f"example for {names[i]!r} is on {item.device}: export on the CPU")
+        row = item.detach()[:1].clone()
+        row = row.to(_dtype(model)) if row.dtype.is_floating_point else row
+        items[i] = row
+        arguments.append(Argument(names[i], row, i))
+    return arguments, items
+
+
+def _dtype(model: Any) -> torch.dtype:
+    parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
+    return next((p.dtype for p in parameters if p.dtype.is_floating_point), torch.float32)
+
+
+def _parameter_names(model: Any, count: int) -> list[str]:
+    forward = model.forward if isinstance(model, torch.nn.Module) else model
+    names = []
+    try:
+        for p in inspect.signature(forward).parameters.values():
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+                names.append(p.name)
+            elif p.kind == p.VAR_POSITIONAL:
+                names += [f"{p.name}{i}" for i in range(count - len(names))]
+    except (TypeError, ValueError):
+        names = []
+    if len(names) < count and names:
+        raise TypeError(f"the example has {count} arguments, the model's forward takes {len(names)}: {', '.join(names)}")
+    return names[:count] or ["x", *(f"condition{i}" for i in range(1, count))]
+
+
+class Probe:
+    """Draws valid inputs: levels fed through the head's values, integer conditions inside their tables."""
+
+    def __init__(self, arguments: Sequence[Argument], items: Sequence[Any], values: np.ndarray) -> None:
+        self.arguments = arguments
+        self.items = items
+        self.values = torch.from_numpy(np.asarray(values))
+        self.random = torch.Generator().manual_seed(20240229)
+
+    def sites(self, batch: int) -> torch.Tensor:
+        x = self.arguments[0].example
+        levels = torch.randint(len(self.values), (batch, *x.shape[1:]), generator=self.random)
+        return self.values[levels].to(x.dtype)
+
+    def condition(self, argument: Argument, batch: int) -> torch.Tensor:
+        shape, dtype = (batch, *argument.shape), argument.example.dtype
+        if dtype == torch.bool:
+            return torch.randint(2, shape, generator=self.random).bool()
+        if argument.integer:
+            bound = argument.size if argument.size < MAX_INT else int(argument.example.max()) + 1
+            return torch.randint(max(bound, 1), shape, generator=self.random).to(dtype)
+        return torch.randn(shape, generator=self.random).to(dtype)
+
+    def draw(self, batch: int) -> list[torch.Tensor]:
+        return [self.sites(batch), *(self.condition(a, batch) for a in self.arguments[1:])]
+
+    def call(self, tensors: Sequence[torch.Tensor]) -> list[Any]:
+        items = list(self.items)
+        for argument, tensor in zip(self.arguments, tensors, strict=True):
+            items[argument.place] = tensor
+        return items
+
+
+def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool]) -> Recording:
+    """Trace a model and prove the trace; the sizes of integer conditions are found on the way.
+
+    Raises
+    ------
+    UnsupportedOpError
+        From `trace`, or when replaying the trace on other inputs, or two batch-1 replays against one batch of 2, gives
+        something else than the model does.
+    ValueError
+        If the model returns NaN or an integer condition of the example is outside the table it indexes.
+    """
+    with quiet_torch():
+        tensors = [probe.sites(1), *(a.example for a in probe.arguments[1:])]
+        model(*probe.call(tensors))  # models that create buffers do so on their first call
+        recording = trace(model, [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)],
+                          probe.call(tensors), lowers)
+        for argument, size in zip(probe.arguments, index_sizes(recording), strict=True):
+            argument.size = size
+        check_examples(probe)
+        for _ in range(2):
+            tensors = probe.draw(1)
+            _compare(recording, _run(model, probe, tensors), recording.replay(tensors), "another random input",
+                     "the model's control flow depends on values, or forward changes the model")
+        compare_batch(model, probe, recording)
+    return recording
+
+
+def _run(model: Callable[..., Any], probe: Probe, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    output = first_tensor(model(*probe.call(tensors)))
+    assert output is not None
+    return output
+
+
+def compare_batch(model: Callable[..., Any], probe: Probe, recording: Recording) -> None:
+    """A batch of two must be two batches of one: a trace at batch 1 hides `x.mean(0)` and batch statistics."""
+    pair = probe.draw(2)
+    try:
+        got = _run(model, probe, pair)
+    except Exception as error:  # whatever a model with its batch size written into it raises
+        recording.assumed.append(f"the model fails on a batch of 2 ({type(error).__name__}), so its rows are taken to be "
+                                 "independent")
+        return
+    rows = [recording.replay([t[i : i + 1] for t in pair]) for i in range(2)]
+    _compare(recording, got, torch.cat(rows), "a batch of 2",
+             "rows of a batch influence each other; a BatchNorm in training mode? call eval() on the model")
+
+
+def _compare(recording: Recording, model: torch.Tensor, replay: torch.Tensor, what: str, hint: str) -> None:
+    if torch.isnan(model).any():
+        raise ValueError(f"the model returns NaN for {what}")
+    same = model.shape == replay.shape
+    if same:
+        finite = torch.isfinite(model)
+        scale = float(model[finite].abs().max()) if finite.any() else 1.0
+        same = torch.allclose(model.double(), replay.double(), rtol=1e-4, atol=1e-5 + 1e-5 * scale)
+    if not same:
+        reads = "".join(f"\n  {line}" for line in recording.reads)
+        raise UnsupportedOpError(f"the recorded ops do not reproduce the model on {what}: {hint}{reads}")
+
+
+def index_sizes(recording: Recording) -> list[int]:
+    """For each input, the rows of the smallest table or one-hot that its values index, MAX_INT where there is none."""
+    carries = {v: {i} for i, v in enumerate(recording.inputs)}
+    sizes = [MAX_INT] * len(recording.inputs)
+
+    def bound(value: int, rows: int) -> None:
+        for i in carries.get(value, ()):
+            sizes[i] = min(sizes[i], rows)
+
+    for op in recording.ops:
+        if op.name in SAME_VALUES:
+            sources = set().union(*(carries.get(r, set()) for r in op.refs()))
+            for out in op.outs:
+                if out is not None and sources:
+                    carries[out] = sources
+        elif op.name == "embedding" and hasattr(op.args[1], "id"):
+            bound(op.args[1].id, _rows(recording, op.args[0], 0))
+        elif op.name == "index" and not hasattr(op.args[0], "id"):
+            for axis, index in enumerate(op.args[1]):
+                if hasattr(index, "id"):
+                    bound(index.id, _rows(recording, op.args[0], axis))
+        elif op.name in ("index_select", "scatter") and hasattr(op.args[2], "id"):
+            bound(op.args[2].id, _rows(recording, op.args[0], op.args[1]))
+    for value, rows in recording.one_hot:
+        bound(value, rows)
+    return sizes
+
+
+def _rows(recording: Recording, tensor: Any, axis: int) -> int:
+    shape = tensor.shape if isinstance(tensor, torch.Tensor) else recording.metas[tensor.id].shape
+    return shape[axis]
+
+
+def check_examples(probe: Probe) -> None:
+    """Integer conditions of the example must lie in the tables they index, and the head's values in the input's."""
+    for argument in probe.arguments:
+        if argument.integer and argument.size < MAX_INT:
+            top = probe.values.max() if argument is probe.arguments[0] else argument.example.max()
+            if int(top) >= argument.size:
+                raise ValueError(f"{argument.name!r} takes values up to {int(top)}, but the model's table for it has "
+                                 f"{argument.size} rows")

@@ -1,0 +1,134 @@
+"""Reductions and normalisations: row nodes where the reduced elements are channels of a position, trees of maps elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from .graph import DIRECT
+from .pointwise import Pointwise, varies
+from .views import View, Views
+
+GROUPS_APART = 64
+
+
+class Rows:
+    """Emits row nodes."""
+
+    def __init__(self, views: Views, pointwise: Pointwise) -> None:
+        self.views = views
+        self.graph = views.graph
+        self.pointwise = pointwise
+
+    def _split(self, view: View, dims: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The dims along which only positions change, and the others."""
+        array = view.addr.numpy()
+        kinds = {d: varies(array, d, self.views) for d in dims}
+        spatial = [d for d in dims if kinds[d][0] and not kinds[d][1]]
+        return spatial, [d for d in dims if d not in spatial]
+
+    def _row(self, op: str, m: np.ndarray, params: Sequence[float] = (), weight: int = -1, bias: int = -1) -> np.ndarray:
+        """Addresses of a row op over a matrix: rows that start at different channels become nodes of their own."""
+        columns = 1 if op in ("sum", "mean", "max") else m.shape[1]
+        out = np.empty((len(m), columns), np.int64)
+        for rows in self._parts(m):
+            value, table, channel = self.views.block(m[rows])
+            node = self.graph.node("row", len(m[rows]), columns, op=op, **{"in": [value, table, channel, m.shape[1]]},
+                                   params=[float(p) for p in params], weight=weight, bias=bias)
+            out[rows] = self.views.of_value(node)
+        return out
+
+    def _parts(self, m: np.ndarray) -> list:
+        runs = list(self.views.runs(m))
+        if len(runs) == 1 and not runs[0].simple and runs[0].constant is None and len(runs[0].groups) <= GROUPS_APART:
+            return [np.flatnonzero(table >= 0) for _, _, table in runs[0].groups]
+        return [slice(None)]
+
+    def _matrix(self, view: View, dims: Sequence[int]) -> tuple[np.ndarray, list[int]]:
+        rest = [d for d in range(len(view.shape)) if d not in dims]
+        size = int(np.prod([view.shape[d] for d in dims], dtype=np.int64))
+        return view.addr.permute(*rest, *dims).contiguous().numpy().reshape(-1, size), rest
+
+    def reduce(self, op: str, view: View, dims: Sequence[int], keep: bool) -> View:
+        """`sum` or `max` over some dims."""
+        dims = [d % len(view.shape) for d in dims]
+        spatial, others = self._split(view, dims)
+        addr = view.addr
+        if others:
+            m, rest = self._matrix(view, others)
+            order = np.argsort(m[0], kind="stable")  # neither op minds the order, and sorted addresses join into runs
+            out = self._row(op, m[:, order])
+            addr = torch.from_numpy(out.reshape([view.shape[d] for d in rest]))
+            for d in sorted(others):
+                addr = addr.unsqueeze(d)
+        for d in spatial:
+            addr = self._tree("add" if op == "sum" else "maximum", addr, d)
+        if not keep:
+            addr = addr.reshape([n for d, n in enumerate(view.shape) if d not in dims])
+        return View(addr.contiguous())
+
+    def _tree(self, op: str, addr: torch.Tensor, dim: int) -> torch.Tensor:
+        while addr.shape[dim] > 1:
+            half = addr.shape[dim] // 2
+            pair = [View(addr.narrow(dim, i * half, half).contiguous()) for i in range(2)]
+            joined = self.pointwise.emit(op, *pair).addr
+            odd = addr.narrow(dim, 2 * half, addr.shape[dim] - 2 * half)
+            addr = torch.cat([joined, odd], dim)
+        return addr
+
+    def mean(self, view: View, dims: Sequence[int], keep: bool) -> View:
+        count = int(np.prod([view.shape[d] for d in dims], dtype=np.int64))
+        return self.pointwise.emit("mul", self.reduce("sum", view, dims, keep), 1.0 / count)
+
+    def moments(self, view: View, dims: Sequence[int], correction: float = 0.0) -> tuple[View, View, View]:
+        """Mean, variance (dims kept) and the deviations from the mean."""
+        emit = self.pointwise.emit
+        count = int(np.prod([view.shape[d] for d in dims], dtype=np.int64))
+        mean = self.mean(view, dims, True)
+        deviation = emit("sub", view, mean)
+        total = self.reduce("sum", emit("square", deviation), dims, True)
+        return mean, emit("mul", total, 1.0 / max(count - correction, 1e-30)), deviation
+
+    def normalise(self, view: View, dims: Sequence[int], eps: float) -> View:
+        """(x - mean) / sqrt(variance + eps), over dims of any kind."""
+        _, variance, deviation = self.moments(view, dims)
+        emit = self.pointwise.emit
+        return emit("mul", deviation, emit("rsqrt", emit("add", variance, eps)))
+
+    def softmax(self, view: View, dim: int, log: bool) -> View:
+        dim %= len(view.shape)
+        emit = self.pointwise.emit
+        spatial, _ = self._split(view, [dim])
+        if not spatial:
+            return self._over_channels(view, [dim], lambda m: self._row("log_softmax" if log else "softmax", m))
+        shifted = emit("sub", view, self.reduce("max", view, [dim], True))
+        total = self.reduce("sum", emit("exp", shifted), [dim], True)
+        return emit("sub", shifted, emit("log", total)) if log else emit("div", emit("exp", shifted), total)
+
+    def layer_norm(self, view: View, dims: Sequence[int], weight: np.ndarray | None, bias: np.ndarray | None,
+                   eps: float, rms: bool = False) -> View:
+        """Layer or rms norm over trailing dims; one row node where they are channels."""
+        emit = self.pointwise.emit
+        spatial, _ = self._split(view, dims)
+        if not spatial:
+            w = DIRECT if weight is None else self.graph.weight(weight)
+            b = DIRECT if bias is None else self.graph.weight(bias)
+            op = "rms_norm" if rms else "layer_norm"
+            return self._over_channels(view, dims, lambda m: self._row(op, m, [eps], w, b))
+        if rms:
+            power = self.mean(emit("square", view), dims, True)
+            out = emit("mul", view, emit("rsqrt", emit("add", power, eps)))
+        else:
+            out = self.normalise(view, dims, eps)
+        shape = [view.shape[d] for d in dims]
+        if weight is not None:
+            out = emit("mul", out, torch.from_numpy(weight.reshape(shape)))
+        return out if bias is None else emit("add", out, torch.from_numpy(bias.reshape(shape)))
+
+    def _over_channels(self, view: View, dims: Sequence[int], row: Callable[[np.ndarray], np.ndarray]) -> View:
+        m, rest = self._matrix(view, dims)
+        order = [*rest, *dims]
+        out = torch.from_numpy(row(m).reshape([view.shape[d] for d in order]))
+        return View(out.permute(*np.argsort(order).tolist()).contiguous())

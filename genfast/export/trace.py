@@ -1,0 +1,288 @@
+"""Taint tracer: run the model once and record the ATen ops that touch input-dependent data.
+
+Everything else (masks, weight norm, position tables, numpy code) simply executes, which folds constants for free. In-place
+writes to input-dependent data are recorded as their functional twin and a scatter into a flat image of the storage, from
+which aliases are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..errors import UnsupportedOpError
+from .record import Op, Recording, Ref, place
+from .where import ModuleStack, is_check, source_line
+
+READS = {"_local_scalar_dense", "item", "is_nonzero", "equal", "allclose"}
+VALUE_SHAPED = {"nonzero", "nonzero_numpy", "masked_select", "unique_dim", "_unique", "_unique2", "unique_consecutive",
+                "unique_dim_consecutive", "bincount", "histc", "repeat_interleave.Tensor"}
+# Only the shape of their argument matters, so their result is not input-dependent.
+SHAPE_ONLY = {"empty_like", "zeros_like", "ones_like", "full_like", "new_empty", "new_zeros", "new_ones", "new_full",
+              "new_empty_strided", "sym_size", "rand_like", "randn_like", "randint_like"}
+METADATA = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "detach_"}
+RESHAPES = {"view.default", "_unsafe_view.default", "_reshape_alias.default"}
+BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update"}
+
+
+def trace(model: Callable[..., Any], inputs: Sequence[tuple[str, torch.Tensor]], arguments: Sequence[Any],
+          lowers: Callable[[str], bool]) -> Recording:
+    """Record one run of a model.
+
+    Parameters
+    ----------
+    model : callable
+        Usually a `torch.nn.Module`; it is called as ``model(*arguments)`` in the state it is in.
+    inputs : sequence of (name, tensor)
+        The input-dependent tensors, batch 1; each is one of `arguments` by identity.
+    arguments : sequence
+        The positional arguments of the call.
+    lowers : callable
+        Tells by name whether an ATen op can be lowered; others are recorded as their decomposition where there is one.
+
+    Returns
+    -------
+    Recording
+        The ops that the first tensor of the result needs.
+
+    Raises
+    ------
+    UnsupportedOpError
+        If the model reads values in Python, makes shapes of values, draws random numbers, or returns nothing that depends
+        on its inputs.
+
+    Notes
+    -----
+    Design section 3; the method is that of `torch.fx`'s dispatch tracing reduced to tainted data.
+    """
+    modules = ModuleStack()
+    tracer = Tracer(modules, lowers)
+    with ExitStack() as stack:
+        if isinstance(model, torch.nn.Module):
+            stack.enter_context(modules.watching(model))
+        for name, tensor in inputs:
+            tracer.recording.inputs.append(tracer.track(tensor))
+            tracer.recording.names.append(name)
+        stack.enter_context(tracer)
+        stack.enter_context(Functions(tracer))
+        result = model(*arguments)
+    output = first_tensor(result)
+    if output is None:
+        raise UnsupportedOpError(f"the model returned no tensor but {type(result).__name__}")
+    if not tracer.tainted(output):
+        raise UnsupportedOpError("the model's output does not depend on its input")
+    tracer.recording.output = tracer.ref(output).id
+    tracer.recording.prune()
+    return tracer.recording
+
+
+def first_tensor(result: Any) -> torch.Tensor | None:
+    """The first tensor of a model's return value."""
+    if isinstance(result, torch.Tensor):
+        return result
+    leaves = pytree.tree_leaves(result)
+    if len(leaves) == 1 and leaves[0] is result and hasattr(result, "__dict__"):
+        leaves = pytree.tree_leaves(list(vars(result).values()))
+    return next((t for t in leaves if isinstance(t, torch.Tensor)), None)
+
+
+@contextmanager
+def quiet_torch() -> Iterator[None]:
+    """No gradients, fused attention, mkldnn or distribution checks inside; global state and the generator as before after."""
+    mkldnn = torch._C._get_mkldnn_enabled()
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    checks = torch.distributions.Distribution._validate_args
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        try:
+            torch._C._set_mkldnn_enabled(False)
+            torch.backends.mha.set_fastpath_enabled(False)
+            torch.distributions.Distribution.set_default_validate_args(False)
+            yield
+        finally:
+            torch._C._set_mkldnn_enabled(mkldnn)
+            torch.backends.mha.set_fastpath_enabled(fastpath)
+            torch.distributions.Distribution.set_default_validate_args(checks)
+
+
+class Functions(TorchFunctionMode):
+    """Catches what never reaches the dispatcher: one_hot's reading of its input, and copies to numpy or lists."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.one_hot:
+            return self.one_hot(*args, **kwargs)
+        if func in (torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__array__) and self.tracer.tainted(args[0]):
+            self.tracer.value_read(func.__name__)
+        return func(*args, **kwargs)
+
+    def one_hot(self, tensor: torch.Tensor, num_classes: int = -1) -> torch.Tensor:
+        if not self.tracer.tainted(tensor):
+            return torch.nn.functional.one_hot(tensor, num_classes)
+        if num_classes < 0:
+            raise UnsupportedOpError(f"one_hot without num_classes makes a shape of values, in {self.tracer.where()}")
+        self.tracer.recording.one_hot.append((self.tracer.ref(tensor).id, num_classes))
+        return torch.eq(tensor.unsqueeze(-1), torch.arange(num_classes)).to(torch.int64)
+
+
+class Tracer(TorchDispatchMode):
+    """The dispatch mode that records; `recording` grows as the model runs."""
+
+    def __init__(self, modules: ModuleStack, lowers: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.recording = Recording()
+        self.modules = modules
+        self.lowers = lowers
+        self.known: dict[int, tuple[int, int]] = {}  # id(tensor) -> (recorded id, storage version)
+        self.first: dict[int, tuple[int, torch.Tensor]] = {}  # storage -> the first tensor recorded on it
+        self.image: dict[int, tuple[int, torch.Tensor]] = {}  # storage -> its flat contents after in-place writes
+        self.version: dict[int, int] = {}
+        self.kept: list[Any] = []  # so that ids and storages stay unique
+
+    @staticmethod
+    def storage(t: torch.Tensor) -> int:
+        return t.untyped_storage()._cdata
+
+    def track(self, t: torch.Tensor) -> int:
+        key = self.storage(t)
+        new = self.recording.new(t)
+        self.known[id(t)] = (new, self.version.get(key, 0))
+        self.first.setdefault(key, (new, t))
+        self.kept.append((t, t.untyped_storage()))
+        return new
+
+    def tainted(self, t: Any) -> bool:
+        return isinstance(t, torch.Tensor) and (id(t) in self.known or self.storage(t) in self.first
+                                                or self.storage(t) in self.image)
+
+    def where(self) -> str:
+        return place(self.modules.path(), source_line())
+
+    def record(self, func: Any, args: tuple, kwargs: dict, out: Any) -> Op:
+        op = Op(func, args, kwargs, self.modules.path(), source_line())
+        for t in pytree.tree_leaves(out):
+            op.outs.append(self.recording.new(t) if isinstance(t, torch.Tensor) else None)
+        self.recording.ops.append(op)
+        return op
+
+    def ref(self, t: torch.Tensor) -> Ref:
+        """The recorded tensor that `t` is now; an alias of something written in place is read from the storage's image."""
+        key = self.storage(t)
+        known = self.known.get(id(t))
+        if known is not None and known[1] == self.version.get(key, 0):
+            return Ref(known[0])
+        image, flat = self.storage_image(t)
+        where = (list(t.shape), list(t.stride()), t.storage_offset())
+        op = self.record(torch.ops.aten.as_strided.default, (image, *where), {}, torch.as_strided(flat, *where))
+        self.known[id(t)] = (op.outs[0], self.version.get(key, 0))
+        self.kept.append((t, t.untyped_storage()))
+        return Ref(op.outs[0])
+
+    def storage_image(self, t: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        key = self.storage(t)
+        if key in self.image:
+            recorded, flat = self.image[key]
+            return Ref(recorded), flat
+        count = t.untyped_storage().nbytes() // t.element_size()
+        if key not in self.first:
+            flat = torch.as_strided(t.detach(), [count], [1], 0).clone()
+            return flat.clone(), flat
+        recorded, base = self.first[key]
+        zeros = torch.zeros(count, dtype=t.dtype)
+        where = (list(base.shape), list(base.stride()), base.storage_offset())
+        flat = torch.as_strided_scatter(zeros, base, *where)
+        op = self.record(torch.ops.aten.as_strided_scatter.default, (zeros, Ref(recorded), *where), {}, flat)
+        return Ref(op.outs[0]), flat
+
+    def argument(self, a: Any) -> Any:
+        if not isinstance(a, torch.Tensor):
+            return a
+        return self.ref(a) if self.tainted(a) else a.detach().clone()
+
+    def value_read(self, name: str) -> None:
+        line = f"{name} reads the value of an input-dependent tensor in {self.where()}"
+        self.recording.reads.append(line)
+        if not is_check():
+            raise UnsupportedOpError(f"{line}: control flow must not depend on values, and values cannot leave the model")
+        note = f"{line}: taken for a check, not compiled"
+        if note not in self.recording.assumed:
+            self.recording.assumed.append(note)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = func._schema.name.split("::")[1]
+        if torch.Tag.nondeterministic_seeded in func.tags and "scaled_dot_product" not in name:
+            raise UnsupportedOpError(f"aten::{name} draws random numbers in {self.where()}: is dropout in training mode? "
+                                     "call eval() on the model")
+        tensors = [a for a in pytree.tree_leaves((args, kwargs)) if isinstance(a, torch.Tensor)]
+        if name in SHAPE_ONLY or not any(self.tainted(a) for a in tensors):
+            return func(*args, **kwargs)
+        if name in READS:
+            self.value_read(name)
+            return func(*args, **kwargs)
+        self.refuse_value_shapes(func, name, args)
+        if func._schema.is_mutable and name not in BATCH_NORMS:
+            return self.in_place(func, name, args, kwargs)
+        if not self.lowers(name) and func in torch._decomp.decomposition_table:
+            with self:
+                return torch._decomp.decomposition_table[func](*args, **kwargs)
+        return self.plain(func, name, args, kwargs)
+
+    def refuse_value_shapes(self, func: Any, name: str, args: tuple) -> None:
+        masks = args[1] if name == "index" else ()
+        by_mask = any(m is not None and m.dtype in (torch.bool, torch.uint8) and self.tainted(m) for m in masks)
+        if by_mask or name in VALUE_SHAPED or f"{name}.{func._overloadname}" in VALUE_SHAPED:
+            raise UnsupportedOpError(f"aten::{name} makes a shape that depends on input values, in {self.where()}")
+
+    def plain(self, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        recorded_args, recorded_kwargs = pytree.tree_map(self.argument, (tuple(args), dict(kwargs)))
+        out = func(*args, **kwargs)
+        if f"{name}.{func._overloadname}" in RESHAPES:
+            func = torch.ops.aten.reshape.default  # a functional twin may have other strides than the tensor had
+            recorded_args = recorded_args[:2]
+        op = Op(func, recorded_args, recorded_kwargs, self.modules.path(), source_line())
+        for t in pytree.tree_leaves(out):
+            op.outs.append(self.track(t) if isinstance(t, torch.Tensor) else None)
+        self.recording.ops.append(op)
+        return out
+
+    def in_place(self, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
+        written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
+        twins = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
+        twin = getattr(twins, func._overloadname, None) or getattr(twins, "default", None)
+        if written != [0] or twin is None:
+            raise UnsupportedOpError(f"aten::{name} writes into input-dependent data in a way that is not recorded, in "
+                                     f"{self.where()}")
+        x = args[0]
+        if name in METADATA:
+            source = self.ref(x)
+            func(*args, **kwargs)
+            op = self.record(twin, (source, *args[1:]), kwargs, x)
+            self.known[id(x)] = (op.outs[0], self.version.get(self.storage(x), 0))
+            return x
+        image, flat = self.storage_image(x)
+        with self:
+            result = twin(*args, **kwargs)
+            if result.dtype != x.dtype:
+                result = result.to(x.dtype)
+        source = self.argument(result)
+        x.copy_(result)
+        where = (list(x.shape), list(x.stride()), x.storage_offset())
+        patched = torch.as_strided_scatter(flat, x, *where)
+        op = self.record(torch.ops.aten.as_strided_scatter.default, (image, source, *where), {}, patched)
+        key = self.storage(x)
+        self.image[key] = (op.outs[0], patched)
+        self.version[key] = self.version.get(key, 0) + 1
+        self.kept.append((x, x.untyped_storage()))
+        if isinstance(source, Ref):
+            self.known[id(x)] = (source.id, self.version[key])
+        return x

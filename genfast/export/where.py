@@ -1,0 +1,102 @@
+"""Where in the user's code an op was called: source lines by walking the stack, module paths by forward hooks."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Files of torch that only pass a call on: a read of a value that comes through them was asked for by their caller.
+PASSING_ON = tuple(
+    TORCH + name
+    for name in ("utils/_python_dispatch.py", "utils/_device.py", "_ops.py", "overrides.py", "_tensor.py", "_compile.py")
+)
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith((HERE, "<frozen")):
+            yield frame
+        frame = frame.f_back
+
+
+def source_line() -> str:
+    """`file.py:41` of the innermost frame outside torch and this package's exporter."""
+    for frame in _frames():
+        name = frame.f_code.co_filename
+        if not name.startswith(TORCH):
+            return f"{_short(name)}:{frame.f_lineno}"
+    return "unknown source"
+
+
+def _short(name: str) -> str:
+    relative = os.path.relpath(name)
+    return name if relative.startswith("..") else relative
+
+
+def is_check() -> bool:
+    """Whether the innermost Python code is a check: in torch itself, an `assert`, or an `if` that only raises."""
+    for frame in _frames():
+        name = frame.f_code.co_filename
+        if name.startswith(PASSING_ON):
+            continue
+        return name.startswith(TORCH) or frame.f_lineno in _check_lines(name)
+    return False
+
+
+@functools.lru_cache(maxsize=64)
+def _check_lines(name: str) -> frozenset[int]:
+    try:
+        with open(name, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        elif isinstance(node, ast.If) and not node.orelse and all(isinstance(s, ast.Raise) for s in node.body):
+            lines.update(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
+    return frozenset(lines)
+
+
+class ModuleStack:
+    """The path of the module whose forward is running."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def path(self) -> str:
+        return self.paths[-1] if self.paths else ""
+
+    @contextmanager
+    def watching(self, model: torch.nn.Module) -> Iterator[ModuleStack]:
+        """Follow the forwards of the model's modules; the hooks are gone on exit."""
+        handles = []
+
+        def enter(path: str) -> None:
+            self.paths.append(path)
+
+        def leave() -> None:
+            self.paths.pop()
+
+        try:
+            for path, module in model.named_modules():
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue
+                handles.append(module.register_forward_pre_hook(lambda m, a, path=path: enter(path), prepend=True))
+                handles.append(module.register_forward_hook(lambda m, a, o: leave(), always_call=True))
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+            self.paths.clear()

@@ -1,0 +1,398 @@
+"""The executable definition of docs/format.md in plain NumPy: reading a file, every op, the uniforms and the sampler.
+
+This is the specification that the kernels and the engine are tested against. It is short and slow on purpose: values are float32,
+sums run in float64, and sampling runs the whole network once per site.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import FormatError, NumericalError
+
+__all__ = ["MAP_OPS", "ROW_OPS", "Graph", "evaluate", "log_prob", "logits", "philox4x32", "read", "sample", "uniforms"]
+
+f32 = np.float32
+
+
+@dataclass
+class Graph:
+    """A parsed file: the JSON description, the position tables (grids expanded) and the constant arrays."""
+
+    json: dict[str, Any]
+    tables: list[np.ndarray]
+    weights: list[np.ndarray]
+
+    @property
+    def sites(self) -> int:
+        return self.json["values"][0][0]
+
+    @property
+    def order(self) -> np.ndarray:
+        """The site of each rank: int (sites,)."""
+        order = self.json["order"]
+        return np.arange(self.sites) if order["kind"] == "raster" else self.tables[order["table"]]
+
+    @property
+    def fed(self) -> np.ndarray:
+        """What the network is fed for each level: float32 (L,)."""
+        head = self.json["head"]
+        return self.weights[head["values"]][: head.get("levels", 2)]
+
+
+def read(data: bytes) -> Graph:
+    """Parse the bytes of a `.genfast` file.
+
+    Raises
+    ------
+    FormatError
+        If the container, its checksum or the graph's JSON is broken. (The C++ reader checks far more.)
+    """
+    try:
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        start = 8 + size
+
+        def tensor(name: str) -> bytes:
+            begin, end = header[name]["data_offsets"]
+            return data[start + begin : start + end]
+
+        crc = zlib.crc32(data[:start] + tensor("graph") + tensor("tables"))
+        if header["__metadata__"]["format"] != "genfast" or crc != int.from_bytes(tensor("checksum")[:4], "little"):
+            raise FormatError("not a genfast file, or its header, graph or tables are damaged")
+        graph = json.loads(tensor("graph"))
+        stored = np.frombuffer(tensor("tables"), "<i4")
+        weights = [np.frombuffer(tensor(f"weights.{i}"), "<f4") for i in range(sum(k.startswith("weights.") for k in header))]
+        return Graph(graph, [_table(t, stored) for t in graph["tables"]], weights)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise FormatError(f"not a valid genfast file: {error!r}") from error
+
+
+def _table(table: dict[str, Any], stored: np.ndarray) -> np.ndarray:
+    if "grid" not in table:
+        return stored[table["offset"] : table["offset"] + table["length"]]
+    H, W, h, w, sy, sx, dy, dx = table["grid"]
+    y, x = np.divmod(np.arange(H * W), W)
+    y, x = y * sy + dy, x * sx + dx
+    return np.where((y >= 0) & (y < h) & (x >= 0) & (x < w), y * w + x, -1).astype(np.int32)
+
+
+# ---- map ops: float32 in, float32 out
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    return np.asarray(_erf(np.asarray(x, np.float64)), np.float64)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    e = np.exp(-np.abs(np.asarray(x, np.float64)))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _softplus(x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    scaled = np.asarray(x, np.float64) * beta
+    return np.where(scaled > threshold, x, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta)
+
+
+def _elu(x: np.ndarray, alpha: float, scale: float, input_scale: float) -> np.ndarray:
+    return np.where(x > 0, scale * x, scale * alpha * np.expm1(np.minimum(input_scale * np.asarray(x, np.float64), 0)))
+
+
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x, np.float64)
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+MAP_OPS = {
+    "identity": lambda x: x,
+    "neg": np.negative,
+    "abs": np.abs,
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "square": np.square,
+    "reciprocal": lambda x: 1 / x,
+    "erf": erf,
+    "gelu": lambda x: 0.5 * x * (1 + erf(x / math.sqrt(2))),
+    "gelu_tanh": _gelu_tanh,
+    "silu": lambda x: x * sigmoid(x),
+    "floor": np.floor,
+    "round": np.rint,
+    "sign": np.sign,
+    "logical_not": lambda x: x == 0,
+    "elu": _elu,
+    "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "clamp": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "softplus": _softplus,
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "maximum": lambda a, b: np.where(a > b, a, b),
+    "minimum": lambda a, b: np.where(a < b, a, b),
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "where": lambda c, a, b: np.where(c != 0, a, b),
+    "madd": lambda a, b, c: np.asarray(a, np.float64) * b + c,
+}
+
+
+# ---- row ops: over the last axis, float64 in
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _log_softmax(x: np.ndarray) -> np.ndarray:
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def _layer_norm(x: np.ndarray, eps: float) -> np.ndarray:
+    d = x - x.mean(-1, keepdims=True)
+    return d / np.sqrt(np.square(d).mean(-1, keepdims=True) + eps)
+
+
+ROW_OPS = {
+    "layer_norm": _layer_norm,
+    "rms_norm": lambda x, eps: x / np.sqrt(np.square(x).mean(-1, keepdims=True) + eps),
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "sum": lambda x: x.sum(-1, keepdims=True),
+    "mean": lambda x: x.mean(-1, keepdims=True),
+    "max": lambda x: x.max(-1, keepdims=True),
+}
+
+
+# ---- the network
+
+
+def unpack(packed: np.ndarray, k: int, n: int) -> np.ndarray:
+    """The (K, N) weights of a gemm from their packed form."""
+    width = -(-n // 16) * 16
+    out = np.empty((k, width), f32)
+    for start in range(0, width, 64):
+        block = min(64, width - start)
+        out[:, start : start + block] = packed[k * start : k * (start + block)].reshape(k, block)
+    return out[:, :n]
+
+
+def _gather(graph: Graph, values: list[np.ndarray], value: int, table: int, positions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, positions, C) of a value through a table, and which positions the table reads at all."""
+    source = values[value]
+    if table >= 0:
+        where = graph.tables[table]
+    else:
+        where = np.zeros(positions, int) if source.shape[1] == 1 else np.arange(positions)
+    return source[:, where], where >= 0
+
+
+def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int) -> np.ndarray:
+    positions, channels = graph.json["values"][node["out"]]
+    kind = node["kind"]
+
+    def read(value: int, table: int, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        rows, valid = _gather(graph, values, value, table, positions)
+        return rows[:, :, first : first + count], valid
+
+    if kind == "const":
+        data = graph.weights[node["data"]][: positions * channels].reshape(positions, channels)
+        return np.broadcast_to(data, (n, positions, channels))
+    if kind == "lookup":
+        value, table, channel = node["in"]
+        index = read(value, table, channel, 1)[0][:, :, 0].astype(np.int64)
+        if ((index < 0) | (index >= node["rows"])).any():
+            raise NumericalError(f"node {node['name']!r}: an index is outside [0, {node['rows']})")
+        return graph.weights[node["data"]][: node["rows"] * channels].reshape(-1, channels)[index]
+    if kind == "gemm":
+        weight = unpack(graph.weights[node["data"]], sum(s[3] for s in node["segments"]), channels).astype(np.float64)
+        out = np.zeros((n, positions, channels))
+        row = 0
+        for value, table, first, count, _ in node["segments"]:
+            x, valid = read(value, table, first, count)
+            out += np.where(valid[:, None], x, 0) @ weight[row : row + count]
+            row += count
+        return out if node["bias"] < 0 else out + graph.weights[node["bias"]][:channels]
+    if kind == "map":
+        args = [read(v, t, c0, 1 if broadcast else channels)[0] for v, t, c0, broadcast in node["args"]]
+        return MAP_OPS[node["op"]](*args, *(f32(p) for p in node["params"]))
+    if kind == "copy":
+        out = np.full((n, positions, channels), node["fill"], f32)
+        for value, table, first, count, d0 in node["blocks"]:
+            x, valid = read(value, table, first, count)
+            out[:, valid, d0 : d0 + count] = x[:, valid]
+        return out
+    if kind == "row":
+        value, table, first, count = node["in"]
+        out = ROW_OPS[node["op"]](read(value, table, first, count)[0].astype(np.float64), *node["params"])
+        if node["weight"] >= 0:
+            out = out * graph.weights[node["weight"]][:count]
+        return out if node["bias"] < 0 else out + graph.weights[node["bias"]][:count]
+    raise FormatError(f"unknown node kind {kind!r}")
+
+
+def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | None = None) -> list[np.ndarray]:
+    """Every value of the graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    fed : (n, sites) float32
+        What the network is fed at each site.
+    conditions : dict of name to (n, *shape) arrays
+
+    Returns
+    -------
+    list of (n, positions, channels) float32
+
+    Raises
+    ------
+    ValueError
+        If a condition is missing.
+    NumericalError
+        If a lookup's index is outside its table.
+    """
+    n = len(fed)
+    values: list[Any] = [None] * len(graph.json["values"])
+    values[0] = np.asarray(fed, f32).reshape(n, -1, 1)
+    for c in graph.json["conditions"]:
+        if c["name"] not in (conditions or {}):
+            raise ValueError(f"condition {c['name']!r} is missing")
+        x = np.asarray(conditions[c["name"]], f32)
+        many = len(c["shape"]) >= 2
+        values[c["value"]] = x.reshape(n, c["shape"][0], -1).swapaxes(1, 2) if many else x.reshape(n, 1, -1)
+    for node in graph.json["nodes"]:
+        with np.errstate(all="ignore"):
+            values[node["out"]] = np.asarray(_run(graph, node, values, n), f32)
+    return values
+
+
+# ---- the head
+
+
+def logits(graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    """Teacher-forced logits.
+
+    Parameters
+    ----------
+    graph : Graph
+    x : (n, *input shape) int
+        Levels.
+    conditions : dict of name to (n, *shape) arrays
+
+    Returns
+    -------
+    (n, sites, L) float32
+        For a Bernoulli head L is 1: the logit, or the probability, of level 1.
+    """
+    return _logits_fed(graph, graph.fed[np.asarray(x).reshape(len(x), -1)], conditions)
+
+
+def _logits_fed(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | None) -> np.ndarray:
+    head = graph.json["head"]
+    values = evaluate(graph, fed, conditions)
+    rows, _ = _gather(graph, values, head["value"], head["table"], graph.sites)
+    count = head["levels"] if head["kind"] == "categorical" else 1
+    return rows[:, :, head["channel"] : head["channel"] + count]
+
+
+def _log_probs(graph: Graph, z: np.ndarray, temperature: float) -> np.ndarray:
+    """Log probabilities (…, L) in float64 of logits (…, L or 1)."""
+    head, z = graph.json["head"], z.astype(np.float64)
+    if head["kind"] == "bernoulli":
+        with np.errstate(divide="ignore"):
+            z = np.concatenate([np.log1p(-z), np.log(z)], -1) if head["probs"] else np.concatenate([0 * z, z], -1)
+    return _log_softmax(z / temperature)
+
+
+def log_prob(graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0) -> np.ndarray:
+    """Log probability in nats, (n,) float64, of levels x (n, *input shape)."""
+    table = _log_probs(graph, logits(graph, x, conditions), temperature)
+    level = np.asarray(x).reshape(len(x), -1, 1)
+    return np.take_along_axis(table, level, -1).sum((1, 2))
+
+
+def draw(graph: Graph, z: np.ndarray, u: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The level of each row: the smallest k in the support with F(k) >= u, for logits (n, L or 1) and u (n,)."""
+    if graph.json["head"]["kind"] == "categorical":
+        z = z if temperature == 1 else z / f32(temperature)
+        p = np.exp(z - z.max(-1, keepdims=True)).astype(np.float64)
+    else:
+        p = np.exp(_log_probs(graph, z, temperature))
+    total = np.cumsum(p, -1)
+    good = (p > 0) & (total >= (u * total[:, -1])[:, None])
+    return good.argmax(-1)
+
+
+def sample(graph: Graph, u: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0) -> np.ndarray:
+    """Samples by the naive loop: one run of the whole network per site, in the graph's order.
+
+    Parameters
+    ----------
+    graph : Graph
+    u : (n, sites) float64
+        Uniforms in [0, 1], row-major over the sites.
+    conditions : dict of name to (n, *shape) arrays
+    temperature : float
+
+    Returns
+    -------
+    (n, *input shape) int64
+        Levels.
+    """
+    fed = np.zeros(u.shape, f32)
+    levels = np.zeros(u.shape, np.int64)
+    for site in graph.order:
+        z = _logits_fed(graph, fed, conditions)[:, site]
+        levels[:, site] = draw(graph, z, u[:, site], temperature)
+        fed[:, site] = graph.fed[levels[:, site]]
+    return levels.reshape(len(u), *graph.json["input"]["shape"])
+
+
+# ---- uniforms
+
+
+def philox4x32(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
+    """Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011): uint32 (…, 4) of counters (…, 4)."""
+    c = [counter[..., i].astype(np.uint64) for i in range(4)]
+    k0, k1 = (np.uint64(k) for k in key)
+    low = np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        a, b = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c = [(b >> np.uint64(32)) ^ c[1] ^ k0, b & low, (a >> np.uint64(32)) ^ c[3] ^ k1, a & low]
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
+    return np.stack(c, -1).astype(np.uint32)
+
+
+def uniforms(seed: int, rows: np.ndarray, sites: int) -> np.ndarray:
+    """The generated uniforms, (len(rows), sites) float64 in (0, 1).
+
+    Key: the seed. Counter: (row low, row high, site // 2, 0). With w the four words, site 2j + i takes the top 52 bits k of
+    ``w[2i + 1] << 32 | w[2i]`` and is (k + 1/2) · 2⁻⁵².
+    """
+    row = np.asarray(rows, np.uint64)[:, None]
+    block = np.arange((sites + 1) // 2, dtype=np.uint64)[None]
+    zero = np.zeros((row.size, block.size), np.uint64)
+    counter = np.stack([zero + (row & np.uint64(0xFFFFFFFF)), zero + (row >> np.uint64(32)), zero + block, zero], -1)
+    w = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32)).astype(np.uint64)
+    word = w[..., 1::2] << np.uint64(32) | w[..., ::2]
+    k = (word >> np.uint64(12)).astype(np.float64)
+    return ((k + 0.5) * 2.0**-52).reshape(row.size, -1)[:, :sites]
