@@ -9,10 +9,9 @@
 
 namespace py = pybind11;
 
+namespace genfast {
 namespace {
 
-using genfast::Model;
-using genfast::Options;
 using U = py::array_t<double, py::array::c_style>;
 using Levels = py::array_t<int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
@@ -42,7 +41,7 @@ struct Arguments {
       expect(array.size(), n * model.sites(), "u");
       o.u = array.data();
     }
-    for (const genfast::ConditionInfo& info : model.conditions()) {
+    for (const ConditionInfo& info : model.conditions()) {
       const auto it = conditions.find(info.name);
       if (it == conditions.end()) continue;
       int64_t per_row = 1;
@@ -135,7 +134,7 @@ void bind_model(py::module_& m) {
       .def_property_readonly("conditions",
                              [](const Model& model) {
                                py::list all;
-                               for (const genfast::ConditionInfo& c : model.conditions()) {
+                               for (const ConditionInfo& c : model.conditions()) {
                                  py::dict entry;
                                  entry["name"] = c.name;
                                  entry["shape"] = py::tuple(py::cast(c.shape));
@@ -152,7 +151,9 @@ void bind_model(py::module_& m) {
       .def("log_prob", &log_prob)
       .def("logits", &logits);
 
-  m.def("set_num_threads", &genfast::set_num_threads);
-  m.def("num_threads", &genfast::num_threads);
-  m.def("cpu_target", &genfast::cpu_target);
+  m.def("set_num_threads", &set_num_threads);
+  m.def("num_threads", &num_threads);
+  m.def("cpu_target", &cpu_target);
 }
+
+}  // namespace genfast
