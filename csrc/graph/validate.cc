@@ -81,11 +81,13 @@ class Validator {
   }
 
   void node(int index) {
-    const Node& node = graph_.nodes[index];
+    Node& node = graph_.nodes[index];
     if (node.out >= static_cast<int64_t>(graph_.values.size()))
       throw FormatError("writes value " + text(node.out) + ", there are " + text(graph_.values.size()));
     const Value& out = graph_.values[node.out];
     count_reads(static_cast<int64_t>(node.sources.size()), out.positions);
+    if (node.kind == NodeKind::map)  // an operand of the file states only where its channels begin
+      for (Source& operand : node.sources) operand.count = operand.broadcast ? 1 : out.channels;
     const bool may_read_outside = node.kind == NodeKind::gemm || node.kind == NodeKind::copy;
     for (size_t i = 0; i < node.sources.size(); ++i)
       within([&] { return kSourceNames[static_cast<int>(node.kind)] + ("[" + text(i) + "]"); },
@@ -112,9 +114,7 @@ class Validator {
 
   void source(const Node& node, const Source& source, const Value& out, bool may_read_outside) const {
     reads(source.value, source.table, out.positions, may_read_outside);
-    // An operand states only where its channels begin.
-    const int64_t count = node.kind != NodeKind::map ? source.count : source.broadcast ? 1 : out.channels;
-    channels(source.value, source.channel, count);
+    channels(source.value, source.channel, source.count);
     if (node.kind == NodeKind::copy && source.offset + source.count > out.channels)
       throw FormatError("fills channels " + text(source.offset) + " to " + text(source.offset + source.count) + ", value " +
                         text(node.out) + " has " + text(out.channels));

@@ -8,7 +8,8 @@
 
 namespace genfast {
 
-// Needs values, nodes, conditions, head, input_shape and weights; sets Value::producer. Throws FormatError.
+// Needs values, nodes, conditions, head, input_shape and weights; sets Value::producer and the count of map operands. Throws
+// FormatError.
 void validate(Graph& graph, const std::vector<TableInfo>& tables);
 
 // Sets Graph::order: the sites in rising order (kDirect), or an expanded table that must be a permutation of them.
