@@ -1,10 +1,10 @@
 PYTHON ?= python
 CLANG_FORMAT ?= clang-format
-CPP = $(shell find csrc examples -name '*.h' -o -name '*.cc')
+CPP = $(shell git ls-files '*.h' '*.cc')
 
 .PHONY: build test bench format lint sanitize
 
-build:  ## compile in place and install for development
+build:
 	$(PYTHON) -m pip install -q "setuptools>=77" pybind11 Cython numpy nlohmann-json
 	$(PYTHON) -m pip install -q --no-build-isolation -e '.[cli,test,dev]'
 
