@@ -40,14 +40,15 @@ GENFAST_INLINE F erfc_scaled(F y) {
   return q * t;
 }
 
-// erfc(y) for y >= 0; the rounding error of y^2 is put back, for it would be magnified up to 88 times.
+// e^(-scale x^2) erfc_scaled(y), scale a power of two: erfc(y) for x = y. The rounding error of x^2 is put back, for the
+// exponential would magnify it up to 88 times.
 template <class F>
-GENFAST_INLINE F erfc_nonnegative(F y) {
-  const F square = y * y;
-  const F rest = fma(y, y, -square);
-  const F e = exp_nonpositive_f32(-square);
+GENFAST_INLINE F erfc_from_square(F x, float scale, F y) {
+  const F square = x * x;
+  const F rest = fma(x, x, -square);
+  const F e = exp_nonpositive_f32(F(-scale) * square);
   const F r = erfc_scaled(y);
-  return select(e > F(0), r * fma(e, -rest, e), select(y == y, F(0), y));
+  return select(e > F(0), r * fma(e, F(-scale) * rest, e), select(y == y, F(0), y));
 }
 
 template <class F>
@@ -60,13 +61,13 @@ GENFAST_INLINE F erf(F x) {
   q = fma(q, z, F(0x1.ce2d10p-4f));
   q = fma(q, z, F(-0x1.81273ep-2f));
   q = fma(q, z, F(0x1.06eba8p-3f));
-  return select(a < F(1), fma(x, q, x), copysign(F(1) - erfc_nonnegative(a), x));
+  return select(a < F(1), fma(x, q, x), copysign(F(1) - erfc_from_square(a, 1.0f, a), x));
 }
 
 // x Phi(x), without the cancellation of 1 + erf(x / sqrt 2) in the left tail.
 template <class F>
 GENFAST_INLINE F gelu(F x) {
-  const F tail = F(0.5f) * erfc_nonnegative(abs(x) * F(0x1.6a09e6p-1f));
+  const F tail = F(0.5f) * erfc_from_square(x, 0.5f, abs(x) * F(0x1.6a09e6p-1f));
   return x * select(x < F(0), tail, F(1) - tail);
 }
 
