@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .contract import float32
+from .contract import float32, tap_tables
 from .lower import Lowering, constant, handles
 from .ops import NotHere
 from .record import Op
@@ -108,6 +108,40 @@ def _softmax(low: Lowering, op: Op, x, dim, *rest, **kwargs):
 @handles("_log_softmax", "log_softmax")
 def _log_softmax(low: Lowering, op: Op, x, dim, *rest, **kwargs):
     return low.rows.softmax(x, dim, True)
+
+
+def _pairs(value, n: int) -> list[int]:
+    value = list(value) if isinstance(value, (list, tuple)) else [value]
+    return (value * n)[:n]
+
+
+@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def _avg_pool(low: Lowering, op: Op, x, kernel, stride=None, padding=0, ceil=False, count_pad=True, divisor=None):
+    n = len(x.shape) - 2
+    kernel, padding = _pairs(kernel, n), _pairs(padding, n)
+    stride = _pairs(stride, n) if stride else kernel
+    if ceil or divisor or (any(padding) and not count_pad) or n != int(op.name[-2]):
+        raise NotHere("this form of average pooling is not supported")
+    channels, shape = x.shape[1], low.recording.metas[op.outs[0]].shape
+    weight = torch.zeros(channels, channels, *kernel)
+    weight[range(channels), range(channels)] = 1 / float(np.prod(kernel))
+    return low.contract.convolution(x, weight, None, stride, padding, [1] * n, False, shape, 1)
+
+
+@handles("max_pool2d_with_indices", "max_pool2d", "max_pool3d_with_indices")
+def _max_pool(low: Lowering, op: Op, x, kernel, stride=None, padding=0, dilation=1, ceil=False):
+    n = len(x.shape) - 2
+    kernel, padding, dilation = _pairs(kernel, n), _pairs(padding, n), _pairs(dilation, n)
+    stride = _pairs(stride, n) if stride else kernel
+    shape = low.recording.metas[op.outs[0]].shape
+    taps = np.stack(tap_tables(x.shape[0], x.shape[2:], shape[2:], kernel, stride, padding, dilation, False))
+    low.graph.grid(*shape[2:])
+    source = x.addr.movedim(1, -1).reshape(-1, x.shape[1])
+    lowest = low.views.constant(float(np.finfo(np.float32).min)).addr
+    rows = torch.from_numpy(taps).long()
+    windows = torch.where((rows >= 0).unsqueeze(-1), source[rows.clamp(min=0)], lowest)
+    out = low.rows.tree("maximum", windows, 0)[0].reshape(shape[0], *shape[2:], shape[1])
+    return View(out.movedim(-1, 1).contiguous()), None
 
 
 @handles("glu")

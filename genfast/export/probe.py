@@ -131,7 +131,11 @@ def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool
     """
     with quiet_torch():
         tensors = [probe.sites(1), *(a.example for a in probe.arguments[1:])]
-        model(*probe.call(tensors))  # models that create buffers do so on their first call
+        try:
+            model(*probe.call(tensors))  # models that create buffers do so on their first call
+        except IndexError as error:
+            raise ValueError(f"the model cannot index its tables with the example's conditions or the head's values: {error}"
+                             ) from error
         recording = trace(model, [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)],
                           probe.call(tensors), lowers)
         for argument, size in zip(probe.arguments, index_sizes(recording), strict=True):

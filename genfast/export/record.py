@@ -115,14 +115,16 @@ class Recording:
         """`aten::sort(float32[1, 4, 8, 8]) in module 'layers.3' at model.py:41`."""
 
         def show(x: Any) -> str:
+            if isinstance(x, (list, tuple)):
+                return f"[{', '.join(map(show, x))}]"
             if is_ref(x):
                 x = self.metas[x.id]
             elif not isinstance(x, torch.Tensor):
                 return repr(x)
             return f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}"
 
-        args = ", ".join(show(a) for a in pytree.tree_leaves((op.args, op.kwargs), is_leaf=is_ref))
-        return f"aten::{op.name}({args}) in {place(op.module, op.source)}"
+        args = [show(a) for a in op.args] + [f"{k}={show(v)}" for k, v in op.kwargs.items()]
+        return f"aten::{op.name}({', '.join(args)}) in {place(op.module, op.source)}"
 
     def unsupported(self, op: Op, why: str) -> UnsupportedOpError:
         """The error that says which op cannot be compiled and why."""

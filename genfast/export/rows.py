@@ -64,12 +64,13 @@ class Rows:
             for d in sorted(others):
                 addr = addr.unsqueeze(d)
         for d in spatial:
-            addr = self._tree("add" if op == "sum" else "maximum", addr, d)
+            addr = self.tree("add" if op == "sum" else "maximum", addr, d)
         if not keep:
             addr = addr.reshape([n for d, n in enumerate(view.shape) if d not in dims])
         return View(addr.contiguous())
 
-    def _tree(self, op: str, addr: torch.Tensor, dim: int) -> torch.Tensor:
+    def tree(self, op: str, addr: torch.Tensor, dim: int) -> torch.Tensor:
+        """Addresses of an associative map op folded along a dim, which is left with size 1."""
         while addr.shape[dim] > 1:
             half = addr.shape[dim] // 2
             pair = [View(addr.narrow(dim, i * half, half).contiguous()) for i in range(2)]

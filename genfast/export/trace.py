@@ -69,6 +69,7 @@ def trace(model: Callable[..., Any], inputs: Sequence[tuple[str, torch.Tensor]],
         for name, tensor in inputs:
             tracer.recording.inputs.append(tracer.track(tensor))
             tracer.recording.names.append(name)
+        stack.enter_context(unfused_torch())
         stack.enter_context(tracer)
         stack.enter_context(Functions(tracer))
         result = model(*arguments)
@@ -94,20 +95,28 @@ def first_tensor(result: Any) -> torch.Tensor | None:
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """No gradients, fused attention, mkldnn or distribution checks inside; global state and the generator as before after."""
-    mkldnn = torch._C._get_mkldnn_enabled()
-    fastpath = torch.backends.mha.get_fastpath_enabled()
+    """No gradients and no distribution checks inside; the random generator and global state are as before after."""
     checks = torch.distributions.Distribution._validate_args
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
-            torch._C._set_mkldnn_enabled(False)
-            torch.backends.mha.set_fastpath_enabled(False)
             torch.distributions.Distribution.set_default_validate_args(False)
             yield
         finally:
-            torch._C._set_mkldnn_enabled(mkldnn)
-            torch.backends.mha.set_fastpath_enabled(fastpath)
             torch.distributions.Distribution.set_default_validate_args(checks)
+
+
+@contextmanager
+def unfused_torch() -> Iterator[None]:
+    """Neither the fused transformer layer nor mkldnn's fused recurrent layers inside."""
+    mkldnn = torch._C._get_mkldnn_enabled()
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch._C._set_mkldnn_enabled(False)
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(mkldnn)
+        torch.backends.mha.set_fastpath_enabled(fastpath)
 
 
 class Functions(TorchFunctionMode):
