@@ -108,11 +108,14 @@ std::shared_ptr<const Graph> read(const py::object& source) {
 }
 
 }  // namespace
-}  // namespace genfast
 
 void bind_graph(py::module_& m) {
   m.def(
-      "read_graph_summary", [](const py::object& source) { return genfast::describe(*genfast::read(source)); }, py::arg("source"),
+      "read_graph_summary", [](const py::object& source) { return describe(*read(source)); }, py::arg("source"),
       "Reads and validates a .genfast file, given its path or its bytes, and returns what it holds as a dict.\n\n"
       "Raises FormatError, naming the path and the culprit, when it is not a valid file.");
 }
+
+}  // namespace genfast
+
+}  // namespace genfast
