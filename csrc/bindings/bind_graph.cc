@@ -117,5 +117,3 @@ void bind_graph(py::module_& m) {
 }
 
 }  // namespace genfast
-
-}  // namespace genfast
