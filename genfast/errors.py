@@ -1,4 +1,5 @@
-"""The typed errors of genfast: one definition, raised by the exporter here and by the compiled core through its bindings.
+"""The typed errors of genfast: one definition, raised by the exporter here and by the compiled core through its
+bindings.
 
 Wrong arguments are `ValueError` or `TypeError`; everything about a model, a file or a computation is one of these.
 """
@@ -11,11 +12,11 @@ class Error(Exception):
 
 
 class UnsupportedOpError(Error):
-    """The model does something that genfast cannot compile; the message names the op, shapes, module and source line."""
+    """The model does what genfast cannot compile; the message names the op, shapes, module and source line."""
 
 
 class NotCausalError(Error):
-    """The distribution of a site reads sites that are sampled later; the message names the layer and a concrete chain."""
+    """A site reads sites that are sampled later; the message names the layer and a concrete chain."""
 
 
 class FormatError(Error):

@@ -1,7 +1,7 @@
 """The executable definition of docs/format.md in plain NumPy: reading a file, every op, the uniforms and the sampler.
 
-This is the specification that the kernels and the engine are tested against. It is short and slow on purpose: values are float32,
-sums run in float64, and sampling runs the whole network once per site.
+This is the specification that the kernels and the engine are tested against. It is short and slow on purpose: values
+are float32, sums run in float64, and sampling runs the whole network once per site.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +69,9 @@ def read(data: bytes) -> Graph:
             raise FormatError("not a genfast file, or its header, graph or tables are damaged")
         graph = json.loads(tensor("graph"))
         stored = np.frombuffer(tensor("tables"), "<i4")
-        weights = [np.frombuffer(tensor(f"weights.{i}"), "<f4") for i in range(sum(k.startswith("weights.") for k in header))]
+        weights = [
+            np.frombuffer(tensor(f"weights.{i}"), "<f4") for i in range(sum(k.startswith("weights.") for k in header))
+        ]
         return Graph(graph, [_table(t, stored) for t in graph["tables"]], weights)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(f"not a valid genfast file: {error!r}") from error
@@ -111,7 +114,7 @@ def _gelu_tanh(x: np.ndarray) -> np.ndarray:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-MAP_OPS = {
+MAP_OPS: dict[str, Callable[..., Any]] = {
     "identity": lambda x: x,
     "neg": np.negative,
     "abs": np.abs,
@@ -171,7 +174,7 @@ def _layer_norm(x: np.ndarray, eps: float) -> np.ndarray:
     return d / np.sqrt(np.square(d).mean(-1, keepdims=True) + eps)
 
 
-ROW_OPS = {
+ROW_OPS: dict[str, Callable[..., Any]] = {
     "layer_norm": _layer_norm,
     "rms_norm": lambda x, eps: x / np.sqrt(np.square(x).mean(-1, keepdims=True) + eps),
     "softmax": _softmax,
@@ -195,7 +198,9 @@ def unpack(packed: np.ndarray, k: int, n: int) -> np.ndarray:
     return out[:, :n]
 
 
-def _gather(graph: Graph, values: list[np.ndarray], value: int, table: int, positions: int) -> tuple[np.ndarray, np.ndarray]:
+def _gather(
+    graph: Graph, values: list[np.ndarray], value: int, table: int, positions: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n, positions, C) of a value through a table, and which positions the table reads at all."""
     source = values[value]
     if table >= 0:
@@ -274,7 +279,7 @@ def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | 
     values: list[Any] = [None] * len(graph.json["values"])
     values[0] = np.asarray(fed, f32).reshape(n, -1, 1)
     for c in graph.json["conditions"]:
-        if c["name"] not in (conditions or {}):
+        if conditions is None or c["name"] not in conditions:
             raise ValueError(f"condition {c['name']!r} is missing")
         x = np.asarray(conditions[c["name"]], f32)
         many = len(c["shape"]) >= 2
@@ -323,7 +328,9 @@ def _log_probs(graph: Graph, z: np.ndarray, temperature: float) -> np.ndarray:
     return _log_softmax(z / temperature)
 
 
-def log_prob(graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0) -> np.ndarray:
+def log_prob(
+    graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0
+) -> np.ndarray:
     """Log probability in nats, (n,) float64, of levels x (n, *input shape)."""
     table = _log_probs(graph, logits(graph, x, conditions), temperature)
     level = np.asarray(x).reshape(len(x), -1, 1)
@@ -342,7 +349,9 @@ def draw(graph: Graph, z: np.ndarray, u: np.ndarray, temperature: float = 1.0) -
     return good.argmax(-1)
 
 
-def sample(graph: Graph, u: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0) -> np.ndarray:
+def sample(
+    graph: Graph, u: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0
+) -> np.ndarray:
     """Samples by the naive loop: one run of the whole network per site, in the graph's order.
 
     Parameters
@@ -371,7 +380,10 @@ def sample(graph: Graph, u: np.ndarray, conditions: dict[str, np.ndarray] | None
 
 
 def philox4x32(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
-    """Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011): uint32 (…, 4) of counters (…, 4)."""
+    """Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011).
+
+    uint32 (…, 4) of counters (…, 4).
+    """
     c = [counter[..., i].astype(np.uint64) for i in range(4)]
     k0, k1 = (np.uint64(k) for k in key)
     low = np.uint64(0xFFFFFFFF)
@@ -385,8 +397,8 @@ def philox4x32(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
 def uniforms(seed: int, rows: np.ndarray, sites: int) -> np.ndarray:
     """The generated uniforms, (len(rows), sites) float64 in (0, 1).
 
-    Key: the seed. Counter: (row low, row high, site // 2, 0). With w the four words, site 2j + i takes the top 52 bits k of
-    ``w[2i + 1] << 32 | w[2i]`` and is (k + 1/2) · 2⁻⁵².
+    Key: the seed. Counter: (row low, row high, site // 2, 0). With w the four words, site 2j + i takes the top 52 bits
+    k of ``w[2i + 1] << 32 | w[2i]`` and is (k + 1/2) · 2⁻⁵².
     """
     row = np.asarray(rows, np.uint64)[:, None]
     block = np.arange((sites + 1) // 2, dtype=np.uint64)[None]

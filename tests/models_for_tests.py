@@ -84,8 +84,14 @@ def masked_parametrized(kind, *args, **kwargs):
 class Block(nn.Module):
     def __init__(self, conv, c, activation):
         super().__init__()
-        self.net = nn.Sequential(activation(), nn.Conv2d(c, c // 2, 1), activation(), conv("B", c // 2, c // 2, 3, padding=1),
-                                 activation(), nn.Conv2d(c // 2, c, 1))
+        self.net = nn.Sequential(
+            activation(),
+            nn.Conv2d(c, c // 2, 1),
+            activation(),
+            conv("B", c // 2, c // 2, 3, padding=1),
+            activation(),
+            nn.Conv2d(c // 2, c, 1),
+        )
 
     def forward(self, x):
         return x + self.net(x)
@@ -93,8 +99,13 @@ class Block(nn.Module):
 
 def pixelcnn(conv=MaskData, c=8, blocks=2, levels=4, activation=nn.ReLU, norm=None):
     norms = [norm(c)] if norm else []
-    return nn.Sequential(conv("A", 1, c, 5, padding=2), *[Block(conv, c, activation) for _ in range(blocks)], *norms,
-                         activation(), nn.Conv2d(c, levels, 1)).eval()
+    return nn.Sequential(
+        conv("A", 1, c, 5, padding=2),
+        *[Block(conv, c, activation) for _ in range(blocks)],
+        *norms,
+        activation(),
+        nn.Conv2d(c, levels, 1),
+    ).eval()
 
 
 class GatedLayer(nn.Module):
@@ -131,8 +142,9 @@ class GatedLayer(nn.Module):
 class GatedPixelCNN(nn.Module):
     def __init__(self, c=8, layers=3, levels=4, classes=0):
         super().__init__()
-        self.layers = nn.ModuleList([GatedLayer("A" if i == 0 else "B", 1 if i == 0 else c, c, classes=classes)
-                                     for i in range(layers)])
+        self.layers = nn.ModuleList(
+            [GatedLayer("A" if i == 0 else "B", 1 if i == 0 else c, c, classes=classes) for i in range(layers)]
+        )
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(c, levels, 1))
 
     def forward(self, x, label=None):
@@ -175,8 +187,9 @@ class TokenImage(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(levels, c)
         self.levels, self.last, self.one_hot = levels, last, one_hot
-        self.net = nn.Sequential(MaskCall("A", levels if one_hot else c, c, 3, padding=1), nn.GELU(),
-                                 MaskCall("B", c, levels, 3, padding=1))
+        self.net = nn.Sequential(
+            MaskCall("A", levels if one_hot else c, c, 3, padding=1), nn.GELU(), MaskCall("B", c, levels, 3, padding=1)
+        )
 
     def forward(self, x):
         e = F.one_hot(x, self.levels).float() if self.one_hot else self.embed(x)
@@ -255,9 +268,14 @@ class Grouped(nn.Module):
 
     def __init__(self, c=12, groups=4, levels=4):
         super().__init__()
-        self.net = nn.Sequential(MaskData("A", 1, c, 3, padding=1), ConcatElu(), nn.Conv2d(2 * c, c, 1),
-                                 MaskData("B", c, c, 3, padding=1, groups=groups), nn.Mish(),
-                                 nn.Conv2d(c, levels, 1))
+        self.net = nn.Sequential(
+            MaskData("A", 1, c, 3, padding=1),
+            ConcatElu(),
+            nn.Conv2d(2 * c, c, 1),
+            MaskData("B", c, c, 3, padding=1, groups=groups),
+            nn.Mish(),
+            nn.Conv2d(c, levels, 1),
+        )
 
     def forward(self, x):
         return self.net(x)

@@ -14,29 +14,34 @@ from ..heads import Bernoulli, Categorical
 from .file import to_bytes
 from .graph import Graph, prune
 from .lower import Lowering, lowers
-from .probe import Argument, Probe, read_example, record
+from .probe import Argument, Probe, read_example, record, verify
 from .views import View
 
 PRODUCER = "genfast 0.1.0"
 
 
-def export(model: Callable[..., Any], example: Any, head: Categorical | Bernoulli, order: Any = "raster",
-           name: str | None = None) -> bytes:
+def export(
+    model: Callable[..., Any],
+    example: Any,
+    head: Categorical | Bernoulli,
+    order: Any = "raster",
+    name: str | None = None,
+) -> bytes:
     """Export a causal PyTorch model.
 
     Parameters
     ----------
     model : torch.nn.Module or callable
-        Called as ``model(x, *conditions)``, in the state it is in; call ``eval()`` first if it has dropout or BatchNorm.
-        Its parameters are left as they are, but for what its forward itself does to them.
+        Called as ``model(x, *conditions)``, in the state it is in; call ``eval()`` first if it has dropout or
+        BatchNorm. Its parameters are left as they are, but for what its forward itself does to them.
     example : array_like or tuple of array_like
         One input batch, torch tensor or numpy array: (B, 1, H, W), (B, 1, L), (B, H, W) or (B, T), of floats (what the
-        network is fed) or integers. In a tuple, the further entries are conditions known before sampling, (B,), (B, D) or
-        (B, C, H, W), named by the parameters of ``forward``. Entries that are not arrays are passed on as they are.
+        network is fed) or integers. In a tuple, the further entries are conditions known before sampling, (B,), (B, D)
+        or (B, C, H, W), named by the parameters of ``forward``. Entries that are not arrays are passed on as they are.
     head : Categorical or Bernoulli
-        What the network's output means. Categorical logits lie on axis 1, (B, L, H, W), (B, L, 1, H, W) or (B, L, T), or on
-        the last axis, (B, H, W, L) or (B, T, L); where both fit, images use axis 1 and integer tokens the last. A Bernoulli
-        output has one number a site.
+        What the network's output means. Categorical logits lie on axis 1, (B, L, H, W), (B, L, 1, H, W) or (B, L, T),
+        or on the last axis, (B, H, W, L) or (B, T, L); where both fit, images use axis 1 and integer tokens the last.
+        A Bernoulli output has one number a site.
     order : "raster" or array_like of int, (sites,)
         The order of sampling; see `genfast.orders.resolve`.
     name : str, optional
@@ -66,7 +71,8 @@ def export(model: Callable[..., Any], example: Any, head: Categorical | Bernoull
     site_shape = _site_shape(arguments[0].shape)
     site_order = orders.resolve(order, int(np.prod(site_shape)))
     values = head.fed(arguments[0].integer)
-    recording = record(model, Probe(arguments, items, values), lowers)
+    probe = Probe(arguments, items, values)
+    recording = record(model, probe, lowers)
 
     graph = Graph()
     lowering = Lowering(recording, graph)
@@ -74,6 +80,7 @@ def export(model: Callable[..., Any], example: Any, head: Categorical | Bernoull
         lowering.env[tensor] = _input_view(lowering, argument, site_shape)
     with torch.no_grad():
         output = lowering.run()
+        verify(model, probe, recording)
         graph.place = ("", "the output")
         entry = _head(lowering, head, output, arguments[0], site_shape)
 
@@ -89,7 +96,12 @@ def export(model: Callable[..., Any], example: Any, head: Categorical | Bernoull
     entry.update(value=root[0], table=root[1], values=weights[levels])
     description = {
         "producer": PRODUCER,
-        "input": {"value": 0, "shape": list(arguments[0].shape), "dtype": _dtype(arguments[0]), "name": arguments[0].name},
+        "input": {
+            "value": 0,
+            "shape": list(arguments[0].shape),
+            "dtype": _dtype(arguments[0]),
+            "name": arguments[0].name,
+        },
         "conditions": [_condition(i, a) for i, a in enumerate(arguments) if i],
         "head": entry,
         "order": {"kind": "raster"} if raster else {"kind": "permutation", "table": order_root[1]},
@@ -119,8 +131,10 @@ def _site_shape(shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(shape)
     if shape[0] == 1 and len(shape) <= 3:
         return tuple(shape[1:])
-    raise UnsupportedOpError(f"an input of shape {tuple(shape)} a row has more than one channel: genfast compiles one-channel "
-                             "inputs, (1, H, W), (1, L), (H, W) or (T,); more channels come later")
+    raise UnsupportedOpError(
+        f"an input of shape {tuple(shape)} a row has more than one channel: genfast compiles one-channel "
+        "inputs, (1, H, W), (1, L), (H, W) or (T,); more channels come later"
+    )
 
 
 def _dtype(argument: Argument) -> str:
@@ -141,7 +155,9 @@ def _input_view(lowering: Lowering, argument: Argument, site_shape: Sequence[int
         value = graph.value(int(np.prod(site_shape)), 1)
         graph.grid(*site_shape)
     elif len(shape) > 3:
-        raise UnsupportedOpError(f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported")
+        raise UnsupportedOpError(
+            f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported"
+        )
     elif len(shape) >= 2:
         value = graph.value(int(np.prod(shape[1:])), shape[0])
         graph.grid(*shape[1:])
@@ -152,20 +168,25 @@ def _input_view(lowering: Lowering, argument: Argument, site_shape: Sequence[int
     return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
 
 
-def _head(lowering: Lowering, head: Categorical | Bernoulli, output: View, argument: Argument,
-          sites: tuple[int, ...]) -> dict[str, Any]:
+def _head(
+    lowering: Lowering, head: Categorical | Bernoulli, output: View, argument: Argument, sites: tuple[int, ...]
+) -> dict[str, Any]:
     """The head's entry, its matrix copied together where it cannot be read in place."""
     shape, count = output.shape[1:], int(np.prod(sites))
     if isinstance(head, Bernoulli):
         if [n for n in shape if n != 1] != [n for n in sites if n != 1] and shape != (count,):
-            raise ValueError(f"a Bernoulli head needs one number a site, an output of shape {('B', *argument.shape)}, "
-                             f"got {('B', *shape)}")
+            raise ValueError(
+                f"a Bernoulli head needs one number a site, an output of shape {('B', *argument.shape)}, "
+                f"got {('B', *shape)}"
+            )
         m = output.flat().reshape(count, 1)
     else:
         first, last = _axes(shape, sites, head.levels)
         if not first and not last:
-            raise ValueError(f"a head of {head.levels} levels needs logits of shape {('B', head.levels, *sites)} or "
-                             f"{('B', *sites, head.levels)}, got {('B', *shape)}")
+            raise ValueError(
+                f"a head of {head.levels} levels needs logits of shape {('B', head.levels, *sites)} or "
+                f"{('B', *sites, head.levels)}, got {('B', *shape)}"
+            )
         tokens = argument.integer and len(argument.shape) == 1
         m = output.flat()
         m = m.reshape(count, -1) if last and (tokens or not first) else m.reshape(-1, count).T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,8 +35,9 @@ class Contract:
         self.views = views
         self.graph: Graph = views.graph
 
-    def gemm(self, m: np.ndarray, taps: Sequence[np.ndarray | None], weight: np.ndarray,
-             bias: np.ndarray | None) -> np.ndarray:
+    def gemm(
+        self, m: np.ndarray, taps: Sequence[np.ndarray | None], weight: np.ndarray, bias: np.ndarray | None
+    ) -> np.ndarray:
         """The addresses (positions, N) of a gemm.
 
         Parameters
@@ -69,7 +71,7 @@ class Contract:
         out = self.graph.node("gemm", positions, n, segments=segments, data=data, bias=padded)
         return self.views.of_value(out)
 
-    def _sources(self, m: np.ndarray):
+    def _sources(self, m: np.ndarray) -> Any:
         """(value, channel, table, first column, columns) of a matrix's runs; a run that is all zero is left out."""
         runs = list(self.views.runs(m))
         blocks = []
@@ -92,7 +94,8 @@ class Contract:
     def linear(self, m: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
         """Addresses (rows, N) of `m @ weight + bias` for addresses `m` (rows, K) and weights (K, N).
 
-        Columns that lie scattered (a flattened image) are taken in the order of their addresses, so that they join into runs.
+        Columns that lie scattered (a flattened image) are taken in the order of their addresses, so that they join
+        into runs.
         """
         if len(m) and m.shape[1] > 1 and not (m[0, 1:] - m[0, :-1] == 1).all():
             order = np.argsort(m[0], kind="stable")
@@ -101,9 +104,18 @@ class Contract:
                 m, weight = m[:, order], weight[order]
         return self.gemm(m, [None], weight[None], bias)
 
-    def convolution(self, x: View, weight: torch.Tensor, bias: torch.Tensor | None, stride: Sequence[int],
-                    padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_shape: Sequence[int],
-                    groups: int) -> View:
+    def convolution(
+        self,
+        x: View,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        transposed: bool,
+        output_shape: Sequence[int],
+        groups: int,
+    ) -> View:
         """aten::convolution for addresses (N, C, …) and a constant weight."""
         n, channels, *space = x.shape
         out_channels, out_space = output_shape[1], list(output_shape[2:])
@@ -121,8 +133,12 @@ class Contract:
         m = np.moveaxis(x.addr.numpy(), 1, -1).reshape(-1, channels)
         if groups <= GROUPS_APART:
             size, each = channels // groups, out_channels // groups
-            out = [self.gemm(m[:, g * size : (g + 1) * size], taps, parts[g],
-                             None if b is None else b[g * each : (g + 1) * each]) for g in range(groups)]
+            out = [
+                self.gemm(
+                    m[:, g * size : (g + 1) * size], taps, parts[g], None if b is None else b[g * each : (g + 1) * each]
+                )
+                for g in range(groups)
+            ]
             addr = np.concatenate(out, 1)
         else:
             dense = np.zeros((len(taps), channels, out_channels), np.float32)
@@ -134,8 +150,16 @@ class Contract:
         return View(torch.from_numpy(np.ascontiguousarray(addr)))
 
 
-def tap_tables(n: int, space: Sequence[int], out_space: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
-               padding: Sequence[int], dilation: Sequence[int], transposed: bool) -> list[np.ndarray]:
+def tap_tables(
+    n: int,
+    space: Sequence[int],
+    out_space: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+) -> list[np.ndarray]:
     """For each tap, in C order, the source position of every output position (batch-major), or -1."""
     tables = []
     total = int(np.prod(space, dtype=np.int64))
@@ -157,5 +181,3 @@ def tap_tables(n: int, space: Sequence[int], out_space: Sequence[int], kernel: S
         rows = [np.where(flat >= 0, flat + i * total, -1) for i in range(n)]
         tables.append(np.concatenate(rows).astype(np.int32))
     return tables
-
-

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedOpError
+from .record import place
 
 DIRECT = -1
 MAX_VALUES = 1 << 20
@@ -25,8 +26,9 @@ def identity(length: int) -> np.ndarray:
 class Graph:
     """A graph under construction.
 
-    `values` are (positions, channels); `tables` int32 arrays of positions with the size of their source; `weights` float32
-    arrays. `nodes` are the dictionaries of docs/format.md. `place` is the module path and source line given to new nodes.
+    `values` are (positions, channels); `tables` int32 arrays of positions with the size of their source; `weights`
+    float32 arrays. `nodes` are the dictionaries of docs/format.md. `place` is the module path and source line given to
+    new nodes.
     """
 
     values: list[tuple[int, int]] = field(default_factory=list)
@@ -44,14 +46,15 @@ class Graph:
         """A new value."""
         too_big = positions > MAX_POSITIONS or channels > MAX_CHANNELS or positions * channels > MAX_ELEMENTS
         if too_big or len(self.values) >= MAX_VALUES:
-            raise UnsupportedOpError(f"{self.where()} makes a value of {positions} positions × {channels} channels, beyond "
-                                     "the limits of docs/format.md")
+            raise UnsupportedOpError(
+                f"{self.where()} makes a value of {positions} positions × {channels} channels, beyond "
+                "the limits of docs/format.md"
+            )
         self.values.append((int(positions), int(channels)))
         return len(self.values) - 1
 
     def where(self) -> str:
-        name, source = self.place
-        return f"module {name!r} at {source}" if name else f"forward at {source}"
+        return place(*self.place)
 
     def grid(self, *shape: int) -> None:
         """Remember that positions may form a grid of this shape, its last axis running fastest."""
@@ -112,7 +115,9 @@ def sources_of(node: dict[str, Any]) -> list[list[int]]:
 WEIGHT_FIELDS = ("data", "weight", "bias")
 
 
-def prune(graph: Graph, roots: list[list[int]], inputs: int, weights: list[int]) -> tuple[dict[int, int], dict[int, int]]:
+def prune(
+    graph: Graph, roots: list[list[int]], inputs: int, weights: list[int]
+) -> tuple[dict[int, int], dict[int, int]]:
     """Drop dead nodes and renumber values, tables and weights.
 
     Parameters

@@ -11,18 +11,29 @@ from .views import View, Views
 
 aten = torch.ops.aten
 
-LAYOUT = set("""view reshape _unsafe_view _reshape_alias permute transpose t numpy_T expand slice select unsqueeze squeeze clone
-contiguous alias detach cat stack concat split split_with_sizes chunk unbind tensor_split unsafe_split unsafe_split_with_sizes
-unsafe_chunk constant_pad_nd flip roll repeat repeat_interleave im2col as_strided as_strided_scatter slice_scatter
-select_scatter diagonal diagonal_scatter pixel_shuffle pixel_unshuffle channel_shuffle upsample_nearest1d upsample_nearest2d
-_upsample_nearest_exact1d _upsample_nearest_exact2d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
-movedim swapaxes unfold unfold_copy lift_fresh lift tril triu rot90 copy expand_copy view_copy permute_copy slice_copy
-select_copy unsqueeze_copy squeeze_copy transpose_copy t_copy alias_copy detach_copy split_copy split_with_sizes_copy
-unbind_copy hstack vstack dstack flatten unflatten narrow index_select gather index index_put take_along_dim take
-""".split())
+LAYOUT = set(
+    """
+    view reshape _unsafe_view _reshape_alias permute transpose t numpy_T expand slice select unsqueeze squeeze clone
+    contiguous alias detach cat stack concat split split_with_sizes chunk unbind tensor_split unsafe_split
+    unsafe_split_with_sizes unsafe_chunk constant_pad_nd flip roll repeat repeat_interleave im2col as_strided
+    as_strided_scatter slice_scatter select_scatter diagonal diagonal_scatter pixel_shuffle pixel_unshuffle
+    channel_shuffle upsample_nearest1d upsample_nearest2d _upsample_nearest_exact1d _upsample_nearest_exact2d
+    reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d movedim swapaxes unfold unfold_copy
+    lift_fresh lift tril triu rot90 copy expand_copy view_copy permute_copy slice_copy select_copy unsqueeze_copy
+    squeeze_copy transpose_copy t_copy alias_copy detach_copy split_copy split_with_sizes_copy unbind_copy hstack
+    vstack dstack flatten unflatten narrow index_select gather index index_put take_along_dim take
+    """.split()  # noqa: SIM905
+)
 # Their integer tensor arguments say which elements are read; the others are data.
-INDEXED = {"index_select": (2,), "gather": (2,), "index": (1,), "index_put": (1,), "take_along_dim": (1,), "take": (1,),
-           "repeat_interleave": (1,)}
+INDEXED = {
+    "index_select": (2,),
+    "gather": (2,),
+    "index": (1,),
+    "index_put": (1,),
+    "take_along_dim": (1,),
+    "take": (1,),
+    "repeat_interleave": (1,),
+}
 
 
 def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Meta]) -> Any:

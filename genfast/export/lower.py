@@ -108,13 +108,26 @@ def constant(x: Any, what: str) -> np.ndarray | None:
 
 
 @handles("convolution", "_convolution")
-def _convolution(low: Lowering, op: Op, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, *rest):
+def _convolution(
+    low: Lowering,
+    op: Op,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: Any,
+    output_padding: Any,
+    groups: Any,
+    *rest: Any,
+) -> Any:
     if isinstance(weight, View) or isinstance(bias, View):
         raise NotHere("a convolution whose weight depends on the input")
     n = len(x.shape) - 2 if isinstance(x, View) else 0
     if not isinstance(x, View):
         raise NotHere("a convolution of a constant")
-    shape = low.recording.metas[op.outs[0]].shape
+    shape = low.recording.metas[op.out].shape
     stride, padding, dilation = ((list(v) * n)[:n] for v in (stride, padding, dilation))
     return low.contract.convolution(x, weight, bias, stride, padding, dilation, transposed, shape, groups)
 
@@ -132,19 +145,19 @@ def _product(low: Lowering, a: Any, b: Any, bias: np.ndarray | None = None) -> V
 
 
 @handles("mm", "matmul")
-def _mm(low: Lowering, op: Op, a, b):
+def _mm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
     return _product(low, a, b)
 
 
 @handles("mv")
-def _mv(low: Lowering, op: Op, a, x):
+def _mv(low: Lowering, op: Op, a: Any, x: Any) -> Any:
     if isinstance(x, View):
         return View(_product(low, a, View(x.addr.unsqueeze(1))).addr.squeeze(1))
     return View(_product(low, a, x.unsqueeze(1)).addr.squeeze(1))
 
 
 @handles("addmm")
-def _addmm(low: Lowering, op: Op, bias, a, b, *, beta=1, alpha=1):
+def _addmm(low: Lowering, op: Op, bias: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     if beta == 1 and alpha == 1 and isinstance(a, View) and isinstance(bias, torch.Tensor) and bias.dim() == 1:
         n = b.shape[1]
         return _product(low, a, b, float32(bias.expand(n)).copy())
@@ -154,7 +167,7 @@ def _addmm(low: Lowering, op: Op, bias, a, b, *, beta=1, alpha=1):
 
 
 @handles("bmm")
-def _bmm(low: Lowering, op: Op, a, b):
+def _bmm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
     if isinstance(a, View) and isinstance(b, View):
         raise NotHere(ATTENTION)
     n = a.shape[0]
@@ -171,7 +184,7 @@ def _bmm(low: Lowering, op: Op, a, b):
 
 
 @handles("baddbmm")
-def _baddbmm(low: Lowering, op: Op, c, a, b, *, beta=1, alpha=1):
+def _baddbmm(low: Lowering, op: Op, c: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     out = _bmm(low, op, a, b)
     out = out if alpha == 1 else low.emit("mul", out, alpha)
     return low.emit("add", out, c if beta == 1 else low.emit("mul", c, beta))
@@ -185,20 +198,28 @@ def _lookup(low: Lowering, data: np.ndarray, index: View) -> View:
     flat = index.flat()
     distinct, inverse = np.unique(flat, return_inverse=True)
     value, table, channel = low.views.block(distinct[:, None])
-    out = low.graph.node("lookup", len(distinct), data.shape[1], **{"in": [value, table, channel]},
-                         data=low.graph.weight(data), rows=len(data))
+    out = low.graph.node(
+        "lookup",
+        len(distinct),
+        data.shape[1],
+        **{"in": [value, table, channel]},
+        data=low.graph.weight(data),
+        rows=len(data),
+    )
     low.graph.grid(*index.shape[1:])
     addr = low.views.of_value(out)[inverse.reshape(-1)]
     return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(*index.shape, data.shape[1]))
 
 
 @handles("embedding")
-def _embedding(low: Lowering, op: Op, weight, index, *rest, **kwargs):
-    return _lookup(low, constant(weight, "an embedding's table"), index)
+def _embedding(low: Lowering, op: Op, weight: Any, index: Any, *rest: Any, **kwargs: Any) -> Any:
+    table = constant(weight, "an embedding's table")
+    assert table is not None
+    return _lookup(low, table, index)
 
 
 @handles("index", "index_select")
-def _index(low: Lowering, op: Op, x, *rest):
+def _index(low: Lowering, op: Op, x: Any, *rest: Any) -> Any:
     if op.name == "index_select" and isinstance(rest[1], View):
         if rest[0] != 0 or isinstance(x, View):
             raise NotHere("an input-dependent index must select rows of a constant")
@@ -216,7 +237,7 @@ def _rows_of(low: Lowering, x: torch.Tensor, index: View) -> View:
 
 
 @handles("scatter")
-def _scatter(low: Lowering, op: Op, x, dim, index, source, **kwargs):
+def _scatter(low: Lowering, op: Op, x: Any, dim: Any, index: Any, source: Any, **kwargs: Any) -> Any:
     """A one-hot built by scatter: one index a row, a constant written there."""
     if not isinstance(index, View):
         raise NotHere("scatter at constant indices is not supported; write x[..., i] = y")
@@ -233,9 +254,9 @@ def _scatter(low: Lowering, op: Op, x, dim, index, source, **kwargs):
 
 
 @handles("_to_copy", "to", "type_as")
-def _to_copy(low: Lowering, op: Op, x, *, dtype=None, **kwargs):
+def _to_copy(low: Lowering, op: Op, x: Any, *, dtype: Any = None, **kwargs: Any) -> Any:
     source = low.recording.metas[op.args[0].id].dtype
-    target = low.recording.metas[op.outs[0]].dtype
+    target = low.recording.metas[op.out].dtype
     if target == torch.bool and source != torch.bool:
         return low.emit("ne", x, 0.0)
     if source.is_floating_point and not target.is_floating_point:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -12,34 +14,34 @@ from .record import Op
 from .views import View
 
 
-def _dims(x: View, dim) -> list[int]:
+def _dims(x: View, dim: Any) -> list[int]:
     if dim is None or dim == []:
         return list(range(len(x.shape)))
     return [d % len(x.shape) for d in (dim if isinstance(dim, (list, tuple)) else [dim])]
 
 
 @handles("sum")
-def _sum(low: Lowering, op: Op, x, dim=None, keepdim=False, **kwargs):
+def _sum(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False, **kwargs: Any) -> Any:
     return low.rows.reduce("sum", x, _dims(x, dim), keepdim)
 
 
 @handles("mean")
-def _mean(low: Lowering, op: Op, x, dim=None, keepdim=False, **kwargs):
+def _mean(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False, **kwargs: Any) -> Any:
     return low.rows.mean(x, _dims(x, dim), keepdim)
 
 
 @handles("amax")
-def _amax(low: Lowering, op: Op, x, dim=None, keepdim=False):
+def _amax(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
     return low.rows.reduce("max", x, _dims(x, dim), keepdim)
 
 
 @handles("amin")
-def _amin(low: Lowering, op: Op, x, dim=None, keepdim=False):
+def _amin(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
     return low.emit("neg", _amax(low, op, low.emit("neg", x), dim, keepdim))
 
 
 @handles("max")
-def _max(low: Lowering, op: Op, x, dim=None, keepdim=False):
+def _max(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
     if isinstance(dim, (View, torch.Tensor)):
         return low.emit("maximum", x, dim)
     out = _amax(low, op, x, dim, keepdim)
@@ -47,14 +49,14 @@ def _max(low: Lowering, op: Op, x, dim=None, keepdim=False):
 
 
 @handles("min")
-def _min(low: Lowering, op: Op, x, dim=None, keepdim=False):
+def _min(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
     if isinstance(dim, (View, torch.Tensor)):
         return low.emit("minimum", x, dim)
     out = _amin(low, op, x, dim, keepdim)
     return out if dim is None else (out, None)
 
 
-def _variance(low: Lowering, x: View, dim, correction, keepdim: bool) -> tuple[View, View]:
+def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) -> tuple[View, View]:
     dims = _dims(x, dim)
     mean, variance, _ = low.rows.moments(x, dims, 1 if correction is None else correction)
     if not keepdim:
@@ -64,23 +66,23 @@ def _variance(low: Lowering, x: View, dim, correction, keepdim: bool) -> tuple[V
 
 
 @handles("var")
-def _var(low: Lowering, op: Op, x, dim=None, *, correction=None, keepdim=False):
+def _var(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
     return _variance(low, x, dim, correction, keepdim)[1]
 
 
 @handles("std")
-def _std(low: Lowering, op: Op, x, dim=None, *, correction=None, keepdim=False):
+def _std(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
     return low.emit("sqrt", _variance(low, x, dim, correction, keepdim)[1])
 
 
 @handles("var_mean")
-def _var_mean(low: Lowering, op: Op, x, dim=None, *, correction=None, keepdim=False):
+def _var_mean(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
     mean, variance = _variance(low, x, dim, correction, keepdim)
     return variance, mean
 
 
 @handles("linalg_vector_norm", "norm")
-def _norm(low: Lowering, op: Op, x, p=2, dim=None, keepdim=False, **kwargs):
+def _norm(low: Lowering, op: Op, x: Any, p: Any = 2, dim: Any = None, keepdim: Any = False, **kwargs: Any) -> Any:
     p, dims = 2.0 if p is None else float(p), _dims(x, dim)
     if p == 2:
         return low.emit("sqrt", low.rows.reduce("sum", low.emit("square", x), dims, keepdim))
@@ -92,7 +94,7 @@ def _norm(low: Lowering, op: Op, x, p=2, dim=None, keepdim=False, **kwargs):
 
 
 @handles("logsumexp")
-def _logsumexp(low: Lowering, op: Op, x, dim, keepdim=False):
+def _logsumexp(low: Lowering, op: Op, x: Any, dim: Any, keepdim: Any = False) -> Any:
     dims = _dims(x, dim)
     top = low.rows.reduce("max", x, dims, True)
     total = low.rows.reduce("sum", low.emit("exp", low.emit("sub", x, top)), dims, True)
@@ -101,39 +103,58 @@ def _logsumexp(low: Lowering, op: Op, x, dim, keepdim=False):
 
 
 @handles("_softmax", "softmax", "_safe_softmax")
-def _softmax(low: Lowering, op: Op, x, dim, *rest, **kwargs):
+def _softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) -> Any:
     return low.rows.softmax(x, dim, False)
 
 
 @handles("_log_softmax", "log_softmax")
-def _log_softmax(low: Lowering, op: Op, x, dim, *rest, **kwargs):
+def _log_softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) -> Any:
     return low.rows.softmax(x, dim, True)
 
 
-def _pairs(value, n: int) -> list[int]:
+def _pairs(value: Any, n: int) -> list[int]:
     value = list(value) if isinstance(value, (list, tuple)) else [value]
     return (value * n)[:n]
 
 
 @handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def _avg_pool(low: Lowering, op: Op, x, kernel, stride=None, padding=0, ceil=False, count_pad=True, divisor=None):
+def _avg_pool(
+    low: Lowering,
+    op: Op,
+    x: Any,
+    kernel: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil: Any = False,
+    count_pad: Any = True,
+    divisor: Any = None,
+) -> Any:
     n = len(x.shape) - 2
     kernel, padding = _pairs(kernel, n), _pairs(padding, n)
     stride = _pairs(stride, n) if stride else kernel
     if ceil or divisor or (any(padding) and not count_pad) or n != int(op.name[-2]):
         raise NotHere("this form of average pooling is not supported")
-    channels, shape = x.shape[1], low.recording.metas[op.outs[0]].shape
+    channels, shape = x.shape[1], low.recording.metas[op.out].shape
     weight = torch.zeros(channels, channels, *kernel)
     weight[range(channels), range(channels)] = 1 / float(np.prod(kernel))
     return low.contract.convolution(x, weight, None, stride, padding, [1] * n, False, shape, 1)
 
 
 @handles("max_pool2d_with_indices", "max_pool2d", "max_pool3d_with_indices")
-def _max_pool(low: Lowering, op: Op, x, kernel, stride=None, padding=0, dilation=1, ceil=False):
+def _max_pool(
+    low: Lowering,
+    op: Op,
+    x: Any,
+    kernel: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil: Any = False,
+) -> Any:
     n = len(x.shape) - 2
     kernel, padding, dilation = _pairs(kernel, n), _pairs(padding, n), _pairs(dilation, n)
     stride = _pairs(stride, n) if stride else kernel
-    shape = low.recording.metas[op.outs[0]].shape
+    shape = low.recording.metas[op.out].shape
     taps = np.stack(tap_tables(x.shape[0], x.shape[2:], shape[2:], kernel, stride, padding, dilation, False))
     low.graph.grid(*shape[2:])
     source = x.addr.movedim(1, -1).reshape(-1, x.shape[1])
@@ -145,7 +166,7 @@ def _max_pool(low: Lowering, op: Op, x, kernel, stride=None, padding=0, dilation
 
 
 @handles("glu")
-def _glu(low: Lowering, op: Op, x, dim=-1):
+def _glu(low: Lowering, op: Op, x: Any, dim: Any = -1) -> Any:
     a, b = torch.chunk(x.addr, 2, dim)
     return low.emit("mul", View(a.contiguous()), low.emit("sigmoid", View(b.contiguous())))
 
@@ -163,9 +184,14 @@ def _affine(low: Lowering, x: View, weight: np.ndarray | None, bias: np.ndarray 
     return x if w is b is None else low.emit("mul", x, w) if b is None else low.emit("add", x, b)
 
 
-@handles("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "_batch_norm_with_update",
-         "_batch_norm_no_update")
-def _batch_norm(low: Lowering, op: Op, x, weight, bias, mean, variance, *rest):
+@handles(
+    "native_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training",
+    "_batch_norm_with_update",
+    "_batch_norm_no_update",
+)
+def _batch_norm(low: Lowering, op: Op, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, *rest: Any) -> Any:
     training = False
     if op.name.endswith(("_no_training", "_with_update", "_no_update")):
         training, (_, eps) = op.name.endswith("_with_update"), rest
@@ -184,21 +210,23 @@ def _batch_norm(low: Lowering, op: Op, x, weight, bias, mean, variance, *rest):
 
 
 @handles("native_layer_norm")
-def _layer_norm(low: Lowering, op: Op, x, shape, weight, bias, eps):
+def _layer_norm(low: Lowering, op: Op, x: Any, shape: Any, weight: Any, bias: Any, eps: Any) -> Any:
     dims = list(range(len(x.shape) - len(shape), len(x.shape)))
     w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
     return low.rows.layer_norm(x, dims, w, b, eps), None, None
 
 
 @handles("rms_norm", "_fused_rms_norm")
-def _rms_norm(low: Lowering, op: Op, x, shape, weight=None, eps=None):
+def _rms_norm(low: Lowering, op: Op, x: Any, shape: Any, weight: Any = None, eps: Any = None) -> Any:
     dims = list(range(len(x.shape) - len(shape), len(x.shape)))
     eps = float(np.finfo(np.float32).eps) if eps is None else eps
     return low.rows.layer_norm(x, dims, constant(weight, "a norm's weight"), None, eps, rms=True), None
 
 
 @handles("native_group_norm")
-def _group_norm(low: Lowering, op: Op, x, weight, bias, n, channels, size, groups, eps):
+def _group_norm(
+    low: Lowering, op: Op, x: Any, weight: Any, bias: Any, n: Any, channels: Any, size: Any, groups: Any, eps: Any
+) -> Any:
     grouped = View(x.addr.reshape(n, groups, channels // groups, *x.shape[2:]))
     out = low.rows.normalise(grouped, list(range(2, len(grouped.shape))), eps)
     w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")

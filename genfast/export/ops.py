@@ -1,4 +1,4 @@
-"""Pointwise ATen ops in terms of the map ops of docs/format.md. Each rule takes the emitter and the op's own arguments."""
+"""Pointwise ATen ops in terms of the map ops of docs/format.md: rules of the emitter and the op's own arguments."""
 
 from __future__ import annotations
 
@@ -34,8 +34,32 @@ def _simple(aten: str, op: str) -> None:
     RULES[aten] = lambda e, *args: e.emit(op, *args)
 
 
-for _name in ("neg abs relu sigmoid tanh exp log sqrt rsqrt square reciprocal erf silu floor sign logical_not maximum minimum eq "
-              "ne lt le gt ge").split():
+for _name in [
+    "neg",
+    "abs",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "exp",
+    "log",
+    "sqrt",
+    "rsqrt",
+    "square",
+    "reciprocal",
+    "erf",
+    "silu",
+    "floor",
+    "sign",
+    "logical_not",
+    "maximum",
+    "minimum",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+]:
     _simple(_name, _name)
 
 
@@ -46,53 +70,8 @@ def _round(e: Pointwise, x: View, *, decimals: int = 0) -> View:
     return e.emit("round", x)
 
 
-@rule("gelu")
-def _gelu(e: Pointwise, x: View, *, approximate: str = "none") -> View:
-    return e.emit("gelu_tanh" if approximate == "tanh" else "gelu", x)
-
-
-@rule("elu")
-def _elu(e: Pointwise, x: View, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> View:
-    return e.emit("elu", x, params=(alpha, scale, input_scale))
-
-
-@rule("selu")
-def _selu(e: Pointwise, x: View) -> View:
-    return e.emit("elu", x, params=(1.6732632423543772, 1.0507009873554805, 1))
-
-
-@rule("celu")
-def _celu(e: Pointwise, x: View, alpha: float = 1.0) -> View:
-    return e.emit("elu", x, params=(alpha, 1, 1 / alpha))
-
-
-@rule("leaky_relu")
-def _leaky(e: Pointwise, x: View, slope: float = 0.01) -> View:
-    return e.emit("leaky_relu", x, params=(slope,))
-
-
-@rule("softplus")
-def _softplus(e: Pointwise, x: View, beta: float = 1, threshold: float = 20) -> View:
-    return e.emit("softplus", x, params=(beta, threshold))
-
-
-@rule("log_sigmoid_forward")
-def _log_sigmoid(e: Pointwise, x: View) -> tuple:
-    return e.emit("neg", e.emit("softplus", e.emit("neg", x), params=(1, 40))), None
-
-
-@rule("hardtanh")
-def _hardtanh(e: Pointwise, x: View, low: float = -1, high: float = 1) -> View:
-    return e.emit("clamp", x, params=(low, high))
-
-
-@rule("relu6")
-def _relu6(e: Pointwise, x: View) -> View:
-    return e.emit("clamp", x, params=(0, 6))
-
-
 @rule("clamp", "clip")
-def _clamp(e: Pointwise, x: View, min: Any = None, max: Any = None) -> View:  # noqa: A002
+def _clamp(e: Pointwise, x: View, min: Any = None, max: Any = None) -> View:
     if isinstance(min, (View, torch.Tensor)) or isinstance(max, (View, torch.Tensor)):
         x = x if min is None else e.emit("maximum", x, min)
         return x if max is None else e.emit("minimum", x, max)
@@ -101,38 +80,13 @@ def _clamp(e: Pointwise, x: View, min: Any = None, max: Any = None) -> View:  # 
 
 
 @rule("clamp_min")
-def _clamp_min(e: Pointwise, x: View, min: Any) -> View:  # noqa: A002
+def _clamp_min(e: Pointwise, x: View, min: Any) -> View:
     return _clamp(e, x, min)
 
 
 @rule("clamp_max")
-def _clamp_max(e: Pointwise, x: View, max: Any) -> View:  # noqa: A002
+def _clamp_max(e: Pointwise, x: View, max: Any) -> View:
     return _clamp(e, x, None, max)
-
-
-@rule("hardsigmoid")
-def _hardsigmoid(e: Pointwise, x: View) -> View:
-    return e.emit("mul", e.emit("clamp", e.emit("add", x, 3.0), params=(0, 6)), 1 / 6)
-
-
-@rule("hardswish")
-def _hardswish(e: Pointwise, x: View) -> View:
-    return e.emit("mul", x, _hardsigmoid(e, x))
-
-
-@rule("mish")
-def _mish(e: Pointwise, x: View) -> View:
-    return e.emit("mul", x, e.emit("tanh", _softplus(e, x)))
-
-
-@rule("_prelu_kernel", "prelu")
-def _prelu(e: Pointwise, x: View, weight: Any) -> View:
-    return e.emit("madd", weight, e.emit("minimum", x, 0.0), e.emit("relu", x))
-
-
-@rule("threshold")
-def _threshold(e: Pointwise, x: View, threshold: float, value: float) -> View:
-    return e.emit("where", e.emit("gt", x, threshold), x, value)
 
 
 @rule("add")
@@ -219,7 +173,8 @@ def _pow(e: Pointwise, x: Any, exponent: Any) -> View:
     if exponent in known:
         return e.emit(known[exponent], x)
     if exponent == int(exponent) and abs(exponent) <= 16:
-        out, square, count = None, x, int(abs(exponent))
+        out: Any = None
+        square, count = x, int(abs(exponent))
         while count:
             if count & 1:
                 out = square if out is None else e.emit("mul", out, square)
@@ -236,7 +191,9 @@ def _exp2(e: Pointwise, x: View) -> View:
 
 @rule("expm1")
 def _expm1(e: Pointwise, x: View) -> View:
-    return e.emit("where", e.emit("gt", x, 0.0), e.emit("sub", e.emit("exp", x), 1.0), e.emit("elu", x, params=(1, 1, 1)))
+    return e.emit(
+        "where", e.emit("gt", x, 0.0), e.emit("sub", e.emit("exp", x), 1.0), e.emit("elu", x, params=(1, 1, 1))
+    )
 
 
 @rule("log1p")
@@ -321,3 +278,6 @@ def _fill(e: Pointwise, x: View, value: Any) -> View:
 @rule("zero")
 def _zero(e: Pointwise, x: View) -> View:
     return View(torch.zeros(x.shape, dtype=torch.int64))
+
+
+from . import activations  # noqa: E402, F401  (registers its rules)

@@ -17,9 +17,10 @@ Operand = Any  # View, constant tensor or number
 class Pointwise:
     """Emits map nodes.
 
-    With one operand that is not a single number, the op moves through the layout: it is computed once per element of the values
-    behind the view, whatever padding, unfolding or flattening lies between. Otherwise the op takes over the layout of an operand
-    that is a rectangle of one value, or failing that makes positions of the axes along which positions change.
+    With one operand that is not a single number, the op moves through the layout: it is computed once per element of
+    the values behind the view, whatever padding, unfolding or flattening lies between. Otherwise the op takes over the
+    layout of an operand that is a rectangle of one value, or failing that makes positions of the axes along which
+    positions change.
     """
 
     def __init__(self, views: Views) -> None:
@@ -55,10 +56,11 @@ class Pointwise:
         top = addr >> SHIFT
         out = np.zeros_like(addr)
         same = bool((top == top[0]).all())
-        for key in top[:1] if same else np.unique(top):
-            chosen = slice(None) if same else top == key
+        keys = top[:1] if same else np.unique(top)
+        for key in keys.tolist():
+            chosen: Any = slice(None) if same else top == key
             if key > 0:
-                out[chosen] = self._through_value(op, int(key) - 1, addr[chosen] & MASK, numbers, params)
+                out[chosen] = self._through_value(op, key - 1, addr[chosen] & MASK, numbers, params)
         constant = addr <= 0
         if constant.any():
             arrays = [self.views.constants(addr[constant]) if n is None else np.float32(n) for n in numbers]
@@ -66,19 +68,24 @@ class Pointwise:
             out[constant] = self.views.constant(torch.from_numpy(result)).flat()
         return View(torch.from_numpy(out.reshape(view.shape)))
 
-    def _through_value(self, op: str, value: int, flat: np.ndarray, numbers: list[float | None],
-                       params: list[float]) -> np.ndarray:
+    def _through_value(
+        self, op: str, value: int, flat: np.ndarray, numbers: list[float | None], params: list[float]
+    ) -> np.ndarray:
         positions, channels = self.graph.values[value]
-        used = np.zeros(positions * channels, bool)
-        used[flat] = True
-        used = used.reshape(positions, channels)
-        rows, columns = used.any(1), np.flatnonzero(used.any(0))
+        hit = np.zeros(positions * channels, bool)
+        hit[flat] = True
+        used = hit.reshape(positions, channels)
+        rows, columns = used.any(axis=1), np.flatnonzero(used.any(axis=0))
         if rows.sum() * 2 >= positions:
-            rows[:] = True
+            rows = np.ones(positions, bool)
         first, count = int(columns[0]), int(columns[-1] - columns[0] + 1)
         table = None if rows.all() else np.flatnonzero(rows).astype(np.int32)
-        args = [[value, self.graph.table(table, value), first, 0] if n is None
-                else self.views.constant_operand(np.full((1, count), n, np.float32)) for n in numbers]
+        args = [
+            [value, self.graph.table(table, value), first, 0]
+            if n is None
+            else self.views.constant_operand(np.full((1, count), n, np.float32))
+            for n in numbers
+        ]
         out = self.graph.node("map", int(rows.sum()), count, op=op, args=args, params=params)
         place = np.cumsum(rows) - 1
         return ((out + 1) << SHIFT) | (place[flat // channels] * count + flat % channels - first)
@@ -101,7 +108,7 @@ class Pointwise:
         out = self.graph.node("map", positions, channels, op=op, args=args, params=params)
         return View(torch.from_numpy(((out + 1) << SHIFT) | slot).reshape(tuple(shape)))
 
-    def _layouts(self, flats: list[np.ndarray], shape: Sequence[int]):
+    def _layouts(self, flats: list[np.ndarray], shape: Sequence[int]) -> Any:
         for flat in flats:
             layout = rectangle(flat, self.views)
             if layout is not None:
@@ -121,7 +128,7 @@ def place(flat: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def rectangle(flat: np.ndarray, views: Views) -> Layout | None:
-    """The layout of elements that are, one for one, some positions × a range of channels of one value; None otherwise."""
+    """The layout of elements that are, one for one, positions × a range of channels of one value; else None."""
     if not len(flat) or flat[0] <= 0:
         return None
     top = flat >> SHIFT
@@ -163,6 +170,7 @@ def by_axes(arrays: Sequence[np.ndarray], views: Views) -> Layout:
     order = spatial + rest
     positions = int(np.prod([shape[d] for d in spatial], dtype=np.int64))
     size = int(np.prod(shape, dtype=np.int64))
-    slot = np.arange(size).reshape([shape[d] for d in order]).transpose(np.argsort(order)) if order else np.zeros(1, int)
+    slot = (
+        np.arange(size).reshape([shape[d] for d in order]).transpose(np.argsort(order)) if order else np.zeros(1, int)
+    )
     return np.ascontiguousarray(slot).reshape(-1), positions, size // max(positions, 1)
-

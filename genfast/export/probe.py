@@ -1,4 +1,4 @@
-"""Inputs to trace and check a model with: what the example says about them, random draws, and the replays that prove a trace."""
+"""Inputs to trace and check a model with: the example, random draws, and the replays that prove a trace."""
 
 from __future__ import annotations
 
@@ -15,9 +15,35 @@ from .record import Recording
 from .trace import first_tensor, quiet_torch, trace
 
 MAX_INT = 1 << 24  # beyond it float32, which carries every value, skips integers
-SAME_VALUES = {"view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "expand", "clone", "_to_copy", "detach", "alias",
-               "slice", "select", "permute", "transpose", "t", "lift_fresh", "repeat", "contiguous", "flatten", "copy",
-               "as_strided", "index_select", "split", "split_with_sizes", "unbind", "flip", "roll"}
+SAME_VALUES = {
+    "view",
+    "reshape",
+    "_unsafe_view",
+    "unsqueeze",
+    "squeeze",
+    "expand",
+    "clone",
+    "_to_copy",
+    "detach",
+    "alias",
+    "slice",
+    "select",
+    "permute",
+    "transpose",
+    "t",
+    "lift_fresh",
+    "repeat",
+    "contiguous",
+    "flatten",
+    "copy",
+    "as_strided",
+    "index_select",
+    "split",
+    "split_with_sizes",
+    "unbind",
+    "flip",
+    "roll",
+}
 
 
 @dataclass
@@ -81,7 +107,9 @@ def _parameter_names(model: Any, count: int) -> list[str]:
     except (TypeError, ValueError):
         names = []
     if len(names) < count and names:
-        raise TypeError(f"the example has {count} arguments, the model's forward takes {len(names)}: {', '.join(names)}")
+        raise TypeError(
+            f"the example has {count} arguments, the model's forward takes {len(names)}: {', '.join(names)}"
+        )
     return names[:count] or ["x", *(f"condition{i}" for i in range(1, count))]
 
 
@@ -119,34 +147,53 @@ class Probe:
 
 
 def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool]) -> Recording:
-    """Trace a model and prove the trace; the sizes of integer conditions are found on the way.
+    """Trace a model; the sizes of integer conditions are found on the way.
 
     Raises
     ------
     UnsupportedOpError
-        From `trace`, or when replaying the trace on other inputs, or two batch-1 replays against one batch of 2, gives
-        something else than the model does.
+        From `trace`.
     ValueError
-        If the model returns NaN or an integer condition of the example is outside the table it indexes.
+        If an integer condition of the example, or a level, is outside the table it indexes.
     """
     with quiet_torch():
         tensors = [probe.sites(1), *(a.example for a in probe.arguments[1:])]
         try:
             model(*probe.call(tensors))  # models that create buffers do so on their first call
         except IndexError as error:
-            raise ValueError(f"the model cannot index its tables with the example's conditions or the head's values: {error}"
-                             ) from error
-        recording = trace(model, [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)],
-                          probe.call(tensors), lowers)
+            raise ValueError(
+                f"the model cannot index its tables with the example's conditions or the head's values: {error}"
+            ) from error
+        recording = trace(
+            model, [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)], probe.call(tensors), lowers
+        )
         for argument, size in zip(probe.arguments, index_sizes(recording), strict=True):
             argument.size = size
         check_examples(probe)
+    return recording
+
+
+def verify(model: Callable[..., Any], probe: Probe, recording: Recording) -> None:
+    """Prove a trace by replaying it on other inputs, and two batch-1 replays against one batch of 2.
+
+    Raises
+    ------
+    UnsupportedOpError
+        If a replay gives something else than the model does.
+    ValueError
+        If the model returns NaN or +inf.
+    """
+    with quiet_torch():
         for _ in range(2):
             tensors = probe.draw(1)
-            _compare(recording, _run(model, probe, tensors), recording.replay(tensors), "another random input",
-                     "the model's control flow depends on values, or forward changes the model")
+            _compare(
+                recording,
+                _run(model, probe, tensors),
+                recording.replay(tensors),
+                "another random input",
+                "the model's control flow depends on values, or forward changes the model",
+            )
         compare_batch(model, probe, recording)
-    return recording
 
 
 def _run(model: Callable[..., Any], probe: Probe, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -161,17 +208,23 @@ def compare_batch(model: Callable[..., Any], probe: Probe, recording: Recording)
     try:
         got = _run(model, probe, pair)
     except Exception as error:  # whatever a model with its batch size written into it raises
-        recording.assumed.append(f"the model fails on a batch of 2 ({type(error).__name__}), so its rows are taken to be "
-                                 "independent")
+        recording.assumed.append(
+            f"the model fails on a batch of 2 ({type(error).__name__}), so its rows are taken to be independent"
+        )
         return
     rows = [recording.replay([t[i : i + 1] for t in pair]) for i in range(2)]
-    _compare(recording, got, torch.cat(rows), "a batch of 2",
-             "rows of a batch influence each other; a BatchNorm in training mode? call eval() on the model")
+    _compare(
+        recording,
+        got,
+        torch.cat(rows),
+        "a batch of 2",
+        "rows of a batch influence each other; a BatchNorm in training mode? call eval() on the model",
+    )
 
 
 def _compare(recording: Recording, model: torch.Tensor, replay: torch.Tensor, what: str, hint: str) -> None:
-    if torch.isnan(model).any():
-        raise ValueError(f"the model returns NaN for {what}")
+    if torch.isnan(model).any() or torch.isposinf(model).any():
+        raise ValueError(f"the model returns NaN or +inf for {what}")
     same = model.shape == replay.shape
     if same:
         finite = torch.isfinite(model)
@@ -221,5 +274,7 @@ def check_examples(probe: Probe) -> None:
         if argument.integer and argument.size < MAX_INT:
             top = probe.values.max() if argument is probe.arguments[0] else argument.example.max()
             if int(top) >= argument.size:
-                raise ValueError(f"{argument.name!r} takes values up to {int(top)}, but the model's table for it has "
-                                 f"{argument.size} rows")
+                raise ValueError(
+                    f"{argument.name!r} takes values up to {int(top)}, but the model's table for it has "
+                    f"{argument.size} rows"
+                )

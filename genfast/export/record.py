@@ -45,7 +45,7 @@ def map_refs(f: Callable[[Any], Any], tree: Any) -> Any:
 
 @dataclass
 class Op:
-    """One recorded call: `outs` holds the id of each tensor it returned, None for those that were never input-dependent."""
+    """One recorded call: `outs` holds the id of each result, None for those that are not new tensors."""
 
     func: Any
     args: tuple[Any, ...]
@@ -57,6 +57,12 @@ class Op:
     @property
     def name(self) -> str:
         return self.func._schema.name.split("::")[1]
+
+    @property
+    def out(self) -> int:
+        """The id of the first result."""
+        assert self.outs[0] is not None
+        return self.outs[0]
 
     def refs(self) -> Iterator[int]:
         for leaf in pytree.tree_leaves((self.args, self.kwargs), is_leaf=is_ref):
@@ -133,4 +139,5 @@ class Recording:
 
 def place(module: str, source: str) -> str:
     """Where in the model: module path and source line."""
-    return f"module {module!r} at {source}" if module else f"the model's forward at {source}"
+    name = f"module {module!r}" if module else "the model's forward"
+    return f"{name} at {source}" if source else name

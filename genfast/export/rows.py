@@ -1,4 +1,4 @@
-"""Reductions and normalisations: row nodes where the reduced elements are channels of a position, trees of maps elsewhere."""
+"""Reductions and norms: row nodes where the reduced elements are channels of a position, trees of maps elsewhere."""
 
 from __future__ import annotations
 
@@ -29,14 +29,24 @@ class Rows:
         spatial = [d for d in dims if kinds[d][0] and not kinds[d][1]]
         return spatial, [d for d in dims if d not in spatial]
 
-    def _row(self, op: str, m: np.ndarray, params: Sequence[float] = (), weight: int = -1, bias: int = -1) -> np.ndarray:
+    def _row(
+        self, op: str, m: np.ndarray, params: Sequence[float] = (), weight: int = -1, bias: int = -1
+    ) -> np.ndarray:
         """Addresses of a row op over a matrix: rows that start at different channels become nodes of their own."""
         columns = 1 if op in ("sum", "mean", "max") else m.shape[1]
         out = np.empty((len(m), columns), np.int64)
         for rows in self._parts(m):
             value, table, channel = self.views.block(m[rows])
-            node = self.graph.node("row", len(m[rows]), columns, op=op, **{"in": [value, table, channel, m.shape[1]]},
-                                   params=[float(p) for p in params], weight=weight, bias=bias)
+            node = self.graph.node(
+                "row",
+                len(m[rows]),
+                columns,
+                op=op,
+                **{"in": [value, table, channel, m.shape[1]]},
+                params=[float(p) for p in params],
+                weight=weight,
+                bias=bias,
+            )
             out[rows] = self.views.of_value(node)
         return out
 
@@ -108,8 +118,15 @@ class Rows:
         total = self.reduce("sum", emit("exp", shifted), [dim], True)
         return emit("sub", shifted, emit("log", total)) if log else emit("div", emit("exp", shifted), total)
 
-    def layer_norm(self, view: View, dims: Sequence[int], weight: np.ndarray | None, bias: np.ndarray | None,
-                   eps: float, rms: bool = False) -> View:
+    def layer_norm(
+        self,
+        view: View,
+        dims: Sequence[int],
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        eps: float,
+        rms: bool = False,
+    ) -> View:
         """Layer or rms norm over trailing dims; one row node where they are channels."""
         emit = self.pointwise.emit
         spatial, _ = self._split(view, dims)

@@ -1,8 +1,8 @@
 """Taint tracer: run the model once and record the ATen ops that touch input-dependent data.
 
-Everything else (masks, weight norm, position tables, numpy code) simply executes, which folds constants for free. In-place
-writes to input-dependent data are recorded as their functional twin and a scatter into a flat image of the storage, from
-which aliases are read again.
+Everything else (masks, weight norm, position tables, numpy code) simply executes, which folds constants for free.
+In-place writes to input-dependent data are recorded as their functional twin and a scatter into a flat image of the
+storage, from which aliases are read again.
 """
 
 from __future__ import annotations
@@ -21,18 +21,47 @@ from .record import Op, Recording, Ref, place
 from .where import ModuleStack, is_check, source_line
 
 READS = {"_local_scalar_dense", "item", "is_nonzero", "equal", "allclose"}
-VALUE_SHAPED = {"nonzero", "nonzero_numpy", "masked_select", "unique_dim", "_unique", "_unique2", "unique_consecutive",
-                "unique_dim_consecutive", "bincount", "histc", "repeat_interleave.Tensor"}
+VALUE_SHAPED = {
+    "nonzero",
+    "nonzero_numpy",
+    "masked_select",
+    "unique_dim",
+    "_unique",
+    "_unique2",
+    "unique_consecutive",
+    "unique_dim_consecutive",
+    "bincount",
+    "histc",
+    "repeat_interleave.Tensor",
+}
 # Only the shape of their argument matters, so their result is not input-dependent.
-SHAPE_ONLY = {"empty_like", "zeros_like", "ones_like", "full_like", "new_empty", "new_zeros", "new_ones", "new_full",
-              "new_empty_strided", "sym_size", "rand_like", "randn_like", "randint_like"}
+SHAPE_ONLY = {
+    "empty_like",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "new_empty",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty_strided",
+    "sym_size",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+}
+SCANS = {"cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"}  # their decompositions are quadratic
 METADATA = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "detach_"}
 RESHAPES = {"view.default", "_unsafe_view.default", "_reshape_alias.default"}
 BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update"}
 
 
-def trace(model: Callable[..., Any], inputs: Sequence[tuple[str, torch.Tensor]], arguments: Sequence[Any],
-          lowers: Callable[[str], bool]) -> Recording:
+def trace(
+    model: Callable[..., Any],
+    inputs: Sequence[tuple[str, torch.Tensor]],
+    arguments: Sequence[Any],
+    lowers: Callable[[str], bool],
+) -> Recording:
     """Record one run of a model.
 
     Parameters
@@ -54,8 +83,8 @@ def trace(model: Callable[..., Any], inputs: Sequence[tuple[str, torch.Tensor]],
     Raises
     ------
     UnsupportedOpError
-        If the model reads values in Python, makes shapes of values, draws random numbers, or returns nothing that depends
-        on its inputs.
+        If the model reads values in Python, makes shapes of values, draws random numbers, or returns nothing that
+        depends on its inputs.
 
     Notes
     -----
@@ -126,7 +155,7 @@ class Functions(TorchFunctionMode):
         super().__init__()
         self.tracer = tracer
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.nn.functional.one_hot:
             return self.one_hot(*args, **kwargs)
@@ -170,8 +199,9 @@ class Tracer(TorchDispatchMode):
         return new
 
     def tainted(self, t: Any) -> bool:
-        return isinstance(t, torch.Tensor) and (id(t) in self.known or self.storage(t) in self.first
-                                                or self.storage(t) in self.image)
+        return isinstance(t, torch.Tensor) and (
+            id(t) in self.known or self.storage(t) in self.first or self.storage(t) in self.image
+        )
 
     def where(self) -> str:
         return place(self.modules.path(), source_line())
@@ -184,7 +214,7 @@ class Tracer(TorchDispatchMode):
         return op
 
     def ref(self, t: torch.Tensor) -> Ref:
-        """The recorded tensor that `t` is now; an alias of something written in place is read from the storage's image."""
+        """What `t` is now; an alias of something written in place is read from the storage's image."""
         key = self.storage(t)
         known = self.known.get(id(t))
         if known is not None and known[1] == self.version.get(key, 0):
@@ -192,9 +222,9 @@ class Tracer(TorchDispatchMode):
         image, flat = self.storage_image(t)
         where = (list(t.shape), list(t.stride()), t.storage_offset())
         op = self.record(torch.ops.aten.as_strided.default, (image, *where), {}, torch.as_strided(flat, *where))
-        self.known[id(t)] = (op.outs[0], self.version.get(key, 0))
+        self.known[id(t)] = (op.out, self.version.get(key, 0))
         self.kept.append((t, t.untyped_storage()))
-        return Ref(op.outs[0])
+        return Ref(op.out)
 
     def storage_image(self, t: torch.Tensor) -> tuple[Any, torch.Tensor]:
         key = self.storage(t)
@@ -210,7 +240,7 @@ class Tracer(TorchDispatchMode):
         where = (list(base.shape), list(base.stride()), base.storage_offset())
         flat = torch.as_strided_scatter(zeros, base, *where)
         op = self.record(torch.ops.aten.as_strided_scatter.default, (zeros, Ref(recorded), *where), {}, flat)
-        return Ref(op.outs[0]), flat
+        return Ref(op.out), flat
 
     def argument(self, a: Any) -> Any:
         if not isinstance(a, torch.Tensor):
@@ -221,17 +251,21 @@ class Tracer(TorchDispatchMode):
         line = f"{name} reads the value of an input-dependent tensor in {self.where()}"
         self.recording.reads.append(line)
         if not is_check():
-            raise UnsupportedOpError(f"{line}: control flow must not depend on values, and values cannot leave the model")
+            raise UnsupportedOpError(
+                f"{line}: control flow must not depend on values, and values cannot leave the model"
+            )
         note = f"{line}: taken for a check, not compiled"
         if note not in self.recording.assumed:
             self.recording.assumed.append(note)
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func._schema.name.split("::")[1]
         if torch.Tag.nondeterministic_seeded in func.tags and "scaled_dot_product" not in name:
-            raise UnsupportedOpError(f"aten::{name} draws random numbers in {self.where()}: is dropout in training mode? "
-                                     "call eval() on the model")
+            raise UnsupportedOpError(
+                f"aten::{name} draws random numbers in {self.where()}: is dropout in training mode? "
+                "call eval() on the model"
+            )
         tensors = [a for a in pytree.tree_leaves((args, kwargs)) if isinstance(a, torch.Tensor)]
         if name in SHAPE_ONLY or not any(self.tainted(a) for a in tensors):
             return func(*args, **kwargs)
@@ -241,7 +275,7 @@ class Tracer(TorchDispatchMode):
         self.refuse_value_shapes(func, name, args)
         if func._schema.is_mutable and name not in BATCH_NORMS:
             return self.in_place(func, name, args, kwargs)
-        if not self.lowers(name) and func in torch._decomp.decomposition_table:
+        if not self.lowers(name) and name not in SCANS and func in torch._decomp.decomposition_table:
             with self:
                 return torch._decomp.decomposition_table[func](*args, **kwargs)
         return self.plain(func, name, args, kwargs)
@@ -265,18 +299,21 @@ class Tracer(TorchDispatchMode):
         return out
 
     def in_place(self, func: Any, name: str, args: tuple, kwargs: dict) -> Any:
-        written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
+        written = [
+            i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write
+        ]
         twins = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
-        twin = getattr(twins, func._overloadname, None) or getattr(twins, "default", None)
+        twin = next((getattr(twins, o) for o in (func._overloadname, "default", "int") if hasattr(twins, o)), None)
         if written != [0] or twin is None:
-            raise UnsupportedOpError(f"aten::{name} writes into input-dependent data in a way that is not recorded, in "
-                                     f"{self.where()}")
+            raise UnsupportedOpError(
+                f"aten::{name} writes into input-dependent data in a way that is not recorded, in {self.where()}"
+            )
         x = args[0]
         if name in METADATA:
             source = self.ref(x)
             func(*args, **kwargs)
             op = self.record(twin, (source, *args[1:]), kwargs, x)
-            self.known[id(x)] = (op.outs[0], self.version.get(self.storage(x), 0))
+            self.known[id(x)] = (op.out, self.version.get(self.storage(x), 0))
             return x
         image, flat = self.storage_image(x)
         with self:
@@ -289,7 +326,7 @@ class Tracer(TorchDispatchMode):
         patched = torch.as_strided_scatter(flat, x, *where)
         op = self.record(torch.ops.aten.as_strided_scatter.default, (image, source, *where), {}, patched)
         key = self.storage(x)
-        self.image[key] = (op.outs[0], patched)
+        self.image[key] = (op.out, patched)
         self.version[key] = self.version.get(key, 0) + 1
         self.kept.append((x, x.untyped_storage()))
         if isinstance(source, Ref):

@@ -1,8 +1,9 @@
 """Tensors as addresses: where each element of a recorded tensor lives.
 
-A `View` is an int64 tensor of the recorded tensor's shape. An address > 0 names an element of a graph value, 0 is the constant
-zero, an address < 0 names an element of the pool of other constants. Layout ops run on addresses as they would on data;
-consumers then factor a matrix of addresses (positions × channels) into runs of channels that share a position table.
+A `View` is an int64 tensor of the recorded tensor's shape. An address > 0 names an element of a graph value, 0 is the
+constant zero, an address < 0 names an element of the pool of other constants. Layout ops run on addresses as they
+would on data; consumers then factor a matrix of addresses (positions × channels) into runs of channels that share a
+position table.
 """
 
 from __future__ import annotations
@@ -116,8 +117,10 @@ class Views:
             joined |= (left <= 0) & (right <= 0)
             starts += (np.flatnonzero(~joined.all(0)) + 1).tolist()
         if len(starts) > MAX_BLOCKS or len(starts) * m.shape[0] > MAX_ENTRIES:
-            raise UnsupportedOpError(f"{self.graph.where()} mixes positions and channels too irregularly to compile "
-                                     f"({len(starts)} runs of channels at {m.shape[0]} positions)")
+            raise UnsupportedOpError(
+                f"{self.graph.where()} mixes positions and channels too irregularly to compile "
+                f"({len(starts)} runs of channels at {m.shape[0]} positions)"
+            )
         for start, end in zip(starts, [*starts[1:], m.shape[1]], strict=True):
             yield self._run(m[:, start], start, end - start)
 
@@ -137,7 +140,7 @@ class Views:
         return Run(start, count, groups, constant if some else None)
 
     def operand(self, m: np.ndarray) -> list[int]:
-        """What a map reads for a matrix of addresses: `[value, table, c0, broadcast]`; a copy where it does not factor."""
+        """What a map reads for addresses: `[value, table, c0, broadcast]`, of a copy where they do not factor."""
         if not (m > 0).any():
             return self.constant_operand(self.constants(m))
         wide = m.shape[1] > 1 and not (m[:, 1:] != m[:, :1]).any()

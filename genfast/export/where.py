@@ -13,29 +13,42 @@ from types import FrameType
 import torch
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+TRACE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.py")
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Files of torch that only pass a call on: a read of a value that comes through them was asked for by their caller.
 PASSING_ON = tuple(
     TORCH + name
-    for name in ("utils/_python_dispatch.py", "utils/_device.py", "_ops.py", "overrides.py", "_tensor.py", "_compile.py")
+    for name in (
+        "utils/_python_dispatch.py",
+        "utils/_device.py",
+        "_ops.py",
+        "overrides.py",
+        "_tensor.py",
+        "_compile.py",
+        "_dynamo/",
+    )
 )
 
 
 def _frames() -> Iterator[FrameType]:
+    """The frames of the model's own call, innermost first: those below the exporter that called it are not its code."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith((HERE, "<frozen")):
+        name = frame.f_code.co_filename
+        if name == TRACE and frame.f_code.co_name == "trace":
+            return
+        if not name.startswith((HERE, "<frozen")):
             yield frame
         frame = frame.f_back
 
 
 def source_line() -> str:
-    """`file.py:41` of the innermost frame outside torch and this package's exporter."""
+    """`file.py:41` of the innermost frame of the user's code, empty where torch's own modules call each other."""
     for frame in _frames():
         name = frame.f_code.co_filename
         if not name.startswith(TORCH):
             return f"{_short(name)}:{frame.f_lineno}"
-    return "unknown source"
+    return ""
 
 
 def _short(name: str) -> str:
