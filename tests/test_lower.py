@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import models_for_tests as M
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from genfast import reference
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
+from tests import models_for_tests as M
 
 IMAGE = (1, 6, 5)
 

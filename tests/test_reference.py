@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import models_for_tests as M
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from genfast import orders, reference
 from genfast.errors import FormatError, NumericalError
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
+from tests import models_for_tests as M
 
 X = torch.zeros(1, 1, 4, 3)
 

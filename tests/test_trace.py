@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 
-import models_for_tests as M
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,7 @@ from genfast import reference
 from genfast.errors import UnsupportedOpError
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
+from tests import models_for_tests as M
 
 SHAPE = (1, 6, 5)
 X = torch.zeros(1, *SHAPE)
