@@ -19,52 +19,82 @@ struct TileRows {
   }
 };
 
-// Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
-// `width` the distance to the next row of weights.
+// sum += the segments from s to the end of their chunk; returns where the next chunk starts.
 template <int vectors, int rows>
-void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const float* panel, int64_t width) {
-  const TileRows<rows> at(m, a.group_rows);
-  f32x16 sum[rows][vectors];
-  f32x16 total[rows][vectors];  // lives in memory: touched once a chunk
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16(0.0f);
-  }
-  bool folded = false;
-  for (int64_t s = 0; s < a.n_segments; ++s) {
+GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const float* panel, int64_t width,
+                                  f32x16 (&sum)[rows][vectors]) {
+  const bool one_group = at.group[0] == at.group[rows - 1];
+  const float* const* sources = a.sources + s * a.groups;
+  do {
     const GemmSegment segment = a.segments[s];
-    if (segment.new_chunk && s > 0) {
-      for (int i = 0; i < rows; ++i)
-        for (int v = 0; v < vectors; ++v) {
-          total[i][v] = folded ? total[i][v] + sum[i][v] : sum[i][v];
-          sum[i][v] = f32x16(0.0f);
-        }
-      folded = true;
-    }
+    const int64_t stride = a.source_stride[s];
     const float* source[rows];
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) source[i] = a.sources[s * a.groups + at.group[i]] + at.place[i] * a.source_stride[s];
+    source[0] = sources[at.group[0]] + at.place[0] * stride;
+    if (one_group) {
+#pragma GCC unroll 32
+      for (int i = 1; i < rows; ++i) source[i] = source[i - 1] + stride;
+    } else {
+#pragma GCC unroll 32
+      for (int i = 1; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
+    }
     const float* w = panel + segment.weight_row * width;
+#pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
       f32x16 weight[vectors];
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) weight[v] = f32x16::load(w + 16 * v);
-#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) {
+        weight[v] = f32x16::load(w + 16 * v);
+        if (rows > 1) keep_in_register(weight[v]);
+      }
+#pragma GCC unroll 32
       for (int i = 0; i < rows; ++i) {
         const f32x16 x(source[i][k]);
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) sum[i][v] = fma(x, weight[v], sum[i][v]);
       }
     }
+    ++s;
+    sources += a.groups;
+  } while (s < a.n_segments && !a.segments[s].new_chunk);
+  return s;
+}
+
+// Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
+// `width` the distance to the next row of weights.
+template <int vectors, int rows>
+void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const float* panel, int64_t width) {
+  const TileRows<rows> at(m, a.group_rows);
+  f32x16 sum[rows][vectors];
+  alignas(64) float total[rows][vectors][16];
+  int64_t s = 0;
+  for (;;) {
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16(0.0f);
+    }
+    const bool first = s == 0;
+    if (a.n_segments > 0) s = gemm_chunk<vectors, rows>(a, s, at, panel, width, sum);
+    if (!first) {
+#pragma GCC unroll 32
+      for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16::load(total[i][v]) + sum[i][v];
+      }
+    }
+    if (s == a.n_segments) break;
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[i][v].store(total[i][v]);
+    }
   }
-#pragma GCC unroll 16
+#pragma GCC unroll 32
   for (int i = 0; i < rows; ++i) {
     float* out = a.out[at.group[i]] + at.place[i] * a.out_stride + column;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      f32x16 y = folded ? total[i][v] + sum[i][v] : sum[i][v];
-      y = y + (a.bias ? f32x16::load(a.bias + column + 16 * v) : f32x16(0.0f));
+      f32x16 y = sum[i][v] + (a.bias ? f32x16::load(a.bias + column + 16 * v) : f32x16(0.0f));
       if (a.relu) y = max(y, f32x16(0.0f));
       y.store_n(out + 16 * v, a.columns - column - 16 * v);
     }

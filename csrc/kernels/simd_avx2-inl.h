@@ -164,6 +164,9 @@ GENFAST_INLINE double fold_sum(f64x8 x) {
   return _mm_cvtsd_f64(_mm_add_sd(x2, _mm_unpackhi_pd(x2, x2)));
 }
 
+// Stops the compiler from turning one load and many uses into many loads.
+GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
+
 // Register tiles of gemm-inl.h. Sixteen registers: six rows of one f32x16, or few rows of more so that eight chains run.
 constexpr int kTileRows[5] = {0, 6, 2, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t rows, int available) {

@@ -105,6 +105,9 @@ GENFAST_INLINE double fold_sum(f64x8 a) {
   return _mm_cvtsd_f64(_mm_add_sd(x2, _mm_unpackhi_pd(x2, x2)));
 }
 
+// Stops the compiler from turning one load and many uses into many loads.
+GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
+
 // Register tiles of gemm-inl.h: rows of a tile that is `vectors` wide, and how wide a tile a call of `rows` rows should use.
 constexpr int kTileRows[5] = {0, 16, 14, 9, 6};
 GENFAST_INLINE int tile_vectors(int64_t, int available) { return available; }

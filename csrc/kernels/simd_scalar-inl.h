@@ -110,6 +110,9 @@ GENFAST_INLINE double fold_sum(f64x8 a) {
   return a.v[0];
 }
 
+// Stops the compiler from turning one load and many uses into many loads.
+GENFAST_INLINE void keep_in_register(f32x16&) {}
+
 // Register tiles of gemm-inl.h.
 constexpr int kTileRows[5] = {0, 2, 1, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
