@@ -31,18 +31,18 @@ class Recipe:
     of the moving average of the weights, which is what is evaluated and kept; `patience`: epochs without a better
     validation."""
 
-    channels: int = 32
-    layers: int = 3
-    head_channels: int = 32
-    dropout: float = 0.1
-    epochs: int = 300
+    channels: int = 24
+    layers: int = 5
+    head_channels: int = 48
+    dropout: float = 0.2
+    epochs: int = 140
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     augmented: float = 0.5
     average: float = 0.998
     validation: float = 0.1
-    patience: int = 60
+    patience: int = 40
     seed: int = 0
 
 
