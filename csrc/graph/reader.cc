@@ -20,6 +20,7 @@ Graph build(const Bytes& bytes) {
   Graph graph = std::move(parsed.graph);
   graph.weights = std::move(container.weights);
   graph.storage = bytes.storage;
+  graph.file_data = bytes.data;
   graph.file_bytes = static_cast<int64_t>(bytes.size);
 
   validate(graph, inspect_tables(parsed.tables, container.tables, container.tables_size));
