@@ -135,6 +135,15 @@ def test_wavenet():
 
 
 @pytest.mark.parametrize(
+    ("c", "groups", "gemms"), [(12, 4, 1), (24, 12, 2), (64, 4, 4), (64, 64, 4), (160, 160, 8), (36, 9, 3)]
+)
+def test_groups_are_bundled(c, groups, gemms):
+    torch.manual_seed(18)
+    graph = check(M.Grouped(c, groups), (1, 4, 4), Categorical(4))
+    assert sum(n["kind"] == "gemm" and n["name"] == "net.3" for n in graph.json["nodes"]) == gemms
+
+
+@pytest.mark.parametrize(
     "model",
     [M.ChannelsLast, M.DownUp, M.Grouped, lambda: M.Grouped(groups=12)],
     ids=["channels_last", "down_up", "grouped", "depthwise"],
@@ -259,6 +268,11 @@ TAILS = {
         x, torch.arange(162.0).view(6, 3, 3, 3) / 162, stride=2, padding=1, output_padding=1, groups=2
     )[:, :, 1::2, ::2],
     "dilated": lambda x: F.conv2d(x, torch.arange(108.0).view(6, 2, 3, 3) / 108, padding=2, dilation=2, groups=3),
+    "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear")[:, :, ::2, 1::2],
+    "adaptive_pool": lambda x: x + F.adaptive_avg_pool2d(x, 1) + F.adaptive_max_pool2d(x, 1),
+    "layer_norm_groups": lambda x: (
+        F.layer_norm(x.permute(0, 2, 3, 1).reshape(-1, 6, 5, 2, 3), (3,)).view(-1, 6, 5, 6).permute(0, 3, 1, 2)
+    ),
     "dtypes": lambda x: x.double().float().to(torch.float64).mul(2).float(),
 }
 
@@ -287,3 +301,118 @@ TAILS = {
 def test_ops(name):
     torch.manual_seed(10)
     check(Tail(TAILS[name]), IMAGE, Categorical(4))
+
+
+class Wrapped(nn.Module):
+    """A PixelCNN whose further inputs go through a function that makes a bias of them."""
+
+    def __init__(self, f):
+        super().__init__()
+        self.first, self.f = M.MaskData("A", 1, 6, 3, padding=1), f
+        self.out = nn.Conv2d(6, 4, 1)
+        self.table = nn.Parameter(torch.randn(6, 9))
+
+    def forward(self, x, extra, scale=2.0):
+        return self.out(F.relu(self.first(x) + self.f(self, extra) * scale))
+
+
+CONDITIONS = {
+    "columns": (lambda m, c: m.table[:, c].T[:, :, None, None], torch.tensor([1, 8, 4])),
+    "rows_of_buffer": (lambda m, c: torch.arange(12.0).view(2, 6)[c][:, :, None, None], torch.tensor([1, 0, 1])),
+    "map": (lambda m, c: F.embedding(c, m.table.T).permute(0, 3, 1, 2), torch.arange(90).view(3, 6, 5) % 9),
+    "sequence": (lambda m, c: F.linear(c, m.table[:, :3]).mean(1)[:, :, None, None], torch.randn(3, 4, 3)),
+    "number": (lambda m, c: c.view(-1, 1, 1, 1), torch.randn(3)),
+    "unused": (lambda m, c: 0, torch.tensor([1, 0, 1])),
+    "bits": (
+        lambda m, c: (c.float() @ m.table[:, :4].T)[:, :, None, None],
+        torch.tensor([[1, 0, 0, 1]] * 3).bool(),
+    ),
+    "scaled_label": (lambda m, c: (c.float() / 10).view(-1, 1, 1, 1), torch.tensor([1, 0, 70])),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_kinds_of_conditions(name):
+    torch.manual_seed(11)
+    f, condition = CONDITIONS[name]
+    graph = check(Wrapped(f), IMAGE, Categorical(4), [condition])
+    entry = graph.json["conditions"][0]
+    sizes = {"columns": 9, "rows_of_buffer": 2, "map": 9, "unused": 1 << 24, "bits": 2, "scaled_label": 1 << 24}
+    assert entry["name"] == "extra" and entry.get("size") == sizes.get(name)
+
+
+def test_inputs_of_bytes():
+    torch.manual_seed(12)
+    net = M.pixelcnn()
+
+    class Bytes(nn.Module):
+        def forward(self, x):
+            return net(x.float() / 3 - 0.5)
+
+    graph = reference.read(export(Bytes(), torch.zeros(1, *IMAGE, dtype=torch.uint8), Categorical(4)))
+    x = np.random.default_rng(0).integers(0, 4, (2, *IMAGE))
+    with torch.no_grad():
+        want = Bytes()(torch.tensor(x, dtype=torch.uint8)).flatten(2).transpose(1, 2)
+    np.testing.assert_allclose(reference.logits(graph, x), want, atol=1e-5)
+
+
+def test_values_of_the_head():
+    torch.manual_seed(13)
+    graph = check(M.pixelcnn(), IMAGE, Categorical(4, values=[-1, -0.3, 0.3, 1]))
+    np.testing.assert_allclose(graph.fed, [-1, -0.3, 0.3, 1], rtol=1e-6)
+
+
+def test_double_precision_is_assumed():
+    torch.manual_seed(14)
+    model = M.pixelcnn().double()
+    graph = reference.read(export(model, torch.zeros(1, *IMAGE), Categorical(4)))
+    assert "float64" in graph.json["assumed"][0]
+    x = np.random.default_rng(0).integers(0, 4, (2, *IMAGE))
+    with torch.no_grad():
+        want = model(torch.tensor(graph.fed[x]).double()).flatten(2).transpose(1, 2)
+    np.testing.assert_allclose(reference.logits(graph, x), want, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_and_compiled_wrappers():
+    torch.manual_seed(15)
+    model = M.pixelcnn(M.MaskOnce)
+    plain = reference.read(export(model, torch.zeros(1, *IMAGE), Categorical(4)))
+    scripted = torch.jit.trace(model, torch.zeros(1, *IMAGE))
+    graph = reference.read(export(scripted, torch.zeros(1, *IMAGE), Categorical(4)))
+    assert [n["kind"] for n in graph.json["nodes"]] == [n["kind"] for n in plain.json["nodes"]]
+    graph = reference.read(export(torch.compile(model), torch.zeros(1, *IMAGE), Categorical(4)))
+    assert [n["kind"] for n in graph.json["nodes"]] == [n["kind"] for n in plain.json["nodes"]]
+
+
+def test_first_tensor_of_a_structure():
+    torch.manual_seed(16)
+    net = M.pixelcnn()
+
+    class Many(nn.Module):
+        def forward(self, x):
+            y = net(x)
+            return {"logits": y, "aux": y.mean()}
+
+    reference.read(export(Many(), torch.zeros(1, *IMAGE), Categorical(4)))
+
+
+def test_a_batch_size_written_into_the_model():
+    torch.manual_seed(17)
+    net = M.pixelcnn()
+
+    class One(nn.Module):
+        def forward(self, x):
+            return net(x.reshape(1, 1, 6, 5))
+
+    graph = reference.read(export(One(), torch.zeros(1, *IMAGE), Categorical(4)))
+    assert "batch of 2" in graph.json["assumed"][0]
+
+
+def test_large_models_lower_quickly():
+    import time
+
+    model = M.pixelcnn(c=32, blocks=4, levels=256)
+    start = time.process_time()
+    export(model, torch.zeros(1, 1, 28, 28), Categorical(256))
+    assert time.process_time() - start < 6

@@ -12,7 +12,10 @@ import torch
 from .graph import Graph, identity
 from .views import View, Views
 
-GROUPS_APART = 8  # up to so many groups get a gemm each; more become one gemm with zero blocks
+# The groups of a convolution become at most MAX_GEMMS gemms, bundled with zero blocks; fewer than WIDTH columns cost as
+# much as WIDTH.
+MAX_GEMMS = 8
+WIDTH = 16
 
 
 def pack(weight: np.ndarray) -> np.ndarray:
@@ -26,6 +29,15 @@ def pack(weight: np.ndarray) -> np.ndarray:
 
 def float32(t: torch.Tensor) -> np.ndarray:
     return t.detach().to(torch.float32).numpy()
+
+
+def _diagonal(parts: np.ndarray) -> np.ndarray:
+    """Weights (taps, C, N) of some groups (groups, taps, C / groups, N / groups) side by side."""
+    groups, taps, size, each = parts.shape
+    out = np.zeros((taps, groups, size, groups, each), np.float32)
+    for g, part in enumerate(parts):
+        out[:, g, :, g] = part
+    return out.reshape(taps, groups * size, groups * each)
 
 
 class Contract:
@@ -131,21 +143,14 @@ class Contract:
         self.graph.grid(*space)
         self.graph.grid(*out_space)
         m = np.moveaxis(x.addr.numpy(), 1, -1).reshape(-1, channels)
-        if groups <= GROUPS_APART:
-            size, each = channels // groups, out_channels // groups
-            out = [
-                self.gemm(
-                    m[:, g * size : (g + 1) * size], taps, parts[g], None if b is None else b[g * each : (g + 1) * each]
-                )
-                for g in range(groups)
-            ]
-            addr = np.concatenate(out, 1)
-        else:
-            dense = np.zeros((len(taps), channels, out_channels), np.float32)
-            for g, part in enumerate(parts):
-                size, each = part.shape[1:]
-                dense[:, g * size : (g + 1) * size, g * each : (g + 1) * each] = part
-            addr = self.gemm(m, taps, dense, b)
+        size, each = channels // groups, out_channels // groups
+        bundle = min(max(-(-groups // MAX_GEMMS), -(-WIDTH // each)), groups)
+        out = []
+        for g in range(0, groups, bundle):
+            low, high = g * each, min(g + bundle, groups) * each
+            columns = m[:, g * size : (g + bundle) * size]
+            out.append(self.gemm(columns, taps, _diagonal(parts[g : g + bundle]), None if b is None else b[low:high]))
+        addr = np.concatenate(out, 1)
         addr = np.moveaxis(addr.reshape(n, *out_space, out_channels), -1, 1)
         return View(torch.from_numpy(np.ascontiguousarray(addr)))
 

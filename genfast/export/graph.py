@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,7 @@ class Graph:
         data = np.ascontiguousarray(data, np.float32).reshape(-1)
         if not np.isfinite(data).all():
             raise ValueError(f"a constant or weight used in {self.where()} is not finite in float32")
-        key = data.tobytes()
+        key = hashlib.blake2b(data.data, digest_size=20).digest() + len(data).to_bytes(8, "little")
         if key not in self._weights:
             self._weights[key] = len(self.weights)
             self.weights.append(data)

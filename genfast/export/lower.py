@@ -52,7 +52,7 @@ class Lowering:
         """Lower every op; the view of the output."""
         last = {r: op for op in self.recording.ops for r in op.refs()}
         for op in self.recording.ops:
-            self.graph.place = (op.module, op.source)
+            self.graph.place = (op.module or op.name, op.source)
             try:
                 out = self.lower(op)
             except NotHere as why:
@@ -77,13 +77,13 @@ class Lowering:
     def lower(self, op: Op) -> Any:
         args, kwargs = map_refs(lambda x: self.view(x, op) if is_ref(x) else x, (op.args, op.kwargs))
         name = op.name
-        if name in HANDLERS:
-            return HANDLERS[name](self, op, *args, **kwargs)
-        if name in RULES:
-            try:
+        try:
+            if name in HANDLERS:
+                return HANDLERS[name](self, op, *args, **kwargs)
+            if name in RULES:
                 return RULES[name](self.pointwise, *args, **kwargs)
-            except TypeError as error:
-                raise NotHere(f"this form of the op is not supported ({error})") from error
+        except TypeError as error:
+            raise NotHere(f"this form of the op is not supported ({error})") from error
         if name in LAYOUT and not self._indexed_by_input(name, args):
             try:
                 return run_layout(self.views, op, args, kwargs, self.recording.metas)
@@ -225,9 +225,12 @@ def _index(low: Lowering, op: Op, x: Any, *rest: Any) -> Any:
             raise NotHere("an input-dependent index must select rows of a constant")
         return _rows_of(low, x, rest[1])
     if op.name == "index" and any(isinstance(i, View) for i in rest[0]):
-        if isinstance(x, View) or len(rest[0]) != 1:
-            raise NotHere("an input-dependent index must select rows of a constant")
-        return _rows_of(low, x, rest[0][0])
+        axis = next(d for d, i in enumerate(rest[0]) if i is not None)
+        if isinstance(x, View) or sum(i is not None for i in rest[0]) != 1:
+            raise NotHere("an input-dependent index must select rows of a constant, alone")
+        rows = _rows_of(low, x.movedim(axis, 0), rest[0][axis]).addr
+        n = len(rest[0][axis].shape)
+        return View(rows.movedim(list(range(n)), list(range(axis, axis + n))).contiguous())
     return run_layout(low.views, op, (x, *rest), {}, low.recording.metas)
 
 
@@ -254,7 +257,7 @@ def _scatter(low: Lowering, op: Op, x: Any, dim: Any, index: Any, source: Any, *
 
 
 @handles("_to_copy", "to", "type_as")
-def _to_copy(low: Lowering, op: Op, x: Any, *, dtype: Any = None, **kwargs: Any) -> Any:
+def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     source = low.recording.metas[op.args[0].id].dtype
     target = low.recording.metas[op.out].dtype
     if target == torch.bool and source != torch.bool:

@@ -12,7 +12,8 @@ import torch
 
 from ..errors import UnsupportedOpError
 from .record import Recording
-from .trace import first_tensor, quiet_torch, trace
+from .state import quiet_torch
+from .trace import first_tensor, trace
 
 MAX_INT = 1 << 24  # beyond it float32, which carries every value, skips integers
 SAME_VALUES = {
@@ -157,6 +158,7 @@ def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool
         If an integer condition of the example, or a level, is outside the table it indexes.
     """
     with quiet_torch():
+        dtype = _dtype(model)
         tensors = [probe.sites(1), *(a.example for a in probe.arguments[1:])]
         try:
             model(*probe.call(tensors))  # models that create buffers do so on their first call
@@ -170,6 +172,8 @@ def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool
         for argument, size in zip(probe.arguments, index_sizes(recording), strict=True):
             argument.size = size
         check_examples(probe)
+    if dtype != torch.float32:
+        recording.assumed.append(f"the model computes in {str(dtype).removeprefix('torch.')}, genfast in float32")
     return recording
 
 

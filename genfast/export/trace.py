@@ -7,17 +7,18 @@ storage, from which aliases are read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import UnsupportedOpError
+from .functions import Functions
 from .record import Op, Recording, Ref, place
+from .state import unfused_torch
 from .where import ModuleStack, is_check, source_line
 
 READS = {"_local_scalar_dense", "item", "is_nonzero", "equal", "allclose"}
@@ -122,56 +123,6 @@ def first_tensor(result: Any) -> torch.Tensor | None:
     return next((t for t in leaves if isinstance(t, torch.Tensor)), None)
 
 
-@contextmanager
-def quiet_torch() -> Iterator[None]:
-    """No gradients and no distribution checks inside; the random generator and global state are as before after."""
-    checks = torch.distributions.Distribution._validate_args
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        try:
-            torch.distributions.Distribution.set_default_validate_args(False)
-            yield
-        finally:
-            torch.distributions.Distribution.set_default_validate_args(checks)
-
-
-@contextmanager
-def unfused_torch() -> Iterator[None]:
-    """Neither the fused transformer layer nor mkldnn's fused recurrent layers inside."""
-    mkldnn = torch._C._get_mkldnn_enabled()
-    fastpath = torch.backends.mha.get_fastpath_enabled()
-    try:
-        torch._C._set_mkldnn_enabled(False)
-        torch.backends.mha.set_fastpath_enabled(False)
-        yield
-    finally:
-        torch._C._set_mkldnn_enabled(mkldnn)
-        torch.backends.mha.set_fastpath_enabled(fastpath)
-
-
-class Functions(TorchFunctionMode):
-    """Catches what never reaches the dispatcher: one_hot's reading of its input, and copies to numpy or lists."""
-
-    def __init__(self, tracer: Tracer) -> None:
-        super().__init__()
-        self.tracer = tracer
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.nn.functional.one_hot:
-            return self.one_hot(*args, **kwargs)
-        if func in (torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__array__) and self.tracer.tainted(args[0]):
-            self.tracer.value_read(func.__name__)
-        return func(*args, **kwargs)
-
-    def one_hot(self, tensor: torch.Tensor, num_classes: int = -1) -> torch.Tensor:
-        if not self.tracer.tainted(tensor):
-            return torch.nn.functional.one_hot(tensor, num_classes)
-        if num_classes < 0:
-            raise UnsupportedOpError(f"one_hot without num_classes makes a shape of values, in {self.tracer.where()}")
-        self.tracer.recording.one_hot.append((self.tracer.ref(tensor).id, num_classes))
-        return torch.eq(tensor.unsqueeze(-1), torch.arange(num_classes)).to(torch.int64)
-
-
 class Tracer(TorchDispatchMode):
     """The dispatch mode that records; `recording` grows as the model runs."""
 
@@ -184,6 +135,7 @@ class Tracer(TorchDispatchMode):
         self.first: dict[int, tuple[int, torch.Tensor]] = {}  # storage -> the first tensor recorded on it
         self.image: dict[int, tuple[int, torch.Tensor]] = {}  # storage -> its flat contents after in-place writes
         self.version: dict[int, int] = {}
+        self.copies: dict[Any, torch.Tensor] = {}
         self.kept: list[Any] = []  # so that ids and storages stay unique
 
     @staticmethod
@@ -245,7 +197,15 @@ class Tracer(TorchDispatchMode):
     def argument(self, a: Any) -> Any:
         if not isinstance(a, torch.Tensor):
             return a
-        return self.ref(a) if self.tainted(a) else a.detach().clone()
+        return self.ref(a) if self.tainted(a) else self.constant(a)
+
+    def constant(self, t: torch.Tensor) -> torch.Tensor:
+        """A copy, for the model may write to the tensor later; shared where it has not since the last one."""
+        key = (t.data_ptr(), t.shape, t.stride(), t.dtype)
+        copy = self.copies.get(key)
+        if copy is None or not torch.equal(copy, t):
+            copy = self.copies[key] = t.detach().clone()
+        return copy
 
     def value_read(self, name: str) -> None:
         line = f"{name} reads the value of an input-dependent tensor in {self.where()}"
