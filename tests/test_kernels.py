@@ -5,9 +5,11 @@ Shapes are ragged on purpose and views start one float off alignment, because th
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,8 +129,8 @@ MAP_OPS = {
     "where": (lambda c, a, b: np.where(c != 0, a, b), SYMMETRIC, (), 0),
     "madd": (lambda a, b, c: a * b + c, SYMMETRIC, (), 0.51),
 }
-ARITY = {name: 1 for name in MAP_OPS}
-ARITY.update(dict.fromkeys("add sub mul div maximum minimum eq ne lt le gt ge".split(), 2), where=3, madd=3)
+BINARY = ["add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge"]
+ARITY = dict.fromkeys(MAP_OPS, 1) | dict.fromkeys(BINARY, 2) | {"where": 3, "madd": 3}
 
 
 def operand(rng, op, shape):
@@ -204,8 +206,11 @@ def test_every_listed_op_is_tested():
 
 
 SPECIAL = np.array(
-    [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-39, 2.0**-126, 88.72284, 88.72283, -87.33654, -87.33655]
-    + [-103.0, -104.0, 3e38, -3e38, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 2.0**23 + 1, 2.0**31, -(2.0**40)],
+    [
+        *[0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-39, 2.0**-126],
+        *[88.72284, 88.72283, -87.33654, -87.33655, -103.0, -104.0, 3e38, -3e38],
+        *[1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 2.0**23 + 1, 2.0**31, -(2.0**40)],
+    ],
     np.float32,
 )
 
@@ -434,21 +439,21 @@ class Case:
         g = list(range(self.groups)) if groups is None else groups
         r = slice(None) if rows is None else rows
         segments = []
-        for (weight_row, chunk), s in zip(self.segments, self.sources):
+        for (weight_row, chunk), s in zip(self.segments, self.sources, strict=True):
             parts = [s[i][r] for i in g]
             segments.append((weight_row, chunk, [np.ascontiguousarray(p) if dense else misaligned(p) for p in parts]))
         count = len(range(self.rows)[r])
         room = np.full((len(g), count, self.n + 3), 77.5, np.float32)
         out = room[:, :, 1 : 1 + self.n]
         m = m_range or (0, -1)
-        k.gemm(target, segments, self.weights, self.bias if bias else None, relu, [o for o in out], *m)
+        k.gemm(target, segments, self.weights, self.bias if bias else None, relu, list(out), *m)
         assert (room[:, :, 0] == 77.5).all()
         assert (room[:, :, 1 + self.n :] == 77.5).all()
         return out.copy()
 
     def expected(self, bias=True, relu=False):
         total = np.zeros((self.groups, self.rows, self.n))
-        for (weight_row, _), s in zip(self.segments, self.sources):
+        for (weight_row, _), s in zip(self.segments, self.sources, strict=True):
             total += s.astype(np.float64) @ self.weights[weight_row : weight_row + s.shape[2]].astype(np.float64)
         total = total + (self.bias if bias else 0)
         return np.maximum(total, 0) if relu else total
@@ -493,7 +498,7 @@ def test_gemm_bits_do_not_depend_on_target_or_split(n, rng):
 
 
 def chains(case, g, r, c):
-    """The documented order in exact integer arithmetic: one fma chain a 256-chunk, then the chunk sums, then the bias."""
+    """The documented order in exact arithmetic: one fma chain a 256-chunk, then the chunk sums, then the bias."""
 
     def rounded(x):
         return np.float32(0) if x == 0 else np.float32(float_nearest(x))
@@ -510,7 +515,7 @@ def chains(case, g, r, c):
         return sign * float(round(x / unit) * unit)
 
     total, acc = None, np.float32(0)
-    for (weight_row, fold), s in zip(case.segments, case.sources):
+    for (weight_row, fold), s in zip(case.segments, case.sources, strict=True):
         if fold:
             total = acc if total is None else np.float32(total + acc)
             acc = np.float32(0)
@@ -642,7 +647,7 @@ def chi_square(level, p):
 
 
 def test_frequencies():
-    # 64 categories, four million draws: false alarm 1e-6, and a tilt of the odds by 1% on half of the categories must be caught.
+    # False alarm 1e-6; a tilt of the odds by 1% on half of the categories must be caught.
     draws, n = 4_000_000, 64
     logits = np.random.default_rng(3).normal(0, 1, n).astype(np.float32)
     u = k.uniforms(99, 0, 0, draws)
@@ -712,7 +717,7 @@ def test_f64_exp_and_log_through_the_bernoulli_head():
     mp.mp.dps = 50
     z = np.random.default_rng(0).normal(0, 12, 2000).astype(np.float32)
     score = k.bernoulli_log_prob("", z.reshape(-1, 1), np.ones(2000, np.int32))[0]
-    for value, x in zip(score, z):
+    for value, x in zip(score, z, strict=True):
         exact = -mp.log1p(mp.exp(-mp.mpf(float(x))))
         assert abs((mp.mpf(value) - exact) / exact) < 1e-15
 
@@ -751,8 +756,24 @@ def test_target_from_the_environment():
     assert "available: scalar" in failed.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++") or not shutil.which("nm"), reason="needs g++ and nm")
+@pytest.mark.parametrize("target", ["scalar", "avx2", "avx512"])
+def test_no_symbol_leaks_from_a_target(target, tmp_path):
+    # A weak symbol compiled for AVX-512 could be the copy the linker keeps for everyone.
+    csrc = Path(__file__).parent.parent / "csrc"
+    if not csrc.is_dir():
+        pytest.skip("needs the sources")
+    compiled = tmp_path / "target.o"
+    flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", f"-I{csrc}", "-c"]
+    subprocess.run(["g++", *flags, str(csrc / f"kernels/targets/{target}.cc"), "-o", str(compiled)], check=True)
+    listing = subprocess.run(["nm", "-C", str(compiled)], capture_output=True, text=True, check=True).stdout
+    shared = [line for line in listing.splitlines() if line[17:18] in "WVuTDRBS" and line[17:18] != ""]
+    assert all(f"{target}_kernels" in line for line in shared), shared
+
+
 def test_shapes_are_checked():
-    f = lambda *shape: np.zeros(shape, np.float32)  # noqa: E731
+    f = lambda *shape: np.zeros(shape, np.float32)
     with pytest.raises(ValueError, match="does not fit"):
         k.map("", "add", f(2, 3), [f(2, 3), f(2, 4)])
     with pytest.raises(ValueError, match="params"):

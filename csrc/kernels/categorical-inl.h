@@ -12,77 +12,82 @@ struct Tempered {
   GENFAST_INLINE_MEMBER f32x16 operator()(f32x16 x) const { return divide ? x / temperature : x; }
 };
 
-template <class Scale>
-GENFAST_INLINE float tempered_max(const float* logits, int64_t n, const Scale& z) {
+// Division by a positive number keeps order, so the largest logit gives the largest z.
+GENFAST_INLINE float largest_logit(const float* logits, int64_t n) {
   const float none = -__builtin_inff();
   f32x16 a(none), b(none), c(none), d(none);
   int64_t k = 0;
   for (; k + 64 <= n; k += 64) {
-    a = max(z(f32x16::load(logits + k)), a);
-    b = max(z(f32x16::load(logits + k + 16)), b);
-    c = max(z(f32x16::load(logits + k + 32)), c);
-    d = max(z(f32x16::load(logits + k + 48)), d);
+    a = max(f32x16::load(logits + k), a);
+    b = max(f32x16::load(logits + k + 16), b);
+    c = max(f32x16::load(logits + k + 32), c);
+    d = max(f32x16::load(logits + k + 48), d);
   }
-  for (; k < n; k += 16) a = max(z(f32x16::load_n(logits + k, n - k, none)), a);
+  for (; k < n; k += 16) a = max(f32x16::load_n(logits + k, n - k, none), a);
   return fold_max(max(max(a, b), max(c, d)));
 }
 
-GENFAST_INLINE double block_sum(f32x16 e) { return fold_sum(widen_low(e) + widen_high(e)); }
-
 // Fills e (16 floats a block, zeros past the end) and the running sum after each block; returns the total, which is NaN if a
-// logit is. `largest` is the maximum of z.
+// logit is. A block sum widens to f64, adds lanes i and i + 8, and folds 4, 2, 1; eight blocks are folded at once.
 template <class Scale>
 GENFAST_INLINE double fill_weights(const float* logits, int64_t n, const Scale& z, float largest, float* e, double* prefix) {
   const f32x16 m(largest);
   double running = 0.0;
   int64_t k = 0;
-  for (; k + 16 <= n; k += 16) {
-    const f32x16 w = numerics::exp_nonpositive_f32(z(f32x16::load(logits + k)) - m);
-    w.store(e + k);
-    prefix[k / 16] = running += block_sum(w);
+  for (; k + 128 <= n; k += 128) {
+    f64x8 sums[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      const f32x16 w = numerics::exp_nonpositive_f32(z(f32x16::load(logits + k + 16 * i)) - m);
+      w.store(e + k + 16 * i);
+      sums[i] = widen_low(w) + widen_high(w);
+    }
+    alignas(64) double folded[8];
+    fold_sum8(sums).store(folded);
+    for (int i = 0; i < 8; ++i) prefix[k / 16 + i] = running += folded[i];
   }
-  if (k < n) {
+  for (; k < n; k += 16) {
     const f32x16 w = numerics::exp_nonpositive_f32(z(f32x16::load_n(logits + k, n - k, -__builtin_inff())) - m);
     w.store(e + k);
-    prefix[k / 16] = running += block_sum(w);
+    prefix[k / 16] = running += fold_sum(widen_low(w) + widen_high(w));
   }
   return running;
 }
 
+// The first block whose prefix reaches the target, then the first category in it whose running sum does. Both are counted
+// more than searched, because a branch on u cannot be predicted. Raising a target of 0 to the smallest positive number asks
+// for the first category with any weight, and changes no other answer.
 GENFAST_INLINE int32_t find_level(double u, double total, const float* e, const double* prefix, int64_t n) {
-  const double target = u * total;
+  const double product = u * total, target = product > 0.0 ? product : 0x1p-1074;
   const int64_t blocks = (n + 15) / 16;
-  // A block whose prefix is the first to reach the target has added to it, unless the target is 0: hence "and prefix > 0".
   int64_t block = 0;
-  for (; block + 8 <= blocks; block += 8) {
-    const f64x8 p = f64x8::load(prefix + block);
-    const uint32_t hit = mask_bits(p >= f64x8(target)) & mask_bits(p > f64x8(0.0));
-    if (hit) {
-      block += __builtin_ctz(hit);
-      goto found;
-    }
-  }
-  for (; block < blocks - 1; ++block)
-    if (prefix[block] >= target && prefix[block] > 0.0) break;
-found:
+  while (block + 64 < blocks && prefix[block + 63] < target) block += 64;
+  const int64_t end = block + 64 < blocks ? block + 64 : blocks;
+  for (int64_t b = block; b < end; b += 8)
+    block += __builtin_popcount(mask_bits(f64x8::load_n(prefix + b, end - b, __builtin_inf()) < f64x8(target)));
+  if (block >= blocks) block = blocks - 1;  // only for a u above 1
+
   double running = block ? prefix[block - 1] : 0.0;
   const float* w = e + 16 * block;
-  int last = 0;
-  for (int i = 0; i < 16; ++i) {
-    if (!(w[i] > 0.0f)) continue;
-    running += static_cast<double>(w[i]);
-    last = i;
-    if (running >= target) break;
+  int below = 0;
+  for (int i = 0; i < 16 && below == i; i += 4) {
+#pragma GCC unroll 4
+    for (int j = i; j < i + 4; ++j) {
+      running += static_cast<double>(w[j]);
+      below += running < target;
+    }
   }
-  return static_cast<int32_t>(16 * block + last);
+  // Rounding may leave this sum short of the block's: then the last category with weight.
+  if (below == 16) below = 31 - __builtin_clz(mask_bits(f32x16::load(w) > f32x16(0.0f)) | 1u);
+  return static_cast<int32_t>(16 * block + below);
 }
 
 template <class Scale>
 GENFAST_INLINE int64_t sample_rows(int32_t* level, const float* logits, int64_t stride, const double* u, const Scale& z,
-                                   int64_t rows, int64_t n, float* e, double* prefix) {
+                                   float temperature, int64_t rows, int64_t n, float* e, double* prefix) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = logits + r * stride;
-    const float largest = tempered_max(row, n, z);
+    const float largest = largest_logit(row, n) / temperature;
     if (!(numerics::abs(largest) < __builtin_inff())) return r;
     const double total = fill_weights(row, n, z, largest, e, prefix);
     if (!(total == total)) return r;
@@ -96,7 +101,7 @@ GENFAST_INLINE int64_t score_rows(double* log_prob, const float* logits, int64_t
                                   float temperature, int64_t rows, int64_t n, float* e, double* prefix) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = logits + r * stride;
-    const float largest = tempered_max(row, n, z);
+    const float largest = largest_logit(row, n) / temperature;
     if (!(numerics::abs(largest) < __builtin_inff())) return r;
     const double total = fill_weights(row, n, z, largest, e, prefix);
     if (!(total == total)) return r;
@@ -114,8 +119,9 @@ int64_t categorical(int32_t* level, const float* logits, int64_t stride, const d
                     int64_t columns, void* scratch) {
   float* e = static_cast<float*>(scratch);
   double* prefix = prefix_of(scratch, columns);
-  return temperature == 1.0f ? sample_rows(level, logits, stride, u, Tempered<false>{f32x16(1.0f)}, rows, columns, e, prefix)
-                             : sample_rows(level, logits, stride, u, Tempered<true>{f32x16(temperature)}, rows, columns, e, prefix);
+  return temperature == 1.0f
+             ? sample_rows(level, logits, stride, u, Tempered<false>{f32x16(1.0f)}, 1.0f, rows, columns, e, prefix)
+             : sample_rows(level, logits, stride, u, Tempered<true>{f32x16(temperature)}, temperature, rows, columns, e, prefix);
 }
 
 int64_t categorical_log_prob(double* log_prob, const float* logits, int64_t stride, const int32_t* level, float temperature,

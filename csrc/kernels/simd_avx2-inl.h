@@ -163,6 +163,17 @@ GENFAST_INLINE double fold_sum(f64x8 x) {
   const __m128d x2 = _mm_add_pd(_mm256_castpd256_pd128(x4), _mm256_extractf128_pd(x4, 1));
   return _mm_cvtsd_f64(_mm_add_sd(x2, _mm_unpackhi_pd(x2, x2)));
 }
+// Lane i of the result is fold_sum(a[i]), by the same additions.
+GENFAST_INLINE __m256d fold_sum4(f64x8 a0, f64x8 a1, f64x8 a2, f64x8 a3) {
+  const __m256d x0 = _mm256_add_pd(a0.a, a0.b), x1 = _mm256_add_pd(a1.a, a1.b);
+  const __m256d x2 = _mm256_add_pd(a2.a, a2.b), x3 = _mm256_add_pd(a3.a, a3.b);
+  const __m256d y02 = _mm256_add_pd(_mm256_permute2f128_pd(x0, x2, 0x20), _mm256_permute2f128_pd(x0, x2, 0x31));
+  const __m256d y13 = _mm256_add_pd(_mm256_permute2f128_pd(x1, x3, 0x20), _mm256_permute2f128_pd(x1, x3, 0x31));
+  return _mm256_add_pd(_mm256_unpacklo_pd(y02, y13), _mm256_unpackhi_pd(y02, y13));
+}
+GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
+  return {fold_sum4(a[0], a[1], a[2], a[3]), fold_sum4(a[4], a[5], a[6], a[7])};
+}
 
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }

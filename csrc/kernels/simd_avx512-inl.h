@@ -104,6 +104,21 @@ GENFAST_INLINE double fold_sum(f64x8 a) {
   const __m128d x2 = _mm_add_pd(_mm256_castpd256_pd128(x4), _mm256_extractf128_pd(x4, 1));
   return _mm_cvtsd_f64(_mm_add_sd(x2, _mm_unpackhi_pd(x2, x2)));
 }
+// Lane i of the result is fold_sum(a[i]), by the same additions.
+GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
+  __m512d four[4], two[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // blocks 0 2, 4 6, 1 3, 5 7: the last step interleaves evens and odds
+    const __m512d x = a[i / 2 + 4 * (i % 2)].v, y = a[i / 2 + 4 * (i % 2) + 2].v;
+    four[i] = _mm512_add_pd(_mm512_shuffle_f64x2(x, y, 0x44), _mm512_shuffle_f64x2(x, y, 0xee));
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m512d x = four[2 * i], y = four[2 * i + 1];
+    two[i] = _mm512_add_pd(_mm512_shuffle_f64x2(x, y, 0x88), _mm512_shuffle_f64x2(x, y, 0xdd));
+  }
+  return _mm512_add_pd(_mm512_unpacklo_pd(two[0], two[1]), _mm512_unpackhi_pd(two[0], two[1]));
+}
 
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }

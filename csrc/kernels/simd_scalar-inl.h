@@ -109,6 +109,12 @@ GENFAST_INLINE double fold_sum(f64x8 a) {
     for (int i = 0; i < step; ++i) a.v[i] = a.v[i] + a.v[i + step];
   return a.v[0];
 }
+// Lane i of the result is fold_sum(a[i]), by the same additions.
+GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
+  f64x8 r;
+  for (int i = 0; i < 8; ++i) r.v[i] = fold_sum(a[i]);
+  return r;
+}
 
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
