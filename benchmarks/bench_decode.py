@@ -120,9 +120,7 @@ def test_plan(benchmark, threads, name, tmp_path):
     path = tmp_path / "model.genfast"
     compiled.save(path)
     note(benchmark, name, 0, "plan")
-    benchmark.pedantic(
-        lambda core: core.plan(), setup=lambda: ((gf.load(path)._core,), {}), rounds=10, warmup_rounds=1
-    )
+    benchmark.pedantic(lambda core: core.plan(), setup=lambda: ((gf.load(path)._core,), {}), rounds=10, warmup_rounds=1)
 
 
 def test_import(benchmark, threads):
@@ -150,7 +148,10 @@ m.sample(10_000, rng=0, condition=condition); print(before, peak())
 """
 
     def once():
-        return [int(word) for word in subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.split()]
+        return [
+            int(word)
+            for word in subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.split()
+        ]
 
     before, after = once()
     note(benchmark, "digits", 10_000, "memory", peak_mib_after_100=before, peak_mib_after_10000=after)

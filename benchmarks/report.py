@@ -21,7 +21,11 @@ def medians(results: dict) -> dict[tuple, float]:
 def table(results: dict) -> str:
     machine, time = results["machine_info"]["genfast"], medians(results)
     peak = machine["fma_peak_gflops"]
-    work = {b["extra_info"]["model"]: b["extra_info"]["multiply_adds"] for b in results["benchmarks"] if "multiply_adds" in b["extra_info"]}
+    work = {
+        b["extra_info"]["model"]: b["extra_info"]["multiply_adds"]
+        for b in results["benchmarks"]
+        if "multiply_adds" in b["extra_info"]
+    }
     lines = [
         f"{machine['cpu']}, genfast target {machine['target']}, torch {machine['torch']} ({machine['torch_isa']}), "
         f"one thread, f32; FMA peak {peak:.0f} GFLOP/s.",

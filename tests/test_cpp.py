@@ -24,7 +24,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     binary = tmp_path_factory.mktemp("example") / "sample"
-    sources = [str(p) for room in ("base", "engine", "graph", "kernels", "plan") for p in ROOT.glob(f"csrc/{room}/**/*.cc")]
+    sources = [
+        str(p) for room in ("base", "engine", "graph", "kernels", "plan") for p in ROOT.glob(f"csrc/{room}/**/*.cc")
+    ]
     include = Path(next(iter(nlohmann_json.__path__))) / "include"
     command = ["g++", "-std=c++17", "-O2", "-ffp-contract=off", "-pthread", f"-I{ROOT}/csrc", f"-I{ROOT}/csrc/include"]
     subprocess.run([*command, f"-I{include}", f"{ROOT}/examples/sample.cc", *sources, "-o", str(binary)], check=True)

@@ -112,7 +112,9 @@ def test_logits_and_log_prob_are_those_of_pytorch(case):
     for temperature in (1.0, 0.7):
         z = want.double() / temperature
         if case.bernoulli:
-            log_p = torch.where(torch.tensor(x) == 1, torch.nn.functional.logsigmoid(z), torch.nn.functional.logsigmoid(-z))
+            log_p = torch.where(
+                torch.tensor(x) == 1, torch.nn.functional.logsigmoid(z), torch.nn.functional.logsigmoid(-z)
+            )
         else:
             log_p = torch.log_softmax(z, 1).gather(1, torch.tensor(x, dtype=torch.int64))
         want_log_prob = log_p.sum((1, 2, 3)).numpy()
@@ -132,7 +134,8 @@ def test_batch_rows_and_splits_do_not_matter(case):
     whole = case.model.sample(n, rng=5, condition=labels)
     for size in (1, 7, 64):
         parts = [
-            case.model.sample(min(size, n - i), rng=5, first_row=i, condition=part(i, i + size)) for i in range(0, n, size)
+            case.model.sample(min(size, n - i), rng=5, first_row=i, condition=part(i, i + size))
+            for i in range(0, n, size)
         ]
         assert (np.concatenate(parts) == whole).all(), size
     u = uniforms(n, case.model.sites)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from genfast import reference
-from genfast.errors import UnsupportedOpError
+from genfast.errors import NotCausalError, UnsupportedOpError
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
 from tests import models_for_tests as M
@@ -86,7 +86,7 @@ def test_module_path_and_shapes():
 
 
 def test_training_mode():
-    with pytest.raises(UnsupportedOpError, match=r"eval\(\)"):
+    with pytest.raises(NotCausalError, match=r"module '3'.*eval\(\)"):
         export(M.pixelcnn(norm=M.batch_norm).train(), X, Categorical(4))
     with pytest.raises(UnsupportedOpError, match=r"dropout in training mode"):
         export(M.pixelcnn(norm=lambda c: nn.Dropout()).train(), X, Categorical(4))

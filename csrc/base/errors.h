@@ -10,11 +10,29 @@ class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
-class FormatError : public Error { public: using Error::Error; };          // a file that is not a valid .genfast file
-class NotCausalError : public Error { public: using Error::Error; };       // the model reads sites it should not see
-class UnsupportedOpError : public Error { public: using Error::Error; };   // an op or shape genfast cannot compile
-class NumericalError : public Error { public: using Error::Error; };       // NaN or infinite logits, an index out of its table
-class ArgumentError : public Error { public: using Error::Error; };        // ValueError in Python
-class Interrupted : public Error { public: using Error::Error; };          // the caller's poll asked to stop
+class FormatError : public Error {
+ public:
+  using Error::Error;
+};  // a file that is not a valid .genfast file
+class NotCausalError : public Error {
+ public:
+  using Error::Error;
+};  // the model reads sites it should not see
+class UnsupportedOpError : public Error {
+ public:
+  using Error::Error;
+};  // an op or shape genfast cannot compile
+class NumericalError : public Error {
+ public:
+  using Error::Error;
+};  // NaN or infinite logits, an index out of its table
+class ArgumentError : public Error {
+ public:
+  using Error::Error;
+};  // ValueError in Python
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};  // the caller's poll asked to stop
 
 }  // namespace genfast

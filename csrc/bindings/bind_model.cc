@@ -1,5 +1,5 @@
-// Model for genfast/model.py, which has already made the arrays contiguous and of the right shape; the sizes are checked again here.
-// The GIL is released for the whole of a call, and taken briefly to look for Ctrl-C and to report progress.
+// Model for genfast/model.py, which has already made the arrays contiguous and of the right shape; the sizes are checked again
+// here. The GIL is released for the whole of a call, and taken briefly to look for Ctrl-C and to report progress.
 #include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -17,8 +17,7 @@ using Levels = py::array_t<int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
 
 void expect(py::ssize_t got, int64_t want, const std::string& what) {
-  if (got != want)
-    throw py::value_error(what + " has " + std::to_string(got) + " elements; expected " + std::to_string(want));
+  if (got != want) throw py::value_error(what + " has " + std::to_string(got) + " elements; expected " + std::to_string(want));
 }
 
 // What every call takes, as Python passes it. Keeps the arrays alive.
@@ -77,7 +76,8 @@ py::object sample(const Model& model, int64_t n, const Arguments& arguments) {
 }
 
 int64_t rows_of(const Model& model, const Levels& x) {
-  if (x.size() % model.sites() != 0) throw py::value_error("x does not hold whole rows of " + std::to_string(model.sites()) + " sites");
+  if (x.size() % model.sites() != 0)
+    throw py::value_error("x does not hold whole rows of " + std::to_string(model.sites()) + " sites");
   return x.size() / model.sites();
 }
 
@@ -119,7 +119,8 @@ void bind_model(py::module_& m) {
            py::arg("conditions") = std::map<std::string, Floats>{}, py::arg("wavefront") = true, py::arg("progress") = py::none());
 
   py::class_<Model>(m, "Model")
-      .def_static("from_path", [](const std::string& path) { return Model::load(path); }, py::call_guard<py::gil_scoped_release>())
+      .def_static(
+          "from_path", [](const std::string& path) { return Model::load(path); }, py::call_guard<py::gil_scoped_release>())
       .def_static("from_bytes",
                   [](const py::bytes& data, const std::string& name) {
                     char* bytes;

@@ -1,5 +1,5 @@
-// genfast._core: the Python module. Each bind_*.cc adds its part; exceptions of base/errors.h become the classes of genfast/errors.py
-// here and nowhere else.
+// genfast._core: the Python module. Each bind_*.cc adds its part; exceptions of base/errors.h become the classes of
+// genfast/errors.py here and nowhere else.
 #include <pybind11/pybind11.h>
 
 #include "base/errors.h"

@@ -1,5 +1,5 @@
-// Backend: what a device must offer to run Plans. One virtual call per tile of rows, never per element. The CPU's is cpu_backend.cc; another
-// extension module may register its own by name, so this room never names other devices.
+// Backend: what a device must offer to run Plans. One virtual call per tile of rows, never per element. The CPU's is
+// cpu_backend.cc; another extension module may register its own by name, so this room never names other devices.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,11 +15,11 @@ namespace genfast {
 // A tile of rows to decode. Arrays are the caller's, already checked; `rows` is at most the decoder's capacity.
 struct Tile {
   int64_t rows = 0;
-  const double* u = nullptr;                    // [site][row]; null when levels are given
-  int32_t* levels = nullptr;                    // [site][row]: drawn, or given when u is null
-  double* log_prob = nullptr;                   // [site][row], given levels only; may be null
-  float* logits = nullptr;                      // [row][level][site], given levels only; may be null
-  std::vector<const float*> conditions;         // per condition of the graph: [row][position * channel as placed by the caller]
+  const double* u = nullptr;             // [site][row]; null when levels are given
+  int32_t* levels = nullptr;             // [site][row]: drawn, or given when u is null
+  double* log_prob = nullptr;            // [site][row], given levels only; may be null
+  float* logits = nullptr;               // [row][level][site], given levels only; may be null
+  std::vector<const float*> conditions;  // per condition of the graph: [row][position * channel as placed by the caller]
   float temperature = 1;
   std::function<void(int64_t sites_done)> on_step;  // may throw to stop
 };

@@ -141,7 +141,8 @@ void CpuBinding::finish(PositionCommand& call, const std::vector<int32_t>& posit
   for (size_t i = positions.size(); i-- > 0;) {
     if (i + 1 == positions.size() || !call.out[i] || !call.out[i + 1]) continue;
     bool joined = call.out[i + 1] - call.out[i] == call.out_stride * capacity_;
-    for (int k = 0; k < call.operands; ++k) joined = joined && call.in[k][i + 1] - call.in[k][i] == call.operand_stride[k] * capacity_;
+    for (int k = 0; k < call.operands; ++k)
+      joined = joined && call.in[k][i + 1] - call.in[k][i] == call.operand_stride[k] * capacity_;
     if (joined) run[i] = run[i + 1] + 1;
   }
   call.run = run.data();

@@ -1,5 +1,5 @@
-// The kernel calls a CPU decoder makes, with every pointer resolved against its arena. Built once per decoder (cpu_binding.cc), run for
-// every tile (cpu_decoder.cc).
+// The kernel calls a CPU decoder makes, with every pointer resolved against its arena. Built once per decoder (cpu_binding.cc), run
+// for every tile (cpu_decoder.cc).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -21,12 +21,12 @@ struct PositionCommand {
   bool operand_broadcast[3] = {false, false, false};
   int64_t operand_stride[3] = {0, 0, 0};  // floats between rows
   const float* const* in[3] = {nullptr, nullptr, nullptr};
-  float* const* out = nullptr;            // null entries: this command skips the position
+  float* const* out = nullptr;  // null entries: this command skips the position
   int64_t out_stride = 0, columns = 0;
   const float* params = nullptr;
   const float *weight = nullptr, *bias = nullptr;  // row; lookup: weight is the table
   int64_t table_rows = 0;
-  const int32_t* run = nullptr;           // run[i]: positions i, i + 1, … that one call covers when the tile is full
+  const int32_t* run = nullptr;  // run[i]: positions i, i + 1, … that one call covers when the tile is full
   int node = 0;
 };
 

@@ -91,12 +91,13 @@ class CpuDecoder : public Decoder {
         break;
       }
       case PositionCommand::Kind::row:
-        kernels_->row[static_cast<int>(call.row_op)](out, call.out_stride, call.in[0][i] + r * call.operand_stride[0], call.operand_stride[0],
-                                                     call.params, call.weight, call.bias, rows, call.columns);
+        kernels_->row[static_cast<int>(call.row_op)](out, call.out_stride, call.in[0][i] + r * call.operand_stride[0],
+                                                     call.operand_stride[0], call.params, call.weight, call.bias, rows,
+                                                     call.columns);
         break;
       case PositionCommand::Kind::lookup: {
-        const int64_t bad = kernels_->lookup(out, call.out_stride, call.in[0][i] + r * call.operand_stride[0], call.operand_stride[0],
-                                             call.weight, call.table_rows, rows, call.columns);
+        const int64_t bad = kernels_->lookup(out, call.out_stride, call.in[0][i] + r * call.operand_stride[0],
+                                             call.operand_stride[0], call.weight, call.table_rows, rows, call.columns);
         if (bad >= 0) {
           const Node& node = graph_.nodes[call.node];
           throw NumericalError("layer " + node.name + " looks up an index outside its table of " + std::to_string(call.table_rows) +
@@ -138,7 +139,8 @@ class CpuDecoder : public Decoder {
 
   [[noreturn]] void fail(int32_t site, int64_t row) const {
     throw NumericalError("row " + std::to_string(first_row_ + row) + ", site " + std::to_string(site) +
-                         ": the model's output is NaN, +inf or all -inf" + (graph_.head.probs ? ", or a probability outside [0, 1]" : "") +
+                         ": the model's output is NaN, +inf or all -inf" +
+                         (graph_.head.probs ? ", or a probability outside [0, 1]" : "") +
                          "; check the weights, the conditions and the temperature");
   }
 

@@ -1,4 +1,5 @@
-// The CPU's Decoder: the plan's groups bound to one arena as lists of kernel calls with ready-made pointers. Made by cpu_backend.cc.
+// The CPU's Decoder: the plan's groups bound to one arena as lists of kernel calls with ready-made pointers. Made by
+// cpu_backend.cc.
 #pragma once
 #include <memory>
 

@@ -19,12 +19,12 @@ struct PieceSegment {
 };
 
 struct GemmPiece {
-  int64_t column = 0, columns = 0;   // of the node's output
+  int64_t column = 0, columns = 0;  // of the node's output
   int64_t k_rows = 0;
   const float* weights = nullptr;
-  const float* bias = nullptr;       // padded, or null
+  const float* bias = nullptr;  // padded, or null
   std::vector<PieceSegment> segments;
-  AlignedBuffer<float> copy;              // of weights and bias, where the class is not the whole node
+  AlignedBuffer<float> copy;  // of weights and bias, where the class is not the whole node
 };
 
 // Pieces of one class of a gemm node.

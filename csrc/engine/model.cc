@@ -102,8 +102,8 @@ struct Model::Impl {
 
   std::vector<const float*> check(int64_t n, const Options& options) const;
   void run(int64_t n, const Options& options, const Call& call);
-  void run_tile(Prepared& ready, const Options& options, const Call& call, const std::vector<const float*>& conditions, int64_t begin,
-                int64_t rows, int64_t capacity, const std::function<void(int64_t)>& on_step) const;
+  void run_tile(Prepared& ready, const Options& options, const Call& call, const std::vector<const float*>& conditions,
+                int64_t begin, int64_t rows, int64_t capacity, const std::function<void(int64_t)>& on_step) const;
 };
 
 std::vector<const float*> Model::Impl::check(int64_t n, const Options& options) const {
@@ -113,21 +113,25 @@ std::vector<const float*> Model::Impl::check(int64_t n, const Options& options) 
   std::vector<const float*> data;
   for (const Condition& condition : graph->conditions) {
     const auto it = options.conditions.find(condition.name);
-    if (it == options.conditions.end() || (!it->second && n > 0)) throw ArgumentError("condition '" + condition.name + "' is missing");
+    if (it == options.conditions.end() || (!it->second && n > 0))
+      throw ArgumentError("condition '" + condition.name + "' is missing");
     const int64_t per_row = elements(condition.shape);
     for (int64_t i = 0; i < n * per_row; ++i) {
       const float x = it->second[i];
-      const bool bad = condition.integer ? !(x >= 0 && x < static_cast<float>(condition.size) && x == static_cast<float>(static_cast<int64_t>(x)))
-                                         : !(x - x == 0);
+      const bool bad = condition.integer
+                           ? !(x >= 0 && x < static_cast<float>(condition.size) && x == static_cast<float>(static_cast<int64_t>(x)))
+                           : !(x - x == 0);
       if (!bad) continue;
-      throw ArgumentError("condition '" + condition.name + "', row " + std::to_string(i / per_row) + ": " +
-                          (condition.integer ? "must be an integer from 0 to " + std::to_string(condition.size - 1) : "must be finite") +
-                          ", got " + std::to_string(x));
+      throw ArgumentError(
+          "condition '" + condition.name + "', row " + std::to_string(i / per_row) + ": " +
+          (condition.integer ? "must be an integer from 0 to " + std::to_string(condition.size - 1) : "must be finite") + ", got " +
+          std::to_string(x));
     }
     data.push_back(it->second);
   }
   for (const auto& [name, pointer] : options.conditions) {
-    const bool known = std::any_of(graph->conditions.begin(), graph->conditions.end(), [&, &key = name](const Condition& c) { return c.name == key; });
+    const bool known = std::any_of(graph->conditions.begin(), graph->conditions.end(),
+                                   [&, &key = name](const Condition& c) { return c.name == key; });
     if (known) continue;
     std::string names;
     for (const Condition& c : graph->conditions) names += (names.empty() ? "" : ", ") + c.name;
@@ -147,14 +151,15 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
   tile.levels = levels.data();
   tile.temperature = options.temperature;
   tile.on_step = on_step;
-  for (size_t i = 0; i < conditions.size(); ++i) tile.conditions.push_back(conditions[i] + begin * elements(graph->conditions[i].shape));
+  for (size_t i = 0; i < conditions.size(); ++i)
+    tile.conditions.push_back(conditions[i] + begin * elements(graph->conditions[i].shape));
   if (call.given) {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t s = 0; s < sites; ++s) {
         const int32_t level = call.given[(begin + r) * sites + s];
         if (level < 0 || level >= level_count)
-          throw ArgumentError("x: row " + std::to_string(begin + r) + ", site " + std::to_string(s) + " has level " + std::to_string(level) +
-                              ", outside 0 to " + std::to_string(level_count - 1));
+          throw ArgumentError("x: row " + std::to_string(begin + r) + ", site " + std::to_string(s) + " has level " +
+                              std::to_string(level) + ", outside 0 to " + std::to_string(level_count - 1));
         levels[s * rows + r] = level;
       }
     if (call.log_prob) {
@@ -255,7 +260,8 @@ std::vector<ConditionInfo> Model::conditions() const {
 
 void Model::sample(int64_t n, uint8_t* levels, const Options& options) const {
   if (impl_->graph->head.levels > 256)
-    throw ArgumentError("this model has " + std::to_string(impl_->graph->head.levels) + " levels; sample into int32 instead of uint8");
+    throw ArgumentError("this model has " + std::to_string(impl_->graph->head.levels) +
+                        " levels; sample into int32 instead of uint8");
   Call call;
   call.out_u8 = levels;
   impl_->run(n, options, call);

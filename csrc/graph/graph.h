@@ -33,26 +33,26 @@ struct Source {
 struct Node {
   NodeKind kind = NodeKind::constant;
   int out = 0;
-  std::string name, source;      // module path and file:line, for messages
-  std::vector<Source> sources;   // empty for constant; one for lookup and row; segments, operands or blocks otherwise
+  std::string name, source;               // module path and file:line, for messages
+  std::vector<Source> sources;            // empty for constant; one for lookup and row; segments, operands or blocks otherwise
   int data = -1, weight = -1, bias = -1;  // indices into weights: constant/lookup/gemm data, row weight, gemm and row bias
-  int64_t rows = 0;              // lookup: rows of its table
+  int64_t rows = 0;                       // lookup: rows of its table
   MapOp map_op{};
   RowOp row_op{};
-  std::vector<float> params;     // map and row parameters; copy: {fill}
+  std::vector<float> params;  // map and row parameters; copy: {fill}
 };
 
 struct Value {
   int64_t positions = 0, channels = 0;
-  int producer = -1;             // node, or -1 for the input and the conditions
+  int producer = -1;  // node, or -1 for the input and the conditions
 };
 
 struct Condition {
   std::string name;
   int value = 0;
-  std::vector<int64_t> shape;    // of one row
+  std::vector<int64_t> shape;  // of one row
   bool integer = false;
-  int64_t size = 0;              // integer: exclusive upper bound
+  int64_t size = 0;  // integer: exclusive upper bound
 };
 
 enum class HeadKind : uint8_t { categorical, bernoulli };
@@ -62,7 +62,7 @@ struct Head {
   int value = 0, table = kDirect;
   int64_t channel = 0, levels = 0;
   bool probs = false;
-  int values = -1;               // weights index: what is fed for each level
+  int values = -1;  // weights index: what is fed for each level
 };
 
 struct Graph {
@@ -72,14 +72,14 @@ struct Graph {
   std::vector<Weights> weights;
   std::vector<Condition> conditions;
   Head head;
-  std::vector<int64_t> input_shape;          // of one row: [C, H, W], [C, L], [H, W], [T], …
+  std::vector<int64_t> input_shape;  // of one row: [C, H, W], [C, L], [H, W], [T], …
   std::string input_name;
   bool input_integer = false;
-  std::vector<int32_t> order;                // site of each rank
+  std::vector<int32_t> order;  // site of each rank
   std::vector<std::string> assumed;
-  std::string producer, meta;                // meta: a JSON object as text
-  std::shared_ptr<const void> storage;       // keeps the bytes that weights point into
-  const void* file_data = nullptr;           // the whole file, inside storage
+  std::string producer, meta;           // meta: a JSON object as text
+  std::shared_ptr<const void> storage;  // keeps the bytes that weights point into
+  const void* file_data = nullptr;      // the whole file, inside storage
   int64_t file_bytes = 0;
 
   int64_t sites() const { return values[0].positions; }

@@ -58,7 +58,8 @@ class Explanation {
  private:
   int32_t head_ready(int64_t site) const {
     int32_t ready = 0;
-    for (const Dep& dep : head_deps(graph_, s_)) ready = std::max(ready, r_.ready[s_.row(dep.value, dep.cls)][dep_position(graph_, dep, site)]);
+    for (const Dep& dep : head_deps(graph_, s_))
+      ready = std::max(ready, r_.ready[s_.row(dep.value, dep.cls)][dep_position(graph_, dep, site)]);
     return ready;
   }
 
@@ -136,16 +137,13 @@ class Explanation {
   std::string hint(int culprit) const {
     bool one_late = true;
     for (int32_t site : graph_.order) one_late = one_late && head_ready(site) == r_.site_step[site] + 1;
-    if (culprit >= 0) {
-      const std::vector<Dep>& deps = s_.nodes[culprit][0].deps;
-      const int64_t sites = graph_.sites();
-      const bool over_positions = graph_.values[graph_.nodes[culprit].out].positions == 1 && sites > 1 &&
-                                  static_cast<int64_t>(deps.size()) >= sites;
-      if (over_positions)
-        return "this layer mixes all positions (a GroupNorm, InstanceNorm or pooling, or a BatchNorm in training mode: call model.eval()).";
-    }
+    // Reductions over positions arrive as trees of maps on ever fewer positions.
+    if (culprit >= 0 && graph_.nodes[culprit].kind != NodeKind::gemm &&
+        graph_.values[graph_.nodes[culprit].out].positions < graph_.sites())
+      return "this layer mixes all positions (a GroupNorm, an InstanceNorm or a mean over the image); use a norm over channels.";
     if (one_late)
-      return "every output reads exactly up to its own site: the first layer needs a mask of type A (a type B mask sees the centre), or the "
+      return "every output reads exactly up to its own site: the first layer needs a mask of type A (a type B mask sees the "
+             "centre), or the "
              "model predicts the next site and its output must be shifted by one.";
     return "check this layer's mask and padding, and that `order` is the order the model was trained for.";
   }

@@ -9,12 +9,18 @@ namespace {
 
 const char* kind_name(NodeKind kind) {
   switch (kind) {
-    case NodeKind::constant: return "const";
-    case NodeKind::lookup: return "lookup";
-    case NodeKind::gemm: return "gemm";
-    case NodeKind::map: return "map";
-    case NodeKind::copy: return "copy";
-    case NodeKind::row: return "row";
+    case NodeKind::constant:
+      return "const";
+    case NodeKind::lookup:
+      return "lookup";
+    case NodeKind::gemm:
+      return "gemm";
+    case NodeKind::map:
+      return "map";
+    case NodeKind::copy:
+      return "copy";
+    case NodeKind::row:
+      return "row";
   }
   return "?";
 }

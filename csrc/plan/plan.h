@@ -38,8 +38,8 @@ struct Step {
 };
 
 struct PlanStats {
-  int64_t multiply_adds = 0;        // of one sample
-  int64_t widest_step = 0;          // most sites in one step
+  int64_t multiply_adds = 0;  // of one sample
+  int64_t widest_step = 0;    // most sites in one step
   int64_t tasks = 0, groups = 0;
 };
 
@@ -49,7 +49,7 @@ struct Plan {
   // offset[value][position]: where the channels of one row start, in floats per row of the row-tile (row r of a tile of R rows is
   // at arena[offset * R + r * stride]); -1 where nothing is stored (constants, dead positions).
   std::vector<std::vector<int32_t>> offset;
-  std::vector<int64_t> stride;                  // [value] floats between rows
+  std::vector<int64_t> stride;  // [value] floats between rows
   int64_t floats_per_row = 0;
   bool wavefront = false;
   PlanStats stats;

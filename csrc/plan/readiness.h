@@ -16,7 +16,7 @@ inline constexpr int32_t kNever = 1 << 30;  // due of what nothing needs
 struct Readiness {
   std::vector<int32_t> site_step;  // the step that draws each site
   int32_t steps = 0;
-  PerClass ready;                  // 0: before sampling; t: needs a site drawn at step t - 1
+  PerClass ready;  // 0: before sampling; t: needs a site drawn at step t - 1
 };
 
 // Throws NotCausalError when some distribution reads a site that is not drawn yet.

@@ -1,5 +1,6 @@
 // Schedule: the step at which every (value class, position) is computed, between ready and due. Products run at the first step that
-// needs them, together with all that is ready by then (fewest, largest launches); everything else runs as soon as its operands exist.
+// needs them, together with all that is ready by then (fewest, largest launches); everything else runs as soon as its operands
+// exist.
 #pragma once
 #include "plan/readiness.h"
 

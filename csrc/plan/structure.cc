@@ -88,7 +88,7 @@ std::vector<NodeClass> gemm_classes(const Graph& graph, const Structure& s, cons
   for (const Source& segment : node.sources) k_rows += segment.count;
   const float* weights = graph.weights[node.data].data;
 
-  std::vector<Dep> reads;                    // each (segment, source class)
+  std::vector<Dep> reads;                     // each (segment, source class)
   std::vector<std::vector<uint8_t>> nonzero;  // [read][column]
   int64_t row = 0;
   for (const Source& segment : node.sources) {
@@ -162,7 +162,8 @@ Structure analyse(const Graph& graph) {
 std::vector<Dep> head_deps(const Graph& graph, const Structure& structure) {
   const Source source = head_source(graph);
   std::vector<Dep> deps;
-  for (int cls : classes_in(structure, source.value, source.channel, source.count)) deps.push_back({source.value, cls, source.table});
+  for (int cls : classes_in(structure, source.value, source.channel, source.count))
+    deps.push_back({source.value, cls, source.table});
   return deps;
 }
 

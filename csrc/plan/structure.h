@@ -20,9 +20,9 @@ struct NodeClass {
 };
 
 struct Structure {
-  std::vector<std::vector<NodeClass>> nodes;       // [node][class]
-  std::vector<int> first_row;                      // [value] row of the value's class 0 in per-class arrays; one more at the end
-  std::vector<std::vector<int32_t>> channel_class; // [value][channel]; empty when the value has one class
+  std::vector<std::vector<NodeClass>> nodes;        // [node][class]
+  std::vector<int> first_row;                       // [value] row of the value's class 0 in per-class arrays; one more at the end
+  std::vector<std::vector<int32_t>> channel_class;  // [value][channel]; empty when the value has one class
 
   int rows() const { return first_row.back(); }
   int row(int value, int cls) const { return first_row[value] + cls; }
@@ -34,7 +34,12 @@ Structure analyse(const Graph& graph);
 
 // Where the head reads the logits of a site, and the classes it reads there.
 inline Source head_source(const Graph& graph) {
-  return {graph.head.value, graph.head.table, graph.head.channel, graph.head.kind == HeadKind::categorical ? graph.head.levels : 1, 0, false};
+  return {graph.head.value,
+          graph.head.table,
+          graph.head.channel,
+          graph.head.kind == HeadKind::categorical ? graph.head.levels : 1,
+          0,
+          false};
 }
 std::vector<Dep> head_deps(const Graph& graph, const Structure& structure);
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import UnsupportedOpError
-from .record import Recording
+from ..errors import NotCausalError, UnsupportedOpError
+from .record import Op, Recording, place
 from .state import quiet_torch
 from .trace import first_tensor, trace
 
@@ -182,6 +182,8 @@ def verify(model: Callable[..., Any], probe: Probe, recording: Recording) -> Non
 
     Raises
     ------
+    NotCausalError
+        If a BatchNorm in training mode couples positions and rows.
     UnsupportedOpError
         If a replay gives something else than the model does.
     ValueError
@@ -216,14 +218,23 @@ def compare_batch(model: Callable[..., Any], probe: Probe, recording: Recording)
             f"the model fails on a batch of 2 ({type(error).__name__}), so its rows are taken to be independent"
         )
         return
-    rows = [recording.replay([t[i : i + 1] for t in pair]) for i in range(2)]
-    _compare(
-        recording,
-        got,
-        torch.cat(rows),
-        "a batch of 2",
-        "rows of a batch influence each other; a BatchNorm in training mode? call eval() on the model",
-    )
+    rows = torch.cat([recording.replay([t[i : i + 1] for t in pair]) for i in range(2)])
+    try:
+        _compare(recording, got, rows, "a batch of 2", "rows of a batch influence each other")
+    except UnsupportedOpError:
+        for op in recording.ops:
+            if uses_batch_statistics(op):
+                raise NotCausalError(
+                    f"the model is not causal: causality is lost in {place(op.module, op.source)}, a BatchNorm in training "
+                    "mode, whose statistics run over all positions and rows. Hint: call eval() on the model"
+                ) from None
+        raise
+
+
+def uses_batch_statistics(op: Op) -> bool:
+    """Whether the op is a batch norm in training mode (or an instance norm, which is one inside)."""
+    arguments = dict(zip((a.name for a in op.func._schema.arguments), op.args, strict=False)) | op.kwargs
+    return "batch_norm" in op.name and bool(arguments.get("training", op.name.endswith("_with_update")))
 
 
 def _compare(recording: Recording, model: torch.Tensor, replay: torch.Tensor, what: str, hint: str) -> None:
