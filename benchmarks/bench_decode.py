@@ -3,9 +3,9 @@
     pytest benchmarks/bench_decode.py --benchmark-json=benchmarks/results/decode.json
     python benchmarks/report.py benchmarks/results/decode.json --plot docs/images/decode.png
 
-Two PixelCNNs of 28×28 pixels and 256 levels (7×7 mask A, residual blocks c → c/2 → 3×3 → c). "forward" is one PyTorch forward pass of
-the whole batch: the least that any sampler built on the network as it stands must pay, and it pays it 784 times. "naive"
-is that loop, in full, at batch 1.
+Two PixelCNNs of 28×28 pixels and 256 levels (7×7 mask A, residual blocks c → c/2 → 3×3 → c). "forward" is one PyTorch
+forward pass of the whole batch: what a sampler built on the network as it stands pays 784 times. "naive" is that loop,
+in full, at batch 1.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TestOneThread:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_naive_in_full_at_batch_1(benchmark, threads, name):
-    model, compiled = made(name)
+    model, _ = made(name)
     values = torch.arange(256, dtype=torch.float32) / 255
     u = np.random.default_rng(0).random((1, SITES))
 

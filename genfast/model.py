@@ -206,8 +206,8 @@ class Model:
         return out.reshape(*out.shape[:2], *positions)
 
     def explain(self) -> str:
-        """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and what was
-        assumed about the PyTorch model."""
+        """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and
+        what was assumed about the PyTorch model."""
         return self._core.explain()
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""What `rng=` accepts: a seed, whose uniforms are counted by row and site, or a NumPy generator, which is read in order."""
+"""What `rng=` accepts: a seed, whose uniforms are counted by row and site, or a NumPy generator, read in order."""
 
 from __future__ import annotations
 

@@ -225,8 +225,8 @@ def compare_batch(model: Callable[..., Any], probe: Probe, recording: Recording)
         for op in recording.ops:
             if uses_batch_statistics(op):
                 raise NotCausalError(
-                    f"the model is not causal: causality is lost in {place(op.module, op.source)}, a BatchNorm in training "
-                    "mode, whose statistics run over all positions and rows. Hint: call eval() on the model"
+                    f"the model is not causal: causality is lost in {place(op.module, op.source)}, a BatchNorm in "
+                    "training mode, whose statistics run over all positions and rows. Hint: call eval() on the model"
                 ) from None
         raise
 
