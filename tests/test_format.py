@@ -576,6 +576,7 @@ NODES = [
     node_case(CONST, put("data", 1), "data: weights.1 has 64 floats, must have 16"),
     # gemm
     node_case(GEMM, put("segments", {}), "segments must be an array"),
+    node_case(GEMM, put("segments", []), "segments is empty"),
     node_case(
         GEMM,
         put("segments", 0, [0, 0]),

@@ -151,6 +151,7 @@ class Validator {
   }
 
   void gemm(const Node& node, const Value& out) {
+    if (node.sources.empty()) throw FormatError("segments is empty");
     int64_t rows = 0, next = 0;
     for (size_t i = 0; i < node.sources.size(); ++i) {
       const Source& segment = node.sources[i];
