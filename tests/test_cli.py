@@ -66,7 +66,7 @@ def test_npz_is_what_the_library_samples(tmp_path: Path) -> None:
         expected = gf.load("digits").sample(12, rng=5, condition={"label": np.full(12, 3)}, temperature=0.9)
         np.testing.assert_array_equal(file["samples"], expected)
         assert (file["levels"], file["seed"], file["temperature"]) == (17, 5, 0.9)
-        assert file["label"].tolist() == [3] * 12
+        assert file["condition_label"].tolist() == [3] * 12
 
 
 def test_first_row_continues_the_same_call(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_first_row_continues_the_same_call(tmp_path: Path) -> None:
     run("sample", "digits", "-n", 8, "--first-row", 17, "-o", tmp_path / "part.npz", "--quiet")
     with np.load(tmp_path / "all.npz") as whole, np.load(tmp_path / "part.npz") as part:
         np.testing.assert_array_equal(whole["samples"][17:], part["samples"])
-        np.testing.assert_array_equal(whole["label"], np.arange(25) % 10)
+        np.testing.assert_array_equal(whole["condition_label"], np.arange(25) % 10)
         assert part["first_row"] == 17
 
 
@@ -150,7 +150,7 @@ def test_a_bug_of_genfast_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_cli_extra_there_is_one_line(missing: str) -> None:
-    code = f"import sys; sys.modules[{missing!r}] = None; import genfast.cli; genfast.cli.main()"
+    code = f"import sys, genfast.cli; sys.modules[{missing!r}] = None; sys.argv[1:] = ['models']; genfast.cli.main()"
     result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert result.stderr.strip().endswith("pip install 'genfast[cli]'")

@@ -59,6 +59,10 @@ def test_installed_files() -> None:
     assert size < 6_000_000, "unpacked; the wheel is under 3 MB"
 
 
+def test_the_version_is_one() -> None:
+    assert importlib.metadata.version("genfast") == gf.__version__
+
+
 def test_numpy_is_the_only_requirement_without_extras() -> None:
     requirements = importlib.metadata.requires("genfast") or []
     assert [r for r in requirements if "extra ==" not in r] == ["numpy>=1.26"]

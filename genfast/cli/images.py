@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,13 @@ def save(
     first_row: int = 0,
     columns: int | None = None,
     scale: int | None = None,
-    **extra: Any,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write samples (n, ...) to what `path` names; `extra` goes into an .npz file only. Files of a folder carry row
     ids."""
     kind = kind_of(path)
     if kind == "npz":
-        np.savez_compressed(path, samples=samples, levels=levels, first_row=first_row, **extra)
+        np.savez_compressed(path, samples=samples, levels=levels, first_row=first_row, **(extra or {}))
         return
     pictures = to_bytes(samples, levels)
     if kind == "png":

@@ -87,13 +87,12 @@ def command(
             first_row=first_row,
             condition=condition or None,
             temperature=temperature,
-            progress=False if quiet else lambda done, total: progress.update(task, completed=done, total=total),
+            progress=False if quiet else lambda done, total: progress.update(task, completed=number * done / total),
         )
         seconds = time.perf_counter() - start
-    if kind == "npz":
-        images.save(out, samples, loaded.levels, first_row, seed=seed, temperature=temperature, **condition)
-    else:
-        images.save(out, samples, loaded.levels, first_row, columns, scale)
+    used = {f"condition_{name}": value for name, value in condition.items()}
+    extra = {"seed": seed, "temperature": temperature, **used}
+    images.save(out, samples, loaded.levels, first_row, columns, scale, extra)
     if not quiet:
         speed = f"{number / seconds:,.0f} images/s" if seconds > 0 else "no time"
         console.print(f"{number} images in {seconds:.3f} s, {speed} ({gf.cpu_target()}) → {out}", highlight=False)

@@ -33,7 +33,7 @@ def export(trained: Trained, dataset: Dataset, out: Path) -> dict[str, Any]:
     from genfast.cli import conditions, images
     from genfast.zoo.train import example
 
-    gf.compile(trained.model, example(dataset), head=gf.heads.Categorical(dataset.levels)).save(out)
+    gf.compile(trained.model, example(dataset), head=gf.heads.Categorical(dataset.levels), name=out.stem).save(out)
     model = gf.load(out)
     condition = conditions.rows(model.conditions, {}, 0, 100)
     samples = model.sample(100, rng=0, condition=condition or None)
