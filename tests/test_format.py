@@ -74,7 +74,7 @@ CONST, GEMM, LOOKUP, ADD, COPY, NORM, CLAMP, LOGITS = range(8)  # the nodes, by 
 
 
 def small() -> File:
-    """Every kind of node, table and condition once: 2 × 3 sites, 4 levels."""
+    """Every kind of node, table and condition once: 2 × 3 sites, 4 levels. Causal, so that it also runs."""
     rng = np.random.default_rng(0)
     normal = lambda *shape: rng.standard_normal(shape).astype(np.float32)
     graph = {
@@ -108,7 +108,7 @@ def small() -> File:
         "assumed": ["batch norm in eval mode"],
         "meta": {"name": "small", "nested": {"a": [1, 2.5, None]}},
     }
-    tables = [0, 1, 2, 3, 4, 5, 5, 4, 3, 2, 1, 0, -1, -1, 0, 1, 2, 3]
+    tables = [0, 1, 2, 3, 4, 5, 0, 3, 1, 4, 2, 5, -1, -1, 0, 1, 2, 3]
     weights = [
         normal(6, 2),
         pack_gemm(normal(2, 20)),
@@ -145,7 +145,7 @@ def test_small_file_is_read_exactly():
     assert [value[2] for value in summary["values"]] == [-1, -1, -1, 0, 1, 2, 3, 4, 5, 6, 7]
     assert summary["tables"][0] == [-1, -1, -1, 0, 1, 2]
     assert summary["tables"][1] == [-1, 0, 1, -1, 3, 4]
-    assert summary["tables"][3] == summary["order"] == [5, 4, 3, 2, 1, 0]
+    assert summary["tables"][3] == summary["order"] == [0, 3, 1, 4, 2, 5]
     assert summary["input_shape"] == [1, 2, 3]
     assert summary["head"]["levels"] == 4 and summary["head"]["channel"] == 1
     nodes = summary["nodes"]

@@ -1,10 +1,13 @@
 // Makes N deterministic mutations of a .genfast file and reads each: whatever the bytes, read_graph must return a valid Graph or
-// throw FormatError, and never crash, hang, leak or trip a sanitizer. What it accepts goes to exercise(). Half of the mutations are
+// throw FormatError, and never crash, hang, leak or trip a sanitizer. What it accepts goes to exercise.h. Half of the mutations are
 // sealed again with a correct header length and checksum, so that hostile files are covered and not only damaged ones; damage
 // outside the weights must always be noticed.
 //   J=$(python -c "import nlohmann_json as j; print(j.__path__[0])")/include
-//   g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Icsrc -I$J tests/fuzz/mutate.cc csrc/graph/*.cc
-//   -o /tmp/mutate /tmp/mutate FILE COUNT [FIRST]
+//   SAN="-fsanitize=address,undefined -fno-sanitize-recover=all"
+//   g++ -std=c++17 -O1 -g $SAN -Icsrc -I$J tests/fuzz/mutate.cc csrc/graph/*.cc -o /tmp/mutate && /tmp/mutate FILE COUNT [FIRST]
+// With -DRUN it samples what is accepted, and needs the rest of the library:
+//   ALL=$(find csrc -name '*.cc' -not -path '*/bindings/*')
+//   g++ -std=c++17 -O1 -g $SAN -ffp-contract=off -pthread -DRUN -Icsrc -Icsrc/include -I$J tests/fuzz/mutate.cc $ALL -o /tmp/mutate
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +23,7 @@
 
 #include "base/crc32.h"
 #include "base/errors.h"
+#include "exercise.h"
 #include "graph/reader.h"
 #include "json_mutator.h"
 
@@ -47,40 +51,6 @@ void timed_out(int) {
 
 void expect(bool condition, const char* what) {
   if (!condition) broken(what);
-}
-
-// The promise of graph.h: every index has been checked. Walks them all, and reads every weight.
-void exercise(const genfast::Graph& graph) {
-  int64_t reads = 0;
-  for (const auto& node : graph.nodes) reads += static_cast<int64_t>(node.sources.size()) * graph.values[node.out].positions;
-  if (reads > int64_t{1} << 24) return;  // valid, and only large
-  const auto walk = [&](const genfast::Source& source, int64_t positions, bool outside) {
-    const genfast::Value& value = graph.values.at(source.value);
-    for (int64_t p = 0; p < positions; ++p) {
-      const int64_t at = genfast::source_position(graph, source, p);
-      expect(at >= (outside ? -1 : 0) && at < value.positions, "a table leads outside its source");
-    }
-    expect(source.channel >= 0 && source.count > 0 && source.channel + source.count <= value.channels,
-           "a channel range leaves its source");
-  };
-  for (const auto& node : graph.nodes) {
-    const bool outside = node.kind == genfast::NodeKind::gemm || node.kind == genfast::NodeKind::copy;
-    for (const auto& source : node.sources) walk(source, graph.values.at(node.out).positions, outside);
-    for (const int index : {node.data, node.weight, node.bias})
-      expect(index >= -1 && index < static_cast<int>(graph.weights.size()), "a weights index leads outside");
-  }
-  genfast::Source head;
-  head.value = graph.head.value, head.table = graph.head.table, head.channel = graph.head.channel;
-  head.count = graph.head.kind == genfast::HeadKind::categorical ? graph.head.levels : 1;
-  walk(head, graph.sites(), false);
-  expect(graph.weights.at(graph.head.values).size >= graph.head.levels, "the head's values are too few");
-  auto order = graph.order;
-  std::sort(order.begin(), order.end());
-  for (size_t i = 0; i < order.size(); ++i) expect(order[i] == static_cast<int32_t>(i), "the order is not a permutation");
-  expect(static_cast<int64_t>(order.size()) == graph.sites(), "the order has the wrong length");
-  volatile float sum = 0;
-  for (const auto& weights : graph.weights)
-    for (int64_t i = 0; i < weights.size; ++i) sum = sum + weights.data[i];
 }
 
 // A file in pieces.
@@ -281,13 +251,13 @@ std::string mutation(const Original& original, Random& random, bool* must_be_rej
 
 bool accepted(const std::string& file) {
   try {
-    exercise(*genfast::read_graph(file.data(), file.size()));
+    fuzz::exercise(*genfast::read_graph(file.data(), file.size()));
     return true;
   } catch (const genfast::FormatError& error) {
     expect(std::strncmp(error.what(), "<memory>: ", 10) == 0, "the message does not name the file");
     return false;
   } catch (const std::exception& error) {
-    broken(std::string("another exception than FormatError: ") + error.what());
+    broken(std::string("not a FormatError: ") + error.what());
   }
 }
 
