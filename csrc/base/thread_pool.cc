@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -79,6 +82,11 @@ struct Call {
     try {
       IeeeFloatScope ieee;
       job(task);
+#ifdef __GLIBCXX__
+    } catch (const abi::__forced_unwind&) {  // pthread_exit, by which Python ends its daemon threads, must not be kept for later
+      stop.store(true, std::memory_order_relaxed);
+      throw;
+#endif
     } catch (...) {
       stop.store(true, std::memory_order_relaxed);
       std::lock_guard<std::mutex> lock(error_mutex);

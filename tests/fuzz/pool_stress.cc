@@ -3,6 +3,7 @@
 // ThreadSanitizer:
 //   g++ -std=c++17 -O1 -g -fsanitize=thread -Icsrc tests/fuzz/pool_stress.cc csrc/base/thread_pool.cc -pthread -o /tmp/pool_stress
 //   /tmp/pool_stress [rounds]
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,6 +227,32 @@ void processes_exit(bool busy) {
       __LINE__);
 }
 
+// Older Pythons end a daemon thread inside poll, or inside a job that polls, with pthread_exit: it unwinds, and may not be caught.
+void caller_may_be_ended(bool in_poll) {
+  std::atomic<int> running{0};
+  std::atomic<bool> came_back{false};
+  std::thread([&] {
+    const auto caller = std::this_thread::get_id();
+    const auto end = [&] {
+      running.fetch_sub(!in_poll);
+      pthread_exit(nullptr);
+    };
+    parallel_for(
+        1 << 20, 0,
+        [&](int64_t task) {
+          running.fetch_add(1);
+          if (!in_poll && task > 5 && std::this_thread::get_id() == caller) end();
+          std::this_thread::yield();
+          running.fetch_sub(1);
+        },
+        [&] {
+          if (in_poll) end();
+        });
+    came_back.store(true);
+  }).join();
+  EXPECT(!came_back.load() && running.load() == 0);
+}
+
 void callers_share_the_pool(int rounds) {
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 6; ++caller)
@@ -281,6 +308,7 @@ int main(int argc, char** argv) {
   calls_nest();
   poll_runs_while_waiting();
   jobs_see_ieee_floats();
+  for (int round = 0; round < 20; ++round) caller_may_be_ended(round % 2);
   callers_share_the_pool(rounds);
   genfast::set_num_threads(4);
   as_many_threads_as_asked();
