@@ -22,7 +22,7 @@ COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newe
 
 # Contraction would let a compiler fuse what the design writes as two operations, and the bits would depend on it. No
 # -march: the kernels choose their instructions themselves, so that one build runs on every CPU.
-COMPILE = ["-std=c++17", "-O2", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-pthread", "-Wall", "-Wextra"]
+COMPILE = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-pthread", "-Wall", "-Wextra"]
 LINK = ["-pthread"]
 
 

@@ -80,7 +80,7 @@ double gflops(const genfast::Kernels& kernels, const Shape& s) {
   for (int64_t g = 0; g < s.groups; ++g) outs.push_back(out.data() + g * s.rows * s.columns);
   const genfast::GemmArgs args{
       segments.data(), s.segments, sources.data(), strides.data(), outs.data(), s.columns, s.groups, s.rows, 0, s.groups * s.rows,
-      weights,         k,          s.columns,      bias.data(),    true};
+      weights,         k,          s.columns,      bias.data(),    nullptr,     0,         true};
   const double seconds = best_seconds([&] { kernels.gemm(args); });
   return 2e-9 * static_cast<double>(s.groups * s.rows * k * s.columns) / seconds;
 }

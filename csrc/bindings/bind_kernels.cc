@@ -93,7 +93,8 @@ py::list targets() {
 // segments: (weight_row, new_chunk, [one (group_rows, count) matrix a group]). weights: (k_rows, N), packed here.
 // out: one (group_rows, N) matrix a group.
 void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Floats>>>& segments,
-          const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end) {
+          const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end,
+          const std::vector<Floats>& residual) {
   const Kernels& kernels = target(name);
   const Matrix w = matrix(weights, "weights");
   require(!out.empty() && w.columns > 0, "gemm needs a group and a column");
@@ -107,6 +108,17 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   }
   if (m_end < 0) m_end = groups * first.rows;
   require(0 <= m_begin && m_begin <= m_end && m_end <= groups * first.rows, "rows out of range");
+
+  std::vector<const float*> residuals;
+  int64_t residual_stride = 0;
+  require(residual.empty() || static_cast<int64_t>(residual.size()) == groups, "residual needs one matrix a group");
+  for (const Floats& r : residual) {
+    const Matrix m = matrix(r, "residual");
+    require(m.rows == first.rows && m.columns == w.columns, "residual matrices must be like out");
+    require(residuals.empty() || m.stride == residual_stride || m.rows <= 1, "residual matrices must agree");
+    residuals.push_back(m.data);
+    residual_stride = m.stride;
+  }
 
   std::vector<GemmSegment> list;
   std::vector<const float*> sources;
@@ -139,7 +151,8 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
     bias_values.resize(static_cast<size_t>(padded), 0.0f);
   }
   kernels.gemm({list.data(), static_cast<int64_t>(list.size()), sources.data(), strides.data(), outs.data(), first.stride, groups,
-                first.rows, m_begin, m_end, packed, w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(), relu});
+                first.rows, m_begin, m_end, packed, w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(),
+                residuals.empty() ? nullptr : residuals.data(), residual_stride, relu});
 }
 
 // args: float matrices; a one-column operand is broadcast over the columns and a one-row operand over the rows.
@@ -261,7 +274,7 @@ void bind_kernels(py::module_& m) {
   k.def("active", [] { return std::string(active_kernels().target); });
   k.def("set_target", [](const std::string& name) { set_target(name.c_str()); }, "target"_a);
   k.def("gemm", &gemm, "target"_a, "segments"_a, "weights"_a.noconvert(), "bias"_a = py::none(), "relu"_a = false,
-        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1);
+        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Floats>{});
   k.def("map", &map, "target"_a, "op"_a, "out"_a.noconvert(), "args"_a, "params"_a = std::vector<float>{});
   k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
         "weight"_a = py::none(), "bias"_a = py::none());

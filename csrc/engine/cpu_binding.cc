@@ -13,12 +13,17 @@ CpuBinding::CpuBinding(const CpuPlan& cpu_plan, int64_t capacity)
   for (const Node& node : graph_.nodes)
     if (node.kind == NodeKind::constant) constants_[node.out] = graph_.weights[node.data].data;
 
+  readers_.resize(graph_.values.size(), 0);
+  for (const Node& node : graph_.nodes)
+    for (const Source& source : node.sources) ++readers_[source.value];
+  ++readers_[graph_.head.value];
+
   steps.resize(plan_.steps.size());
   for (size_t t = 0; t < plan_.steps.size(); ++t) {
     for (const Group& group : plan_.steps[t].groups) {
       CommandGroup commands;
       commands.positions = static_cast<int64_t>(group.positions.size());
-      for (const Task& task : group.tasks) bind(task, group.positions, commands);
+      bind_group(group, commands);
       steps[t].groups.push_back(std::move(commands));
     }
     Source logits;
@@ -50,8 +55,7 @@ void CpuBinding::bind(const Task& task, const std::vector<int32_t>& positions, C
     case NodeKind::constant:
       break;
     case NodeKind::gemm:
-      for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) bind_gemm(*piece, node, positions, group);
-      break;
+      break;  // bind_group
     case NodeKind::map:
       for (const ChannelRange& range : cls.channels) bind_map(node, range, positions, group);
       break;
@@ -67,7 +71,52 @@ void CpuBinding::bind(const Task& task, const std::vector<int32_t>& positions, C
   }
 }
 
-void CpuBinding::bind_gemm(const GemmPiece& piece, const Node& node, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_group(const Group& group, CommandGroup& commands) {
+  for (size_t k = 0; k < group.tasks.size(); ++k) {
+    const Task& task = group.tasks[k];
+    if (graph_.nodes[task.node].kind != NodeKind::gemm) {
+      bind(task, group.positions, commands);
+      continue;
+    }
+    const Epilogue epilogue = find_epilogue(group, k);
+    for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) bind_gemm(*piece, epilogue, group.positions, commands);
+    k += epilogue.tasks;
+  }
+}
+
+// All channels of a value, at the reader's own position.
+bool CpuBinding::reads_whole(const Source& source, int out) const {
+  return source.table == kDirect && source.channel == 0 && !source.broadcast &&
+         graph_.values[source.value].positions == graph_.values[out].positions &&
+         graph_.values[source.value].channels == graph_.values[out].channels;
+}
+
+// The memory plan lets a map of whole values write over an operand of its own and nothing else, so storing its result already in the
+// gemm cannot overwrite what the gemm still reads.
+CpuBinding::Epilogue CpuBinding::find_epilogue(const Group& group, size_t task) const {
+  Epilogue found;
+  found.out = graph_.nodes[group.tasks[task].node].out;
+  if (plan_.classes[group.tasks[task].node].size() != 1) return found;
+  for (size_t k = task + 1; k < group.tasks.size() && readers_[found.out] == 1 && !found.relu; ++k) {
+    const Node& node = graph_.nodes[group.tasks[k].node];
+    if (node.kind != NodeKind::map || plan_.classes[group.tasks[k].node].size() != 1) break;
+    if (node.map_op == MapOp::relu) {
+      if (node.sources[0].value != found.out || !reads_whole(node.sources[0], node.out)) break;
+      found.relu = true;
+    } else if (node.map_op == MapOp::add && !found.residual) {
+      const int own = node.sources[0].value == found.out ? 0 : 1;
+      if (node.sources[own].value != found.out || !reads_whole(node.sources[0], node.out) || !reads_whole(node.sources[1], node.out)) break;
+      found.residual = &node.sources[1 - own];
+    } else {
+      break;
+    }
+    found.out = node.out;
+    ++found.tasks;
+  }
+  return found;
+}
+
+void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const std::vector<int32_t>& positions, CommandGroup& group) {
   std::vector<const float*>& sources = in_pointers_.emplace_back();
   std::vector<GemmSegment>& segments = segments_.emplace_back();
   std::vector<int64_t>& strides = strides_.emplace_back();
@@ -95,7 +144,7 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Node& node, const std::
     strides.push_back(read_stride(segment.value));
   }
   std::vector<float*>& out = out_pointers_.emplace_back();
-  for (int32_t p : positions) out.push_back(place(node.out, p) + piece.column);
+  for (int32_t p : positions) out.push_back(place(epilogue.out, p) + piece.column);
 
   GemmCommand command{};
   GemmArgs& args = command.args;
@@ -104,13 +153,19 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Node& node, const std::
   args.sources = sources.data();
   args.source_stride = strides.data();
   args.out = out.data();
-  args.out_stride = plan_.stride[node.out];
+  args.out_stride = plan_.stride[epilogue.out];
   args.groups = static_cast<int64_t>(positions.size());
   args.weights = piece.weights;
   args.k_rows = piece.k_rows;
   args.columns = piece.columns;
   args.bias = piece.bias;
-  args.relu = false;
+  args.relu = epilogue.relu;
+  if (epilogue.residual) {
+    std::vector<const float*>& residual = in_pointers_.emplace_back();
+    for (int32_t p : positions) residual.push_back(read(*epilogue.residual, p) + piece.column);
+    args.residual = residual.data();
+    args.residual_stride = read_stride(epilogue.residual->value);
+  }
   group.commands.push_back({true, static_cast<int32_t>(gemms.size())});
   gemms.push_back(command);
 }

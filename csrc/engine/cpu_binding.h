@@ -27,8 +27,19 @@ class CpuBinding {
   const float* read(const Source& source, int64_t p) const;
   int64_t read_stride(int value) const;
 
+  // What a gemm does to its result before storing it: the maps that follow it in its group and are its only readers.
+  struct Epilogue {
+    size_t tasks = 0;
+    int out = -1;                      // the value it stores
+    const Source* residual = nullptr;
+    bool relu = false;
+  };
+
+  void bind_group(const Group& group, CommandGroup& commands);
   void bind(const Task& task, const std::vector<int32_t>& positions, CommandGroup& group);
-  void bind_gemm(const GemmPiece& piece, const Node& node, const std::vector<int32_t>& positions, CommandGroup& group);
+  Epilogue find_epilogue(const Group& group, size_t task) const;
+  bool reads_whole(const Source& source, int out) const;
+  void bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const std::vector<int32_t>& positions, CommandGroup& group);
   void bind_map(const Node& node, ChannelRange range, const std::vector<int32_t>& positions, CommandGroup& group);
   void bind_copy(const Node& node, ChannelRange range, const std::vector<int32_t>& positions, CommandGroup& group);
   void bind_row(const Node& node, const std::vector<int32_t>& positions, CommandGroup& group);
@@ -43,6 +54,7 @@ class CpuBinding {
   int64_t capacity_;
   AlignedBuffer<float> arena_, zeros_;
   std::vector<const float*> constants_;  // [value] data of const nodes
+  std::vector<int32_t> readers_;         // [value] how many sources read it
   // Deques: growing them leaves the commands' pointers alone.
   std::deque<std::vector<const float*>> in_pointers_;
   std::deque<std::vector<float*>> out_pointers_;

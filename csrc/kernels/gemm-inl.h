@@ -59,6 +59,47 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
   return s;
 }
 
+// The epilogue of a tile; `whole` when all its columns exist.
+template <int vectors, int rows, bool whole>
+GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRows<rows>& at, f32x16 (&sum)[rows][vectors]) {
+  f32x16 bias[vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; ++v) bias[v] = a.bias ? f32x16::load(a.bias + column + 16 * v) : f32x16(0.0f);
+#pragma GCC unroll 32
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] + bias[v];
+  }
+  if (a.residual) {
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+      const float* residual = a.residual[at.group[i]] + at.place[i] * a.residual_stride + column;
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v)
+        sum[i][v] =
+            sum[i][v] + (whole ? f32x16::load(residual + 16 * v) : f32x16::load_n(residual + 16 * v, a.columns - column - 16 * v));
+    }
+  }
+  if (a.relu) {
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[i][v] = max(sum[i][v], f32x16(0.0f));
+    }
+  }
+#pragma GCC unroll 32
+  for (int i = 0; i < rows; ++i) {
+    float* out = a.out[at.group[i]] + at.place[i] * a.out_stride + column;
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      if (whole)
+        sum[i][v].store(out + 16 * v);
+      else
+        sum[i][v].store_n(out + 16 * v, a.columns - column - 16 * v);
+    }
+  }
+}
+
 // Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
 // `width` the distance to the next row of weights.
 template <int vectors, int rows>
@@ -89,16 +130,10 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const float* panel,
       for (int v = 0; v < vectors; ++v) sum[i][v].store(total[i][v]);
     }
   }
-#pragma GCC unroll 32
-  for (int i = 0; i < rows; ++i) {
-    float* out = a.out[at.group[i]] + at.place[i] * a.out_stride + column;
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) {
-      f32x16 y = sum[i][v] + (a.bias ? f32x16::load(a.bias + column + 16 * v) : f32x16(0.0f));
-      if (a.relu) y = max(y, f32x16(0.0f));
-      y.store_n(out + 16 * v, a.columns - column - 16 * v);
-    }
-  }
+  if (a.columns - column >= 16 * vectors)
+    gemm_finish<vectors, rows, true>(a, column, at, sum);
+  else
+    gemm_finish<vectors, rows, false>(a, column, at, sum);
 }
 
 using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const float*, int64_t);

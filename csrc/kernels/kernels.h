@@ -35,7 +35,11 @@ struct GemmArgs {
   int64_t k_rows;          // rows of a packed block
   int64_t columns;         // N, before padding
   const float* bias;       // padded like the packed columns, or null for +0
-  bool relu;               // out = max(out, +0), with max(a, b) = a > b ? a : b
+  // Epilogue, after the bias: out += residual (or null; placed like out, and may be out itself), then, if relu,
+  // out = max(out, +0) with max(a, b) = a > b ? a : b.
+  const float* const* residual;  // [groups]
+  int64_t residual_stride;
+  bool relu;
 };
 
 // An operand of a pointwise kernel: element (r, c) is data[r * stride + (broadcast ? 0 : c)].
