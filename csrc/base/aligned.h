@@ -2,15 +2,21 @@
 // made them, zeroed unless asked otherwise. Never grows, never copies, never holds anything but plain data.
 #pragma once
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
 #include <type_traits>
 #include <utility>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 namespace genfast {
 
 inline constexpr size_t kAlignment = 64;
+inline constexpr size_t kHugePage = 2 << 20;
 
 template <class T>
 class AlignedBuffer {
@@ -25,7 +31,7 @@ class AlignedBuffer {
   static AlignedBuffer uninitialised(size_t size) {
     if (size > (std::numeric_limits<size_t>::max() - kAlignment) / sizeof(T)) throw std::bad_alloc();
     AlignedBuffer buffer;
-    if (size) buffer.data_ = static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t(kAlignment)));
+    if (size) buffer.data_ = static_cast<T*>(allocate(size * sizeof(T)));
     buffer.size_ = size;
     return buffer;
   }
@@ -36,7 +42,7 @@ class AlignedBuffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~AlignedBuffer() { ::operator delete(data_, std::align_val_t(kAlignment)); }
+  ~AlignedBuffer() { std::free(data_); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -50,6 +56,18 @@ class AlignedBuffer {
   const T* end() const { return data_ + size_; }
 
  private:
+  static void* allocate(size_t bytes) {
+    const bool huge = bytes >= kHugePage / 2;
+    const size_t unit = huge ? kHugePage : kAlignment;
+    void* p = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+    if (!p) throw std::bad_alloc();
+#ifdef __linux__
+    // Weights and activations are swept again and again: small pages cost TLB entries and cache conflicts. Only advice, may fail.
+    if (huge) madvise(p, (bytes + unit - 1) / unit * unit, MADV_HUGEPAGE);
+#endif
+    return p;
+  }
+
   T* data_ = nullptr;
   size_t size_ = 0;
 };
