@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "bindings/gil.h"
 #include "graph/reader.h"
 
 namespace py = pybind11;
@@ -97,13 +98,13 @@ std::shared_ptr<const Graph> read(const py::object& source) {
   if (PyObject_CheckBuffer(source.ptr())) {
     const py::buffer_info bytes = py::reinterpret_borrow<py::buffer>(source).request();
     if (bytes.itemsize != 1 || bytes.ndim != 1 || bytes.strides[0] != 1) throw py::type_error("expected contiguous bytes");
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     return read_graph(bytes.ptr, static_cast<size_t>(bytes.size));
   }
   PyObject* encoded = nullptr;  // str or os.PathLike, in the file system's encoding
   if (!PyUnicode_FSConverter(source.ptr(), &encoded)) throw py::error_already_set();
   const auto path = py::reinterpret_steal<py::bytes>(encoded).cast<std::string>();
-  py::gil_scoped_release release;
+  const ReleasedGil released;
   return read_graph(path);
 }
 

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/gil.h"
 #include "genfast/genfast.h"
 
 namespace py = pybind11;
@@ -63,7 +64,7 @@ py::object sample_as(const Model& model, int64_t n, const Options& options) {
   py::array_t<T> out(std::vector<py::ssize_t>{n, model.sites()});
   T* data = out.mutable_data();
   {
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     model.sample(n, data, options);
   }
   return std::move(out);
@@ -88,7 +89,7 @@ py::array_t<double> log_prob(const Model& model, const Levels& x, const Argument
   double* data = out.mutable_data();
   const int32_t* levels = x.data();
   {
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     model.log_prob(n, levels, data, options);
   }
   return out;
@@ -101,7 +102,7 @@ py::array_t<float> logits(const Model& model, const Levels& x, const Arguments& 
   float* data = out.mutable_data();
   const int32_t* levels = x.data();
   {
-    py::gil_scoped_release release;
+    const ReleasedGil released;
     model.logits(n, levels, data, options);
   }
   return out;
@@ -120,7 +121,7 @@ void bind_model(py::module_& m) {
 
   py::class_<Model>(m, "Model")
       .def_static(
-          "from_path", [](const std::string& path) { return Model::load(path); }, py::call_guard<py::gil_scoped_release>())
+          "from_path", [](const std::string& path) { return Model::load(path); }, py::call_guard<ReleasedGil>())
       .def_static("from_bytes",
                   [](const py::bytes& data, const std::string& name) {
                     char* bytes;
@@ -146,8 +147,8 @@ void bind_model(py::module_& m) {
                                return all;
                              })
       .def("file_bytes", [](const Model& model) { return py::bytes(model.file_bytes()); })
-      .def("plan", &Model::plan, py::arg("wavefront") = true, py::call_guard<py::gil_scoped_release>())
-      .def("explain", &Model::explain, py::call_guard<py::gil_scoped_release>())
+      .def("plan", &Model::plan, py::arg("wavefront") = true, py::call_guard<ReleasedGil>())
+      .def("explain", &Model::explain, py::call_guard<ReleasedGil>())
       .def("sample", &sample)
       .def("log_prob", &log_prob)
       .def("logits", &logits);
