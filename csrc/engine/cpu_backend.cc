@@ -24,7 +24,7 @@ class CpuProgram : public Program {
 
   int64_t tile_rows(int64_t rows, int threads) const override {
     const int64_t per_row = std::max<int64_t>(1, cpu_plan_->plan->floats_per_row * 4);
-    const int64_t fits = std::clamp<int64_t>(l2_bytes() / per_row, kFewestRows, kMostRows);
+    const int64_t fits = std::clamp<int64_t>(l2_bytes() / 2 / per_row, kFewestRows, kMostRows);
     int64_t tiles = (rows + fits - 1) / fits;
     if (rows >= 2 * threads) tiles = round_up(tiles, threads);
     return (rows + tiles - 1) / tiles;
@@ -32,7 +32,7 @@ class CpuProgram : public Program {
 
  private:
   // Below this, weights are read too often; above, nothing is gained and small requests split badly.
-  static constexpr int64_t kFewestRows = 8, kMostRows = 64;
+  static constexpr int64_t kFewestRows = 16, kMostRows = 64;
   std::shared_ptr<const CpuPlan> cpu_plan_;
 };
 

@@ -91,8 +91,8 @@ bool CpuBinding::reads_whole(const Source& source, int out) const {
          graph_.values[source.value].channels == graph_.values[out].channels;
 }
 
-// The memory plan lets a map of whole values write over an operand of its own and nothing else, so storing its result already in the
-// gemm cannot overwrite what the gemm still reads.
+// The memory plan lets a map of whole values write over an operand of its own and nothing else, so storing its result already in
+// the gemm cannot overwrite what the gemm still reads.
 CpuBinding::Epilogue CpuBinding::find_epilogue(const Group& group, size_t task) const {
   Epilogue found;
   found.out = graph_.nodes[group.tasks[task].node].out;
@@ -105,7 +105,9 @@ CpuBinding::Epilogue CpuBinding::find_epilogue(const Group& group, size_t task) 
       found.relu = true;
     } else if (node.map_op == MapOp::add && !found.residual) {
       const int own = node.sources[0].value == found.out ? 0 : 1;
-      if (node.sources[own].value != found.out || !reads_whole(node.sources[0], node.out) || !reads_whole(node.sources[1], node.out)) break;
+      if (node.sources[own].value != found.out || !reads_whole(node.sources[0], node.out) ||
+          !reads_whole(node.sources[1], node.out))
+        break;
       found.residual = &node.sources[1 - own];
     } else {
       break;
@@ -116,7 +118,8 @@ CpuBinding::Epilogue CpuBinding::find_epilogue(const Group& group, size_t task) 
   return found;
 }
 
-void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const std::vector<int32_t>& positions,
+                           CommandGroup& group) {
   std::vector<const float*>& sources = in_pointers_.emplace_back();
   std::vector<GemmSegment>& segments = segments_.emplace_back();
   std::vector<int64_t>& strides = strides_.emplace_back();

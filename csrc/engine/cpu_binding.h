@@ -30,7 +30,7 @@ class CpuBinding {
   // What a gemm does to its result before storing it: the maps that follow it in its group and are its only readers.
   struct Epilogue {
     size_t tasks = 0;
-    int out = -1;                      // the value it stores
+    int out = -1;  // the value it stores
     const Source* residual = nullptr;
     bool relu = false;
   };

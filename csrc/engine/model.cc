@@ -18,7 +18,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
-// A plan's program and the idle decoders made from it.
+// A decoder with the arrays of its tile, kept between calls: fresh pages cost more than decoding a small tile.
+struct Workspace {
+  std::unique_ptr<Decoder> decoder;
+  std::vector<int32_t> levels;      // [site][row]
+  std::vector<double> u, log_prob;  // [site][row]
+  std::vector<double> row;          // uniforms of one row
+};
+
+// A plan's program and the idle workspaces made for it.
 class Prepared {
  public:
   Prepared(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan)
@@ -27,46 +35,48 @@ class Prepared {
   const Plan& plan() const { return *plan_; }
   int64_t tile_rows(int64_t rows, int threads) const { return program_->tile_rows(rows, threads); }
 
-  // A decoder for the length of a tile; it comes back even when the tile throws.
+  // A workspace for the length of a tile; it comes back even when the tile throws.
   class Lease {
    public:
-    Lease(Prepared& owner, int64_t capacity) : owner_(owner), capacity_(capacity), decoder_(owner.take(capacity)) {}
-    ~Lease() { owner_.give_back(capacity_, std::move(decoder_)); }
+    Lease(Prepared& owner, int64_t capacity) : owner_(owner), capacity_(capacity), workspace_(owner.take(capacity)) {}
+    ~Lease() { owner_.give_back(capacity_, std::move(workspace_)); }
     Lease(const Lease&) = delete;
-    Decoder& operator*() { return *decoder_; }
+    Workspace& operator*() { return *workspace_; }
 
    private:
     Prepared& owner_;
     int64_t capacity_;
-    std::unique_ptr<Decoder> decoder_;
+    std::unique_ptr<Workspace> workspace_;
   };
 
  private:
   static constexpr size_t kMostIdle = 8;
 
-  std::unique_ptr<Decoder> take(int64_t capacity) {
+  std::unique_ptr<Workspace> take(int64_t capacity) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       for (size_t i = idle_.size(); i-- > 0;) {
         if (idle_[i].first != capacity) continue;
-        std::unique_ptr<Decoder> decoder = std::move(idle_[i].second);
+        std::unique_ptr<Workspace> workspace = std::move(idle_[i].second);
         idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
-        return decoder;
+        return workspace;
       }
     }
-    return program_->decoder(capacity);
+    auto workspace = std::make_unique<Workspace>();
+    workspace->decoder = program_->decoder(capacity);
+    return workspace;
   }
 
-  void give_back(int64_t capacity, std::unique_ptr<Decoder> decoder) {
+  void give_back(int64_t capacity, std::unique_ptr<Workspace> workspace) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.size() == kMostIdle) idle_.erase(idle_.begin());
-    idle_.emplace_back(capacity, std::move(decoder));
+    idle_.emplace_back(capacity, std::move(workspace));
   }
 
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<const Program> program_;
   std::mutex mutex_;
-  std::vector<std::pair<int64_t, std::unique_ptr<Decoder>>> idle_;
+  std::vector<std::pair<int64_t, std::unique_ptr<Workspace>>> idle_;
 };
 
 int64_t elements(const std::vector<int64_t>& shape) {
@@ -144,8 +154,9 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
                            int64_t begin, int64_t rows, int64_t capacity, const std::function<void(int64_t)>& on_step) const {
   const int64_t sites = graph->sites(), level_count = graph->head.levels;
   const int64_t per_site = graph->head.kind == HeadKind::categorical ? level_count : 1;
-  std::vector<int32_t> levels(static_cast<size_t>(sites * rows));
-  std::vector<double> u, log_prob;
+  Prepared::Lease lease(ready, capacity);
+  auto& [decoder, levels, u, log_prob, row] = *lease;
+  levels.resize(static_cast<size_t>(sites * rows));
   Tile tile;
   tile.rows = rows;
   tile.levels = levels.data();
@@ -169,7 +180,7 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
     if (call.logits) tile.logits = call.logits + begin * sites * per_site;
   } else {
     u.resize(levels.size());
-    std::vector<double> row(static_cast<size_t>(sites));
+    row.resize(static_cast<size_t>(sites));
     for (int64_t r = 0; r < rows; ++r) {
       const double* from = row.data();
       if (options.u) {
@@ -185,8 +196,7 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
     tile.u = u.data();
   }
 
-  Prepared::Lease decoder(ready, capacity);
-  (*decoder).run(tile, begin);
+  decoder->run(tile, begin);
 
   for (int64_t r = 0; r < rows; ++r) {
     if (call.out_u8)
