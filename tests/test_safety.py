@@ -114,7 +114,7 @@ def test_non_finite_weights_and_logits():
     torch.manual_seed(0)
     model = gf.compile(PixelCNN(4, 8, 2).eval(), X, head=gf.heads.Categorical(4))
     with pytest.raises(gf.NumericalError, match=r"row \d+, site \d+.*temperature"):
-        model.sample(3, rng=0, temperature=1e-38)
+        model.sample(3, rng=0, temperature=1e-44)
 
 
 class Unmasked(PixelCNN):
