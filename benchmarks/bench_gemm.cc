@@ -9,15 +9,10 @@
 #include <memory>
 #include <vector>
 
+#include "fma_peak.h"
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The best of many short runs: other processes on a shared machine only ever add time.
 template <class Fn>
@@ -26,36 +21,17 @@ double best_seconds(const Fn& fn) {
   int repeat = 1;
   double best = 1e9;
   for (; repeat < 1 << 24; repeat *= 2) {
-    const double t = now();
+    const double t = now_seconds();
     for (int i = 0; i < repeat; ++i) fn();
-    if (now() - t > 2e-4) break;
+    if (now_seconds() - t > 2e-4) break;
   }
   for (int i = 0; i < 100; ++i) {
-    const double t = now();
+    const double t = now_seconds();
     for (int j = 0; j < repeat; ++j) fn();
-    best = std::min(best, (now() - t) / repeat);
+    best = std::min(best, (now_seconds() - t) / repeat);
   }
   return best;
 }
-
-#if defined(__x86_64__)
-// Twelve independent chains: enough to fill two FMA units of latency 4.
-__attribute__((target("avx512f"), noinline)) void fma_chains(int64_t n) {
-  __m512 a[12];
-  const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
-#pragma GCC unroll 12
-  for (int i = 0; i < 12; ++i) a[i] = _mm512_set1_ps(1.0f);
-  for (int64_t k = 0; k < n; ++k) {
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) asm volatile("vfmadd213ps %2, %1, %0" : "+v"(a[i]) : "v"(x), "v"(y));
-  }
-}
-
-double peak_avx512() {
-  const int64_t n = 20000;
-  return 12 * 32 * n / best_seconds([] { fma_chains(n); }) * 1e-9;
-}
-#endif
 
 struct Shape {
   int64_t groups, rows, segments, count, columns;
@@ -88,9 +64,7 @@ double gflops(const genfast::Kernels& kernels, const Shape& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) std::printf("FMA peak, AVX-512: %.0f GFLOP/s\n", peak_avx512());
-#endif
+  std::printf("FMA peak: %.0f GFLOP/s\n", fma_peak());
   const Shape shapes[] = {{1, 64, 9, 64, 64}, {1, 64, 4, 32, 64},  {1, 64, 9, 64, 128}, {1, 64, 5, 128, 128}, {1, 64, 9, 128, 256},
                           {1, 64, 4, 32, 32}, {1, 64, 9, 64, 32},  {1, 48, 9, 64, 48},  {1, 64, 9, 64, 96},   {1, 64, 9, 64, 16},
                           {1, 48, 9, 64, 64}, {1, 32, 9, 64, 64},  {1, 16, 9, 64, 64},  {1, 16, 4, 64, 128},  {30, 1, 4, 64, 64},
