@@ -31,9 +31,12 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all
 ASAN_OBJECTS = $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/*.cc' | grep -v bindings/) tests/fuzz/mutate.cc)
 
 sanitize:
-	$(MAKE) -j2 build/sanitize/mutate build/sanitize/pool_stress
-	build/sanitize/mutate genfast/models/digits.genfast 10000
-	build/sanitize/pool_stress 200
+	@$(MAKE) -s -j2 build/sanitize/mutate build/sanitize/pool_stress
+	@$(MAKE) -s -j2 mutations-1 mutations-5001
+	build/sanitize/pool_stress 20
+
+mutations-%:
+	build/sanitize/mutate genfast/models/digits.genfast 5000 $*
 
 build/sanitize/mutate: $(ASAN_OBJECTS)
 	$(CXX) $(ASAN) -pthread $^ -o $@

@@ -1,7 +1,6 @@
 """Builds genfast._core (C++17, pybind11) and genfast._bitgen (Cython). Everything else is in pyproject.toml.
 
-Environment: GENFAST_BUILD_JOBS (default: one compiler a core), GENFAST_SANITIZE=address,undefined (see `make
-sanitize`).
+Environment: GENFAST_BUILD_JOBS, the number of compilers at once (default: one a core).
 """
 
 import importlib.util
@@ -73,15 +72,13 @@ class BuildExt(build_ext):
 
 def core() -> Extension:
     """The CPU core. A CUDA extension will be a second function like this one, never more sources here."""
-    sanitize = os.environ.get("GENFAST_SANITIZE", "")
-    extra = [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g1"] if sanitize else []
     return Extension(
         "genfast._core",
         relative([path for room in ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")]),
         include_dirs=["csrc", "csrc/include", pybind11.get_include(), json_include()],
         depends=headers(),
-        extra_compile_args=COMPILE + extra,
-        extra_link_args=LINK + extra,
+        extra_compile_args=COMPILE,
+        extra_link_args=LINK,
         language="c++",
     )
 
