@@ -128,7 +128,7 @@ def test_import(benchmark, threads):
 
     def once(code):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
+        subprocess.run([sys.executable, "-P", "-c", code], check=True)
         return time.perf_counter() - start
 
     pairs = [(once("import numpy"), once("import genfast")) for _ in range(15)]
@@ -151,7 +151,9 @@ m.sample(10_000, rng=0, condition=condition); print(before, peak())
     def once():
         return [
             int(word)
-            for word in subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.split()
+            for word in subprocess.run(
+                [sys.executable, "-P", "-c", code], check=True, capture_output=True
+            ).stdout.split()
         ]
 
     before, after = once()

@@ -195,7 +195,7 @@ def test_two_threads_may_use_one_model(digits):
 
 
 def run(code, **options):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, **options)
 
 
 def test_fork_after_use():
@@ -228,7 +228,7 @@ try:
 except KeyboardInterrupt:
     print("stopped", m.sample(1, rng=0, condition={{"label": 3}}).shape, flush=True)
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
