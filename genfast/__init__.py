@@ -1,9 +1,9 @@
 """genfast: a sample is a deterministic function of uniforms, computed fast."""
 
 from genfast import heads
-from genfast._core import cpu_target, num_threads, set_num_threads
+from genfast._core import cpu_target, num_threads
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
-from genfast.model import Model, compile, load, models
+from genfast.model import Model, compile, load, models, set_num_threads
 
 __version__ = "0.1.0"
 

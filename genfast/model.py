@@ -6,7 +6,7 @@ import errno
 import json
 import operator
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from genfast import _core
 from genfast.rng import Generator, as_seed, draw
 
-__all__ = ["Model", "compile", "load", "models"]
+__all__ = ["Model", "compile", "load", "models", "set_num_threads"]
 
 Progress = Callable[[int, int], None]
 
@@ -57,6 +57,9 @@ class Model:
     def __repr__(self) -> str:
         name = self.meta.get("name")
         return f"<genfast.Model{f' {name!r}' if name else ''}: {self.input_shape}, {self.levels} levels>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._core.file_bytes(),)
 
     def sample(
         self,
@@ -105,6 +108,8 @@ class Model:
             If the model's logits are NaN, +inf or all −inf, naming row and site.
         """
         n = _count(n)
+        if n * self.sites >= 1 << 62:
+            raise ValueError(f"n is too large: {n} samples of {self.sites} sites")
         first_row = _count(first_row, "first_row")
         shared = {"temperature": _temperature(temperature), "wavefront": bool(wavefront)}
         conditions = self._conditions(condition, n)
@@ -170,22 +175,30 @@ class Model:
             _close(report)
 
     def bits_per_dim(
-        self, x: Any, *, condition: Mapping[str, Any] | None = None, temperature: float = 1.0
+        self,
+        x: Any,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        progress: bool | Progress = False,
     ) -> np.ndarray:
         """Negative log-probability in bits per site: ``−log_prob(x) / (sites · ln 2)``.
 
         Parameters, returns and errors are those of `log_prob`; shape (n,), float64.
         """
-        return -self.log_prob(x, condition=condition, temperature=temperature) / (self.sites * np.log(2))
+        nats = self.log_prob(x, condition=condition, temperature=temperature, progress=progress)
+        return -nats / (self.sites * np.log(2))
 
-    def logits(self, x: Any, *, condition: Mapping[str, Any] | None = None) -> np.ndarray:
+    def logits(
+        self, x: Any, *, condition: Mapping[str, Any] | None = None, progress: bool | Progress = False
+    ) -> np.ndarray:
         """The model's teacher-forced outputs for given samples, to check against the PyTorch model.
 
         Parameters
         ----------
         x : array_like of int, shape (n, \\*input_shape)
             Levels.
-        condition : mapping, optional
+        condition, progress
             As in `sample`.
 
         Returns
@@ -200,9 +213,13 @@ class Model:
             As `log_prob`.
         """
         levels = self._levels_of(x)
-        arguments = _core.Arguments(conditions=self._conditions(condition, len(levels)))
+        conditions = self._conditions(condition, len(levels))
         positions = self.input_shape[1:] if len(self.input_shape) > 1 and self.input_shape[0] == 1 else self.input_shape
-        out = self._core.logits(levels, arguments)
+        report = _progress(progress)
+        try:
+            out = self._core.logits(levels, _core.Arguments(conditions=conditions, progress=report))
+        finally:
+            _close(report)
         return out.reshape(*out.shape[:2], *positions)
 
     def explain(self) -> str:
@@ -220,16 +237,19 @@ class Model:
         OSError
             If it cannot be written.
         """
-        path = Path(path)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            # Not tempfile: its files are private, while this one should follow the umask.
+            with open(beside, "xb") as file:
                 file.write(self._core.file_bytes())
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
-        except BaseException:
-            os.unlink(beside)
-            raise
+            os.replace(beside, target)
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
+        finally:
+            beside.unlink(missing_ok=True)
 
     def _levels_of(self, x: Any) -> np.ndarray:
         array = np.asarray(x)
@@ -251,6 +271,8 @@ class Model:
         return np.ascontiguousarray(array, np.float64)
 
     def _conditions(self, given: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray]:
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError(f"condition must be a mapping from names to arrays, got {type(given).__name__}")
         given = dict(given or {})
         names = [condition["name"] for condition in self.conditions]
         for name in given:
@@ -267,13 +289,18 @@ class Model:
                 raise TypeError(f"condition {name!r} must be {condition['dtype']}, got dtype {array.dtype}")
             if array.shape not in (shape, (n, *shape)):
                 raise ValueError(f"condition {name!r} must have shape {shape} or {(n, *shape)}, got {array.shape}")
-            if condition["dtype"] == "int" and array.size and not 0 <= array.min() <= array.max() < condition["size"]:
+            with np.errstate(over="ignore"):
+                fed = array.astype(np.float32)
+            bad = ~np.isfinite(fed)
+            if condition["dtype"] == "int":
+                bad |= (array < 0) | (array >= condition["size"])
+            if bad.any():
+                where = np.argwhere(bad)[0].tolist()
+                allowed = f"from 0 to {condition['size'] - 1}" if condition["dtype"] == "int" else "finite in float32"
                 raise ValueError(
-                    f"condition {name!r} must be from 0 to {condition['size'] - 1}, got {array.min()} to {array.max()}"
+                    f"condition {name!r} must be {allowed}, got {array[tuple(where)]}{f' at {where}' if where else ''}"
                 )
-            if not np.isfinite(array).all():
-                raise ValueError(f"condition {name!r} must be finite")
-            arrays[name] = np.ascontiguousarray(np.broadcast_to(array, (n, *shape)), np.float32)
+            arrays[name] = np.ascontiguousarray(np.broadcast_to(fed, (n, *shape)))
         return arrays
 
     def _sample_generator(
@@ -329,6 +356,8 @@ def compile(
     ImportError
         If PyTorch is not installed.
     """
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str or None, got {type(name).__name__}")
     try:
         from genfast.export import export
     except ModuleNotFoundError as error:
@@ -375,13 +404,30 @@ def models() -> list[str]:
     return sorted(path.stem for path in BUNDLED.glob("*.genfast"))
 
 
+def set_num_threads(n: int) -> None:
+    """Threads that one call may use, from 1 to 1024. Default: GENFAST_NUM_THREADS, else the CPUs of this process.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no integer or out of range.
+    """
+    _core.set_num_threads(min(_count(n), 1 << 30))
+
+
+def _unpickle(data: bytes) -> Model:
+    return Model(_core.Model.from_bytes(data, "<pickle>"))
+
+
 def _count(n: Any, name: str = "n") -> int:
     try:
         count = operator.index(n)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {type(n).__name__}") from None
-    if count < 0 or count >= 1 << 63:
-        raise ValueError(f"{name} must be at least 0, got {count}")
+    if isinstance(n, bool):
+        raise TypeError(f"{name} must be an integer, got bool")
+    if not 0 <= count < 1 << 63:
+        raise ValueError(f"{name} must be at least 0 and below 2**63, got {count}")
     return count
 
 
@@ -390,7 +436,9 @@ def _temperature(temperature: Any) -> float:
         value = float(temperature)
     except (TypeError, ValueError):
         raise TypeError(f"temperature must be a number, got {type(temperature).__name__}") from None
-    if not 0 < np.float32(value) < np.inf:
+    with np.errstate(over="ignore"):
+        fed = np.float32(value)
+    if isinstance(temperature, bool) or not 0 < fed < np.inf:
         raise ValueError(f"temperature must be positive and finite in float32, got {temperature}")
     return value
 
@@ -400,7 +448,11 @@ def _progress(progress: bool | Progress) -> Any:
         from genfast.progress import Bar
 
         return Bar()
-    return progress or None
+    if progress is None or progress is False:
+        return None
+    if not callable(progress):
+        raise TypeError(f"progress must be a bool or a callable (done, total), got {type(progress).__name__}")
+    return progress
 
 
 def _close(report: Any) -> None:

@@ -740,7 +740,7 @@ def test_set_target():
 def in_new_process(value):
     code = "from genfast import _core; print(_core.kernels.active())"
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env={**os.environ, "GENFAST_TARGET": value},
         capture_output=True,
         text=True,

@@ -137,9 +137,12 @@ class Explanation {
   std::string hint(int culprit) const {
     bool one_late = true;
     for (int32_t site : graph_.order) one_late = one_late && head_ready(site) == r_.site_step[site] + 1;
-    // Reductions over positions arrive as trees of maps on ever fewer positions.
-    if (culprit >= 0 && graph_.nodes[culprit].kind != NodeKind::gemm &&
-        graph_.values[graph_.nodes[culprit].out].positions < graph_.sites())
+    // Reductions over positions arrive as trees of maps, all of the same layer, that end in one position.
+    const bool to_one_position = culprit >= 0 && graph_.sites() > 1 &&
+                                 std::any_of(graph_.nodes.begin() + culprit, graph_.nodes.end(), [&](const Node& node) {
+                                   return node.name == graph_.nodes[culprit].name && graph_.values[node.out].positions == 1;
+                                 });
+    if (to_one_position)
       return "this layer mixes all positions (a GroupNorm, an InstanceNorm or a mean over the image); use a norm over channels.";
     if (one_late)
       return "every output reads exactly up to its own site: the first layer needs a mask of type A (a type B mask sees the "

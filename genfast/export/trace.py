@@ -103,6 +103,8 @@ def trace(
         stack.enter_context(tracer)
         stack.enter_context(Functions(tracer))
         result = model(*arguments)
+    if tracer.refused is not None:  # the model caught it and went on
+        raise tracer.refused
     output = first_tensor(result)
     if output is None:
         raise UnsupportedOpError(f"the model returned no tensor but {type(result).__name__}")
@@ -129,6 +131,7 @@ class Tracer(TorchDispatchMode):
     def __init__(self, modules: ModuleStack, lowers: Callable[[str], bool]) -> None:
         super().__init__()
         self.recording = Recording()
+        self.refused: UnsupportedOpError | None = None
         self.modules = modules
         self.lowers = lowers
         self.known: dict[int, tuple[int, int]] = {}  # id(tensor) -> (recorded id, storage version)
@@ -219,7 +222,13 @@ class Tracer(TorchDispatchMode):
             self.recording.assumed.append(note)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        try:
+            return self.dispatch(func, args, kwargs or {})
+        except UnsupportedOpError as error:
+            self.refused = self.refused or error
+            raise
+
+    def dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
         name = func._schema.name.split("::")[1]
         if torch.Tag.nondeterministic_seeded in func.tags and "scaled_dot_product" not in name:
             raise UnsupportedOpError(
