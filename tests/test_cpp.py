@@ -57,3 +57,23 @@ def test_errors_are_messages(program, tmp_path):
         done = subprocess.run([program, *arguments], capture_output=True, text=True)
         assert done.returncode == 1
         assert word in done.stderr
+
+
+def test_wrong_arguments_are_one_line(program, tmp_path):
+    path, out = tmp_path / "digits.genfast", tmp_path / "o.pgm"
+    gf.load("digits").save(path)
+    for arguments, word in [
+        (("two", "0", out, "label=3"), "'two'"),
+        (("-1", "0", out, "label=3"), "'-1'"),
+        (("2x", "0", out, "label=3"), "'2x'"),
+        (("9223372036854775807", "0", out, "label=3"), "N must be"),
+        (("2", "0x", out, "label=3"), "SEED must be"),
+        (("2", "0", out, "label=3x"), "'label=3x'"),
+        (("2", "0", out, "label"), "CONDITION=VALUE"),
+        (("2", "0", out, "colour=3"), "no condition 'colour'"),
+    ]:
+        done = subprocess.run([program, path, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert word in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not out.exists()

@@ -14,7 +14,15 @@ COMMANDS = {
     "train": "Train a model by a recipe and compile it.",
     "bench": "Time naive PyTorch sampling against genfast.",
 }
-EXTRAS = {"torch": "torch", "safetensors": "torch", "PIL": "cli", "rich": "cli", "sklearn": "data", "matplotlib": "viz"}
+EXTRAS = {
+    "torch": "torch",
+    "safetensors": "torch",
+    "PIL": "cli",
+    "rich": "cli",
+    "sklearn": "data",
+    "mlxtend": "data",
+    "matplotlib": "viz",
+}
 
 
 class Failed(click.ClickException):

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from genfast.heads import Bernoulli, Categorical
+
+    Head = Bernoulli | Categorical
+
 
 def cpu_name() -> str:
     """The processor's name as the kernel tells it."""
@@ -29,7 +33,12 @@ def cpu_name() -> str:
 
 
 def bundled(name: str) -> tuple[nn.Module, Any]:
-    """The network of a bundled model's recipe with fresh weights (the time does not depend on them), and an example."""
+    """The network of a bundled model's recipe with fresh weights (the time does not depend on them), and an example.
+
+    Raises ValueError for a name that is no recipe's.
+    """
+    if name.endswith(".genfast"):
+        raise ValueError(f"{name}: a .genfast file holds no PyTorch model to compare with; name FILE.py:FUNCTION")
     import torch
 
     from genfast.zoo.gated import GatedPixelCNN
@@ -43,9 +52,14 @@ def bundled(name: str) -> tuple[nn.Module, Any]:
     return model, (torch.zeros(2, 1, 8, 8), torch.arange(2))
 
 
-def own(spec: str) -> tuple[nn.Module, Any]:
-    """What FUNCTION of FILE.py returns. Raises ValueError when it is not (model, example), OSError without the file."""
+def own(spec: str) -> tuple[nn.Module, Any, Head | None]:
+    """What FUNCTION of FILE.py returns, the head None where it names none.
+
+    Raises ValueError when it is not (model, example) or (model, example, head), OSError without the file.
+    """
     from torch import nn
+
+    from genfast.heads import Bernoulli, Categorical
 
     file, _, function = spec.rpartition(":")
     path = Path(file)
@@ -60,34 +74,96 @@ def own(spec: str) -> tuple[nn.Module, Any]:
         made = getattr(module, function)()
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(f"{spec}: {type(error).__name__}: {error}") from error
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
-        raise ValueError(f"{spec} must return (model, example): a torch.nn.Module and the arguments of one call")
-    return made
+    if not (isinstance(made, tuple) and len(made) in (2, 3) and isinstance(made[0], nn.Module)):
+        raise ValueError(
+            f"{spec} must return (model, example) or (model, example, head): a torch.nn.Module, the arguments of one "
+            "call, and a head of genfast.heads"
+        )
+    head = made[2] if len(made) == 3 else None
+    if head is not None and not isinstance(head, (Bernoulli, Categorical)):
+        raise ValueError(f"{spec}: the head must be of genfast.heads, got {type(head).__name__}")
+    return made[0], made[1], head
 
 
-def batch_of(example: Any, n: int) -> tuple[Tensor, ...]:
-    """The example's rows repeated to a batch of n, as a tuple of the model's arguments."""
-    arguments = example if isinstance(example, tuple) else (example,)
-    return tuple(a[np.arange(n) % len(a)].clone() for a in arguments)
+def batch_of(example: Any, n: int) -> tuple[Any, ...]:
+    """The example's rows repeated to a batch of n, as a tuple of the model's arguments: tensors, and what is passed on
+    as it is. Raises ValueError when the first is no array, or one has no rows."""
+    import torch
+
+    arguments = []
+    for argument in example if isinstance(example, (tuple, list)) else (example,):
+        if isinstance(argument, np.ndarray):
+            argument = torch.from_numpy(np.ascontiguousarray(argument))
+        if isinstance(argument, torch.Tensor):
+            if not argument.ndim or not len(argument):
+                raise ValueError(f"the example needs at least one row, got an array of shape {tuple(argument.shape)}")
+            argument = argument[torch.arange(n) % len(argument)].clone()
+        arguments.append(argument)
+    if not arguments or not isinstance(arguments[0], torch.Tensor):
+        raise ValueError("the example must be a tensor or array, or a tuple that starts with one")
+    return tuple(arguments)
 
 
-def naive(model: nn.Module, arguments: tuple[Tensor, ...], u: NDArray[np.float64], levels: int) -> NDArray[np.int64]:
-    """The loop that everybody writes: one forward pass a pixel, and the smallest level k with F(k) ≥ u.
+def head_of(model: nn.Module, arguments: tuple[Any, ...]) -> Head:
+    """A Categorical of as many levels as the model puts out numbers for a site, or a Bernoulli of one.
 
-    arguments: x (n, 1, H, W) and the conditions; u: (n, H·W). Returns levels (n, H·W).
+    Raises ValueError when the model cannot be called or its output has no whole number of them.
     """
     import torch
 
-    x = torch.zeros_like(arguments[0])
+    from genfast.heads import Bernoulli, Categorical
+
+    try:
+        with torch.no_grad():
+            out = model(*arguments)
+    except Exception as error:  # the user's own code may raise anything
+        raise ValueError(f"the model's call fails: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    x = arguments[0]
+    if not isinstance(out, torch.Tensor) or not x.numel() or out.numel() % x.numel():
+        got = f"shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else type(out).__name__
+        raise ValueError(f"the model must put out the logits of every site of {tuple(x.shape)}, got {got}")
+    levels = out.numel() // x.numel()
+    return Bernoulli() if levels == 1 else Categorical(levels)
+
+
+def by_site(out: Tensor, x: Tensor, levels: int) -> Tensor:
+    """The logits (n, sites, levels) of an output that `genfast.export` took: on axis 1 or the last, where both fit on
+    axis 1 for images and on the last for integer tokens (n, T)."""
+    n, sites = len(x), x[0].numel()
+    shape = [size for size in x.shape[1:] if size != 1]
+    got = list(out.shape[1:])
+    last = got[-1] == levels and [size for size in got[:-1] if size != 1] in (shape, [sites])
+    first = levels in got[:2] and [size for size in got[got.index(levels) + 1 :] if size != 1] in (shape, [sites])
+    tokens = x.ndim == 2 and not x.is_floating_point()
+    if levels == 1 or (last and (tokens or not first)):
+        return out.reshape(n, sites, levels)
+    return out.reshape(n, levels, sites).movedim(1, 2)
+
+
+def naive(model: nn.Module, arguments: tuple[Any, ...], u: NDArray[np.float64], head: Head) -> NDArray[np.int64]:
+    """The loop that everybody writes: one forward pass a pixel, and the smallest level k with F(k) ≥ u.
+
+    arguments: x (n, ...) with u.shape[1] sites a row, and the conditions; u: (n, sites). Returns levels (n, sites).
+    """
+    import torch
+
+    from genfast.heads import Bernoulli
+
+    x = torch.zeros(arguments[0].shape, dtype=arguments[0].dtype)
+    rows = x.view(u.shape)
+    fed = torch.from_numpy(head.fed(not x.is_floating_point())).to(x.dtype)
     out = np.zeros(u.shape, dtype=np.int64)
-    width = x.shape[-1]
+    outputs = 1 if isinstance(head, Bernoulli) else head.levels
     with torch.no_grad():
         for site in range(u.shape[1]):
-            logits = model(x, *arguments[1:])[:, :, site // width, site % width]
-            cdf = torch.softmax(logits.double(), dim=1).cumsum(dim=1)
-            level = torch.searchsorted(cdf, torch.from_numpy(u[:, site : site + 1].copy())).clamp(max=levels - 1)
-            fed = level[:, 0].to(x.dtype)
-            x[:, 0, site // width, site % width] = fed / (levels - 1) if x.is_floating_point() else fed
+            logits = by_site(model(x, *arguments[1:]), x, outputs)[:, site].double()
+            drawn = torch.from_numpy(u[:, site : site + 1].copy())
+            if isinstance(head, Bernoulli):
+                level = (drawn > 1 - (logits if head.probs else torch.sigmoid(logits))).long()
+            else:
+                cdf = torch.softmax(logits, dim=1).cumsum(dim=1)
+                level = torch.searchsorted(cdf, drawn).clamp(max=head.levels - 1)
+            rows[:, site] = fed[level[:, 0]]
             out[:, site] = level[:, 0].numpy()
     return out
 
@@ -123,8 +199,10 @@ def command(
 ) -> None:
     """Time sampling MODEL with PyTorch, pixel by pixel, against genfast.
 
-    MODEL is a recipe's name, or FILE.py:FUNCTION, a function of your own file that returns (model, example): the
-    torch.nn.Module and one input batch (a tuple where there are conditions). Its levels are the channels of its logits.
+    MODEL is a recipe's name, whose network is timed with fresh weights, or FILE.py:FUNCTION, a function of your own
+    file that returns (model, example) or (model, example, head): the torch.nn.Module, one input batch (a tuple where
+    there are conditions) and a head of genfast.heads. Without one, the levels are the channels of the logits, and one
+    channel is a Bernoulli's logit.
 
     \b
     Examples:
@@ -137,18 +215,25 @@ def command(
 
     import genfast as gf
 
-    network, example = own(model) if ":" in model else bundled(model)
+    if json_path is not None and not json_path.parent.is_dir():
+        raise FileNotFoundError(f"{json_path.parent}: no such folder")
+    given: Head | None = None
+    if ":" in model:
+        network, example, given = own(model)
+    else:
+        network, example = bundled(model)
     network.eval()
     torch.set_num_threads(threads)
     gf.set_num_threads(threads)
-    with torch.no_grad():
-        levels = network(*batch_of(example, 1)).shape[1]
-    compiled = gf.compile(network, example, head=gf.heads.Categorical(levels))
+    head = given or head_of(network, batch_of(example, 1))
+    compiled = gf.compile(network, example, head=head)
     names = [condition["name"] for condition in compiled.conditions]
     sites = int(np.prod(compiled.input_shape))
-    console = Console(highlight=False)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     parameters = sum(p.numel() for p in network.parameters())
-    console.print(f"{model}: {' × '.join(map(str, compiled.input_shape))}, {levels} levels, {parameters:,} parameters")
+    shape = " × ".join(map(str, compiled.input_shape))
+    about_weights = "" if ":" in model else "; the recipe's network with fresh weights, as their values cost no time"
+    console.print(f"{model}: {shape}, {head.levels} levels, {parameters:,} parameters{about_weights}")
     console.print(
         f"{cpu_name()}, {gf.cpu_target()}, threads {threads}, torch {torch.__version__}, medians of {repeats}"
     )
@@ -159,7 +244,8 @@ def command(
     for n in batches:
         arguments = batch_of(example, n)
         u = np.random.default_rng(0).random((n, sites))
-        condition = {name: value.numpy() for name, value in zip(names, arguments[1:], strict=True)} or None
+        tensors = [argument for argument in arguments[1:] if isinstance(argument, torch.Tensor)]
+        condition = {name: value.numpy() for name, value in zip(names, tensors, strict=True)} or None
         with torch.no_grad(), console.status(f"batch {n}: one forward pass"):
             forward = median_seconds(lambda: network(*arguments), repeats)  # noqa: B023 (called at once)
         with console.status(f"batch {n}: genfast"):
@@ -169,7 +255,7 @@ def command(
         if full:
             with console.status(f"batch {n}: naive PyTorch, {sites} forward passes"):
                 start = time.perf_counter()
-                expected = naive(network, arguments, u, levels)
+                expected = naive(network, arguments, u, head)
                 slow = time.perf_counter() - start
             equal = float((compiled.sample(n, u=u, condition=condition).reshape(n, -1) == expected).mean())
         table.add_row(

@@ -25,11 +25,20 @@ def parse(texts: tuple[str, ...], label: str | None) -> dict[str, str]:
 def read(name: str, text: str, dtype: str) -> NDArray[Any]:
     """The numbers of one VALUE. Raises ValueError when they are none, OSError when a file cannot be read."""
     if text.startswith("@"):
-        return np.asarray(np.load(text[1:], allow_pickle=False))
+        try:
+            table = np.load(text[1:], allow_pickle=False)
+        except (ValueError, EOFError):
+            table = None
+        if not isinstance(table, np.ndarray) or table.dtype.kind not in "biuf" or not table.ndim:
+            raise ValueError(f"condition {name!r}: {text[1:]}: not an .npy file of numbers, one row a sample")
+        return table
     try:
-        return np.array([int(part) if dtype == "int" else float(part) for part in text.split(",")])
+        table = np.array([int(part) if dtype == "int" else float(part) for part in text.split(",")])
     except ValueError:
         raise ValueError(f"condition {name!r}: {text!r} is not {dtype}s parted by commas, nor @FILE.npy") from None
+    if table.dtype.kind not in "iuf":
+        raise ValueError(f"condition {name!r}: {text!r} is out of range")
+    return table
 
 
 def rows(wanted: list[dict[str, Any]], given: dict[str, str], first_row: int, n: int) -> dict[str, NDArray[Any]]:
@@ -37,8 +46,10 @@ def rows(wanted: list[dict[str, Any]], given: dict[str, str], first_row: int, n:
 
     Values of a scalar condition, and rows of a file, repeat from row id 0 on, so that `--first-row` continues the same
     table. A scalar int condition that is not given counts through its values. Raises ValueError for unknown names,
-    missing conditions and wrong shapes.
+    missing conditions, wrong shapes and row ids from 2**63 on.
     """
+    if first_row + n >= 1 << 63:
+        raise ValueError(f"--first-row {first_row} and -n {n}: their sum must be below 2**63")
     known = {condition["name"]: condition for condition in wanted}
     for name in given:
         if name not in known:

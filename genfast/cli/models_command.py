@@ -26,4 +26,4 @@ def command() -> None:
         ]
         shape = " × ".join(str(size) for size in model.input_shape)
         table.add_row(name, shape, str(model.levels), ", ".join(conditions) or "none")
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

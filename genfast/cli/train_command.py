@@ -86,23 +86,32 @@ def command(
     from rich.progress import Progress as Bar
 
     from genfast.zoo.baseline import independent_pixels
-    from genfast.zoo.train import RECIPES, Progress, train
+    from genfast.zoo.train import RECIPES, Progress, read_checkpoint, train
 
     out = out or Path(f"{data}.genfast")
     if out.suffix != ".genfast":
         raise click.UsageError(f"--out {out}: the name ends in .genfast")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out.parent}: no such folder")
     settings = dataclasses.replace(RECIPES[recipe], seed=seed, **({"epochs": epochs} if epochs else {}))
     dataset = dataset_of(data, path, size, levels)
     baseline = independent_pixels(dataset.train, dataset.test, dataset.levels)
     checkpoint = out.with_suffix(".pt")
     if fresh:
         checkpoint.unlink(missing_ok=True)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     shape = " × ".join(str(side) for side in dataset.train.shape[1:])
     console.print(f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images of {shape}")
     console.print(f"independent pixels: {baseline:.4f} bits/dim on the test images")
     if checkpoint.exists():
+        before = read_checkpoint(checkpoint)
         console.print(f"going on from {checkpoint}")
+        planned, held = before["recipe"].get("epochs"), len(before["history"])
+        if planned != settings.epochs:
+            console.print(
+                f"warning: {checkpoint} was made with --epochs {planned}, not {settings.epochs}, and holds {held}; "
+                "--fresh starts anew"
+            )
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -119,7 +128,8 @@ def command(
         try:
             trained = train(dataset, settings, checkpoint, report, threads)
         except KeyboardInterrupt:
-            console.print(f"the finished epochs are in {checkpoint}; the same command goes on")
+            if checkpoint.exists():
+                console.print(f"the finished epochs are in {checkpoint}; the same command goes on")
             raise
     metrics: dict[str, Any] = {
         "data": dataset.name,

