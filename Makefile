@@ -12,7 +12,7 @@ test:
 	$(PYTHON) -m pytest
 
 bench:
-	$(PYTHON) -m pytest benchmarks
+	$(PYTHON) -m pytest benchmarks/bench_*.py
 
 format:
 	$(PYTHON) -m ruff check --fix .
