@@ -23,6 +23,7 @@ struct TileRows {
 template <int vectors, int rows>
 GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const float* panel, int64_t width,
                                   f32x16 (&sum)[rows][vectors]) {
+  constexpr int step = weights_at_once(rows, vectors);
   const bool one_group = at.group[0] == at.group[rows - 1];
   const float* const* sources = a.sources + s * a.groups;
   do {
@@ -40,17 +41,21 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
     const float* w = panel + segment.weight_row * width;
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
-      f32x16 weight[vectors];
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) {
-        weight[v] = f32x16::load(w + 16 * v);
-        if (rows > 1) keep_in_register(weight[v]);
-      }
+      for (int part = 0; part < vectors; part += step) {
+        f32x16 weight[step];
+#pragma GCC unroll 4
+        for (int v = 0; v < step; ++v) {
+          weight[v] = f32x16::load(w + 16 * (part + v));
+          if (rows > 1) keep_in_register(weight[v]);
+        }
 #pragma GCC unroll 32
-      for (int i = 0; i < rows; ++i) {
-        const f32x16 x(source[i][k]);
+        for (int i = 0; i < rows; ++i) {
+          const f32x16 x(source[i][k]);
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sum[i][v] = fma(x, weight[v], sum[i][v]);
+          for (int v = 0; v < step; ++v) sum[i][part + v] = fma(x, weight[v], sum[i][part + v]);
+        }
+        if (step < vectors) forget_loads();
       }
     }
     ++s;

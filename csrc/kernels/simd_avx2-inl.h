@@ -178,11 +178,16 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
 
+// Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
+GENFAST_INLINE void forget_loads() {}
+
 // Register tiles of gemm-inl.h. Sixteen registers: six rows of one f32x16, or few rows of more so that eight chains run.
 constexpr int kTileRows[5] = {0, 6, 2, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
   return rows > 2 ? 1 : rows == 2 && available > 2 ? 2 : rows == 2 ? available : available;
 }
+// Vectors of weights to hold at a time.
+constexpr int weights_at_once(int, int vectors) { return vectors; }
 
 }  // namespace
 }  // namespace avx2

@@ -119,9 +119,14 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
 
+// Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
+GENFAST_INLINE void forget_loads() {}
+
 // Register tiles of gemm-inl.h.
 constexpr int kTileRows[5] = {0, 2, 1, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
+// Vectors of weights to hold at a time.
+constexpr int weights_at_once(int, int vectors) { return vectors; }
 
 }  // namespace
 }  // namespace scalar
