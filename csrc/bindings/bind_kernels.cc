@@ -193,10 +193,6 @@ int64_t lookup(const std::string& name, Floats out, const Floats& index, const F
   return target(name).lookup(out.mutable_data(), o.stride, i.data, i.stride, t.data, t.rows, o.rows, o.columns);
 }
 
-std::unique_ptr<void, AlignedFree> categorical_scratch(int64_t columns) {
-  return aligned((columns + 16) * 4 + (columns / 16 + 1) * 8);
-}
-
 void require_temperature(float temperature) { require(temperature > 0.0f, "temperature must be positive"); }
 
 void require_levels(const Levels& level, int64_t rows, int64_t levels) {
@@ -210,9 +206,7 @@ py::tuple categorical(const std::string& name, const Floats& logits, const Doubl
   require(x.columns > 0 && u.ndim() == 1 && u.shape(0) == x.rows, "u must have one entry a row");
   require_temperature(temperature);
   Levels level(x.rows);
-  const auto scratch = categorical_scratch(x.columns);
-  const int64_t bad =
-      target(name).categorical(level.mutable_data(), x.data, x.stride, u.data(), temperature, x.rows, x.columns, scratch.get());
+  const int64_t bad = target(name).categorical(level.mutable_data(), x.data, x.stride, u.data(), temperature, x.rows, x.columns);
   return py::make_tuple(level, bad);
 }
 
@@ -224,9 +218,8 @@ py::tuple categorical_log_prob(const std::string& name, const Floats& logits, co
   require_temperature(temperature);
   Doubles log_prob(x.rows);
   std::memset(log_prob.mutable_data(), 0, static_cast<size_t>(x.rows) * sizeof(double));
-  const auto scratch = categorical_scratch(x.columns);
-  const int64_t bad = target(name).categorical_log_prob(log_prob.mutable_data(), x.data, x.stride, level.data(), temperature,
-                                                        x.rows, x.columns, scratch.get());
+  const int64_t bad =
+      target(name).categorical_log_prob(log_prob.mutable_data(), x.data, x.stride, level.data(), temperature, x.rows, x.columns);
   return py::make_tuple(log_prob, bad);
 }
 

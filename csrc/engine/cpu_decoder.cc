@@ -18,8 +18,7 @@ class CpuDecoder : public Decoder {
         graph_(*cpu_plan_->graph),
         capacity_(capacity),
         binding_(*cpu_plan_, capacity),
-        values_(graph_.weights[graph_.head.values].data),
-        scratch_(static_cast<size_t>(3 * (graph_.head.levels + 64))) {}
+        values_(graph_.weights[graph_.head.values].data) {}
 
   void run(const Tile& tile, int64_t first_row) override {
     kernels_ = &active_kernels();
@@ -114,17 +113,15 @@ class CpuDecoder : public Decoder {
     const Head& head = graph_.head;
     if (tile.u) {
       const double* u = tile.u + site.site * tile.rows;
-      const int64_t bad =
-          head.kind == HeadKind::categorical
-              ? kernels_->categorical(levels, site.logits, stride, u, tile.temperature, tile.rows, head.levels, scratch_.data())
-              : kernels_->bernoulli(levels, site.logits, stride, head.probs, u, tile.temperature, tile.rows);
+      const int64_t bad = head.kind == HeadKind::categorical
+                              ? kernels_->categorical(levels, site.logits, stride, u, tile.temperature, tile.rows, head.levels)
+                              : kernels_->bernoulli(levels, site.logits, stride, head.probs, u, tile.temperature, tile.rows);
       if (bad >= 0) fail(site.site, bad);
     } else if (tile.log_prob) {
       double* log_prob = tile.log_prob + site.site * tile.rows;
       const int64_t bad =
           head.kind == HeadKind::categorical
-              ? kernels_->categorical_log_prob(log_prob, site.logits, stride, levels, tile.temperature, tile.rows, head.levels,
-                                               scratch_.data())
+              ? kernels_->categorical_log_prob(log_prob, site.logits, stride, levels, tile.temperature, tile.rows, head.levels)
               : kernels_->bernoulli_log_prob(log_prob, site.logits, stride, head.probs, levels, tile.temperature, tile.rows);
       if (bad >= 0) fail(site.site, bad);
     }
@@ -149,7 +146,6 @@ class CpuDecoder : public Decoder {
   const int64_t capacity_;
   CpuBinding binding_;
   const float* values_;
-  AlignedBuffer<double> scratch_;
   const Kernels* kernels_ = nullptr;
   int64_t first_row_ = 0;
 };

@@ -59,14 +59,13 @@ using RowFn = void (*)(float* out, int64_t out_stride, const float* in, int64_t 
 // table_rows), or -1.
 using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const float* table,
                              int64_t table_rows, int64_t rows, int64_t columns);
-// Inverse CDF of rows of logits: level[r] = smallest k with p_k > 0 and F(k) >= u[r]. logits are divided by temperature first.
-// scratch has columns + 16 floats plus columns / 16 + 1 doubles, 64-byte aligned. Returns the first bad row (NaN, +inf or all
-// -inf), or -1.
+// Inverse CDF of rows of logits: level[r] = smallest k with p_k > 0 and F(k) >= u[r], or -1 in a bad row (NaN, +inf or all
+// -inf). logits are divided by temperature first. Returns the first bad row, or -1. rows, columns >= 1.
 using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t logits_stride, const double* u, float temperature,
-                                  int64_t rows, int64_t columns, void* scratch);
-// log_prob[r] += log p(level[r]) in nats. Same arithmetic and same return value as CategoricalFn.
+                                  int64_t rows, int64_t columns);
+// log_prob[r] += log p(level[r]) in nats, NaN in a bad row. Same arithmetic and same return value as CategoricalFn.
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
-                                         float temperature, int64_t rows, int64_t columns, void* scratch);
+                                         float temperature, int64_t rows, int64_t columns);
 
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"

@@ -175,6 +175,24 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return {fold_sum4(a[0], a[1], a[2], a[3]), fold_sum4(a[4], a[5], a[6], a[7])};
 }
 
+// Lane j of a[i] becomes lane i of a[j].
+GENFAST_INLINE void transpose4(__m256d& a, __m256d& b, __m256d& c, __m256d& d) {
+  const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
+  const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);
+  a = _mm256_permute2f128_pd(ab0, cd0, 0x20);
+  b = _mm256_permute2f128_pd(ab1, cd1, 0x20);
+  c = _mm256_permute2f128_pd(ab0, cd0, 0x31);
+  d = _mm256_permute2f128_pd(ab1, cd1, 0x31);
+}
+GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
+  transpose4(a[0].a, a[1].a, a[2].a, a[3].a);
+  transpose4(a[0].b, a[1].b, a[2].b, a[3].b);
+  transpose4(a[4].a, a[5].a, a[6].a, a[7].a);
+  transpose4(a[4].b, a[5].b, a[6].b, a[7].b);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) std::swap(a[i].b, a[4 + i].a);
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
 
@@ -188,6 +206,9 @@ GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
 }
 // Vectors of weights to hold at a time.
 constexpr int weights_at_once(int, int vectors) { return vectors; }
+
+// Vectors that categorical-inl.h sends through one formula side by side.
+constexpr int kChains = 2;
 
 }  // namespace
 }  // namespace avx2

@@ -120,6 +120,29 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return _mm512_add_pd(_mm512_unpacklo_pd(two[0], two[1]), _mm512_unpackhi_pd(two[0], two[1]));
 }
 
+// Lane j of a[i] becomes lane i of a[j].
+GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
+  __m512d two[8], four[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    two[i] = _mm512_unpacklo_pd(a[i].v, a[i + 1].v);
+    two[i + 1] = _mm512_unpackhi_pd(a[i].v, a[i + 1].v);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // pairs of rows (0 1)(2 3) and (4 5)(6 7), columns i % 2 + {0, 4} and + {2, 6}
+    const __m512d x = two[i / 2 * 4 + i % 2], y = two[i / 2 * 4 + 2 + i % 2];
+    four[2 * i] = _mm512_shuffle_f64x2(x, y, 0x88);
+    four[2 * i + 1] = _mm512_shuffle_f64x2(x, y, 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512d x = four[i], y = four[4 + i];
+    const int column = i / 2 + 2 * (i % 2);
+    a[column].v = _mm512_shuffle_f64x2(x, y, 0x88);
+    a[column + 4].v = _mm512_shuffle_f64x2(x, y, 0xdd);
+  }
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
 
@@ -131,6 +154,9 @@ constexpr int kTileRows[5] = {0, 16, 14, 9, 7};
 GENFAST_INLINE int tile_vectors(int64_t, int available) { return available; }
 // Vectors of weights to hold at a time: a tile of 7 by 4 leaves four of the 32 registers, for two and a broadcast.
 constexpr int weights_at_once(int rows, int vectors) { return rows == 7 && vectors == 4 ? 2 : vectors; }
+
+// Vectors that categorical-inl.h sends through one formula side by side.
+constexpr int kChains = 4;
 
 }  // namespace
 }  // namespace avx512

@@ -116,6 +116,16 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return r;
 }
 
+// Lane j of a[i] becomes lane i of a[j].
+GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
+  for (int i = 0; i < 8; ++i)
+    for (int j = 0; j < i; ++j) {
+      const double x = a[i].v[j];
+      a[i].v[j] = a[j].v[i];
+      a[j].v[i] = x;
+    }
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
 
@@ -127,6 +137,9 @@ constexpr int kTileRows[5] = {0, 2, 1, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
 // Vectors of weights to hold at a time.
 constexpr int weights_at_once(int, int vectors) { return vectors; }
+
+// Vectors that categorical-inl.h sends through one formula side by side.
+constexpr int kChains = 1;
 
 }  // namespace
 }  // namespace scalar
