@@ -10,6 +10,7 @@ namespace genfast {
 void bind_graph(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_model(py::module_& m);
+void bind_uniforms(py::module_& m);
 }  // namespace genfast
 
 namespace {
@@ -47,4 +48,5 @@ PYBIND11_MODULE(_core, m) {
   genfast::bind_graph(m);
   genfast::bind_kernels(m);
   genfast::bind_model(m);
+  genfast::bind_uniforms(m);
 }

@@ -67,6 +67,10 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 // log_prob[r] += log p(level[r]) in nats. Same arithmetic and same return value as CategoricalFn.
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns, void* scratch);
+// out[r * stride + i] = u(seed, first_row + r, first_site + i) of numerics/uniforms.h for r < rows, i < sites.
+template <class T>
+using UniformsFn = void (*)(T* out, int64_t stride, uint64_t seed, uint64_t first_row, int64_t rows, uint64_t first_site,
+                            int64_t sites);
 
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
@@ -82,6 +86,8 @@ struct Kernels {
                        int64_t rows);
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
+  UniformsFn<double> uniforms_f64;
+  UniformsFn<float> uniforms_f32;
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain
