@@ -355,7 +355,7 @@ def test_outside_the_categories():
 
 def test_tail_is_accurate_relative_to_itself():
     p = np.array([1.0, 1e-30, 3e-40, 1e-45])
-    np.testing.assert_allclose(gf.Categorical(probs=p).ccdf([0, 1, 2]), [1e-30, 3e-40, 1e-45], rtol=1e-9)
+    np.testing.assert_allclose(gf.Categorical(probs=p).ccdf([0, 1, 2]), [1e-30 + 3e-40, 3.00001e-40, 1e-45], rtol=1e-14)
     assert gf.Categorical(np.float32([0, -150])).log_prob(1) == -150
 
 
@@ -511,7 +511,7 @@ def test_frequencies():
     p /= p.sum()
     wrong = p * np.where(np.arange(64) % 2, 1.01, 1)
     wrong /= wrong.sum()
-    n, limit = 2_000_000, chi2.isf(1e-6, 63)
+    n, limit = 6_000_000, chi2.isf(1e-6, 63)
 
     def statistic(k, p):
         return ((np.bincount(k, minlength=64) - n * p) ** 2 / (n * p)).sum()

@@ -31,8 +31,8 @@ void poll() {
 
 class Rows {
  public:
-  // data: contiguous (…, columns), of the float type named by its number in LogitType (bfloat16 as uint16). Parameters: one value, or
-  // one a row; absent ones are off.
+  // data: contiguous (…, columns), of the float type named by its number in LogitType (bfloat16 as uint16). Parameters: one value,
+  // or one a row; absent ones are off.
   Rows(py::array data, int type, bool probs, std::optional<Doubles> temperature, std::optional<Longs> top_k,
        std::optional<Doubles> top_p, std::optional<Doubles> min_p)
       : data_(std::move(data)),
@@ -61,14 +61,16 @@ class Rows {
 
   const CategoricalRows& rows() const { return rows_; }
 
-  // Levels in a new array of this shape, draws × rows elements, and the first bad row or -1; with `mask`, which rows are good too.
+  // Levels in a new array of this shape, draws × rows elements, and the first bad row or -1; with `mask`, which rows are good too
+  // (else None).
   py::tuple sample(const std::vector<py::ssize_t>& shape, uint64_t seed, const std::optional<Doubles>& u, bool mask) const {
     Longs out(shape);
     require(rows_.rows > 0 && out.size() % rows_.rows == 0, "the shape is no number of draws a row");
     require(!u || u->size() == out.size(), "u must have one uniform a draw");
-    py::array_t<bool> valid(mask ? rows_.rows : 0);
+    std::optional<py::array_t<bool>> valid;
+    if (mask) valid.emplace(rows_.rows);
     int64_t* level = out.mutable_data();
-    bool* good = mask ? valid.mutable_data() : nullptr;
+    bool* good = valid ? valid->mutable_data() : nullptr;
     const int64_t draws = out.size() / rows_.rows;
     const RowUniforms uniforms{u ? u->data() : nullptr, seed};
     int64_t bad;

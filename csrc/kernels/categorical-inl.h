@@ -5,8 +5,8 @@ namespace GENFAST_NS {
 namespace {
 
 template <Divide divide>
-int64_t sample_rows(int32_t* level, const float* logits, int64_t stride, const double* u, float temperature,
-                                   int64_t rows, int64_t n) {
+int64_t sample_rows(int32_t* level, const float* logits, int64_t stride, const double* u, float temperature, int64_t rows,
+                    int64_t n) {
   int64_t r = 0;
   if (n <= kTogether) {
     alignas(64) double marks[kTogetherMarks];
@@ -22,8 +22,8 @@ int64_t sample_rows(int32_t* level, const float* logits, int64_t stride, const d
 }
 
 template <Divide divide>
-int64_t score_rows(double* log_prob, const float* logits, int64_t stride, const int32_t* level, float temperature,
-                                  int64_t rows, int64_t n) {
+int64_t score_rows(double* log_prob, const float* logits, int64_t stride, const int32_t* level, float temperature, int64_t rows,
+                   int64_t n) {
   int64_t bad = -1;
   const auto score = [&](int64_t r, float m, double total) __attribute__((always_inline)) {
     const double mine = static_cast<double>(logits[r * stride + level[r]] / temperature);

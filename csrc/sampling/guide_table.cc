@@ -64,7 +64,8 @@ void GuideTable::find(const double* u, int64_t n, int64_t* out, int64_t stride) 
   for (int64_t i = 0; i < n; ++i) {
     const double target = target_of(u[i], total);
     int64_t k = guide[std::min(static_cast<int64_t>(u[i] * size), last)];
-    k += cumulative[k] < target;  // counted, because it cannot be predicted; more than one step is rare
+    k += cumulative[k] < target;  // counted, because they cannot be predicted; more than two steps are rare
+    k += cumulative[k] < target;
     while (cumulative[k] < target) ++k;
     out[i * stride] = k;
   }

@@ -97,8 +97,8 @@ bool weights_of_row(const CategoricalRows& rows, const RowKernels& kernels, int6
     kernels.temper[static_cast<int>(rows.type)](z.data(), row_data(rows, r), n, rows.temperature[r]);
     const double one = 1.0;
     double total;
-    kernels.sample[static_cast<int>(sizeof(Real) == 4 ? LogitType::f32 : LogitType::f64)]({z.data(), n, 1, n, &one, false}, nullptr, 0,
-                                                                                         nullptr, largest, &total);
+    kernels.sample[static_cast<int>(sizeof(Real) == 4 ? LogitType::f32 : LogitType::f64)]({z.data(), n, 1, n, &one, false}, nullptr,
+                                                                                          0, nullptr, largest, &total);
     if (!(total == total)) return false;
     if constexpr (sizeof(Real) == 4) {
       kernels.weights_f32(weight.data(), z.data(), n, *largest);
@@ -137,8 +137,8 @@ bool draw_row(const CategoricalRows& rows, const RowKernels& kernels, int64_t r,
     const int64_t n = static_cast<int64_t>(kept.z.size());
     const double one = 1.0;
     work.level.resize(static_cast<size_t>(draws));
-    kernels.sample[static_cast<int>(sizeof(Real) == 4 ? LogitType::f32 : LogitType::f64)]({kept.z.data(), n, 1, n, &one, false}, u,
-                                                                                         draws, work.level.data(), nullptr, nullptr);
+    kernels.sample[static_cast<int>(sizeof(Real) == 4 ? LogitType::f32 : LogitType::f64)](
+        {kept.z.data(), n, 1, n, &one, false}, u, draws, work.level.data(), nullptr, nullptr);
     for (int64_t d = 0; d < draws; ++d) out[d * stride] = kept.index[static_cast<size_t>(work.level[static_cast<size_t>(d)])];
     return true;
   };
@@ -172,8 +172,9 @@ void draw_rows(const CategoricalRows& rows, const RowUniforms& uniforms, int64_t
         good[first + r] = draw_row(rows, kernels, first + r, u + r * draws, draws, out + first + r, rows.rows, work);
       continue;
     }
-    const LogitRows logits{row_data(rows, first), rows.stride, count, rows.columns,
-                           rows.temperature.data + (rows.temperature.own ? first : 0), rows.temperature.own};
+    const LogitRows logits{
+        row_data(rows, first), rows.stride, count, rows.columns, rows.temperature.data + (rows.temperature.own ? first : 0),
+        rows.temperature.own};
     kernels.sample[static_cast<int>(rows.type)](logits, u, draws, level, nullptr, nullptr);
     for (int64_t r = 0; r < count; ++r) {
       good[first + r] = level[r * draws] >= 0;
@@ -265,8 +266,8 @@ void categorical_weights(const CategoricalRows& rows, bool cumulative, double* w
       [&](int64_t r) {
         if (!weights) {
           const CategoricalRows one = only_row(rows, r);
-          kernels.sample[static_cast<int>(rows.type)]({one.data, n, 1, n, one.temperature.data, false}, nullptr, 0, nullptr, largest + r,
-                                                      totals + r);
+          kernels.sample[static_cast<int>(rows.type)]({one.data, n, 1, n, one.temperature.data, false}, nullptr, 0, nullptr,
+                                                      largest + r, totals + r);
           return;
         }
         RowWork work;
@@ -307,7 +308,8 @@ CategoricalTable::CategoricalTable(const CategoricalRows& row)
         Source source;
         RowWork work;
         double largest;
-        if (!weights_of_row(row, *active_kernels().rows, 0, work, source.weight, source.index, &largest)) source.weight.assign(1, 0.0);
+        if (!weights_of_row(row, *active_kernels().rows, 0, work, source.weight, source.index, &largest))
+          source.weight.assign(1, 0.0);
         return source;
       }()) {}
 
@@ -322,9 +324,7 @@ void CategoricalTable::find(const double* u, int64_t n, int64_t* out, int64_t st
 void sample_categorical(const CategoricalTable& table, const RowUniforms& uniforms, int64_t draws, int64_t* out,
                         const std::function<void()>& poll) {
   run((draws + kDrawTask - 1) / kDrawTask,
-      [&](int64_t task) {
-        draw_from_table(table, uniforms, 0, task * kDrawTask, std::min((task + 1) * kDrawTask, draws), out, 1);
-      },
+      [&](int64_t task) { draw_from_table(table, uniforms, 0, task * kDrawTask, std::min((task + 1) * kDrawTask, draws), out, 1); },
       poll);
 }
 

@@ -43,8 +43,8 @@ int64_t sample_categorical(const CategoricalRows& rows, const RowUniforms& unifo
                            const std::function<void()>& poll);
 
 // The weights of every category, weights[r * columns + k] = e^(z - largest), 0 where a filter drops it or the logit is too low to
-// be drawn; of probabilities, these themselves with largest = 0. totals[r] in the kernels' order of addition, NaN in a row without a
-// distribution. If `cumulative`, the sums of cumulative_weights instead of the weights. weights may be null without filters.
+// be drawn; of probabilities, these themselves with largest = 0. totals[r] in the kernels' order of addition, NaN in a row without
+// a distribution. If `cumulative`, the sums of cumulative_weights instead of the weights. weights may be null without filters.
 void categorical_weights(const CategoricalRows& rows, bool cumulative, double* weights, double* largest, double* totals,
                          const std::function<void()>& poll);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from genfast import _core
-from genfast.arrays import NUMPY, Kind, as_numpy, as_shape, bfloat16_bits, check_size, check_uniforms, kind_of
+from genfast.arrays import NUMPY, TORCH, Kind, as_numpy, as_shape, bfloat16_bits, check_size, check_uniforms, kind_of
 from genfast.errors import NumericalError
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
@@ -163,9 +164,16 @@ class Categorical:
         ValueError, TypeError
             For wrong arguments, naming them.
         """
+        plain = type(shape) is tuple and not shape and u is None and check == "raise" and self._count
+        if plain and type(rng) is int and 0 <= rng < 1 << 64:
+            # The commonest call, at small sizes all overhead.
+            levels, bad, _ = self._rows.sample(self.batch_shape, rng, None, False)
+            if bad >= 0:
+                raise self._error(bad)
+            return self._kind.wrap(levels)
         if check not in ("raise", "mask"):
             raise ValueError(f'check must be "raise" or "mask", got {check!r}')
-        sizes = () if type(shape) is tuple and not shape else as_shape(shape)
+        sizes = as_shape(shape)
         full = sizes + self.batch_shape
         if u is not None:
             if rng is not None:
@@ -233,7 +241,7 @@ class Categorical:
         matrix, back = self._align(u, "u")
         batch, draws = back.batch_sizes, back.draw_sizes
         levels, valid = self._draw((*draws, *batch), 0, matrix, check)
-        levels = np.ascontiguousarray(levels.transpose(np.argsort([*back.draw_axes, *back.batch_axes])))
+        levels = np.asarray(levels.transpose(np.argsort([*back.draw_axes, *back.batch_axes])), order="C")
         return kind.wrap(levels) if check == "raise" else (kind.wrap(levels), kind.wrap(valid))
 
     # --- probabilities
@@ -397,13 +405,23 @@ class _Layout:
 
     def restore(self, matrix: np.ndarray) -> np.ndarray:
         order = np.argsort(self.batch_axes + self.draw_axes)
-        return np.ascontiguousarray(matrix.reshape(self.batch_sizes + self.draw_sizes).transpose(order))
+        return np.asarray(matrix.reshape(self.batch_sizes + self.draw_sizes).transpose(order), order="C")
 
 
 def _floats(x: Any, name: str) -> tuple[np.ndarray, int, Kind]:
     """The array as the kernels read it, contiguous; its number among the types; the library it comes from."""
-    if type(x) is np.ndarray and x.dtype in TYPES and x.flags.carray:
+    torch = sys.modules.get("torch")
+    if type(x) is np.ndarray and x.dtype in TYPES and x.flags.c_contiguous and x.flags.aligned:
         data, found, kind = x, TYPES[x.dtype], NUMPY
+    elif (
+        torch is not None
+        and type(x) is torch.Tensor
+        and x.dtype is torch.float32
+        and x.is_cpu
+        and not x.requires_grad
+        and x.is_contiguous()
+    ):
+        data, found, kind = x.numpy(), FLOAT32, TORCH
     else:
         kind, bits = kind_of(x), bfloat16_bits(x)
         if bits is not None:
