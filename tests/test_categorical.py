@@ -273,6 +273,23 @@ def test_ties_at_a_cut_keep_the_lower_index():
     assert (gf.Categorical(probs=[0.5, 0.25, 0.125, 0.125], top_p=0.6).probs > 0).tolist() == [True, True, False, False]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_filters_of_extreme_logits(dtype):
+    big = np.finfo(dtype).max
+    for filters in (
+        {"top_k": 3, "top_p": 0.9},
+        {"top_p": 0.9},
+        {"top_k": 4},
+        {"min_p": 0.1},
+        {"top_k": 3, "top_p": 1.0},
+    ):
+        for z in ([big, -big, 0, big], [-big, -big, -INF, -big], [0, 1e-40, -big, 5e-324], [0, -700, -800, -1e4]):
+            z = np.array(z * 8, dtype)
+            with np.errstate(over="ignore"):
+                want = reference.kept(z, **filters)
+            assert ((gf.Categorical(z, **filters).probs > 0) == want).all(), (z, filters)
+
+
 def test_filtered_draws_invert_the_filtered_cdf(rng, every_target):
     for z, filters in filter_cases(rng):
         if z.size > 300:

@@ -14,42 +14,67 @@ void weights(const RowKernels& kernels, double* out, const float* z, int64_t n, 
 void weights(const RowKernels& kernels, double* out, const double* z, int64_t n, double largest) {
   kernels.weights_f64(out, z, n, largest);
 }
-double total_weight(const RowKernels& kernels, const void* z, int64_t n, LogitType type) {
+// Returns the total weight, NaN for a row without a distribution.
+double total_weight(const RowKernels& kernels, const void* z, int64_t n, LogitType type, double* largest) {
   const double one = 1.0;
   double total;
-  kernels.sample[static_cast<int>(type)]({z, n, 1, n, &one, false}, nullptr, 0, nullptr, nullptr, &total);
+  kernels.sample[static_cast<int>(type)]({z, n, 1, n, &one, false}, nullptr, 0, nullptr, largest, &total);
   return total;
 }
 template <class Real>
 constexpr LogitType kType = sizeof(Real) == 4 ? LogitType::f32 : LogitType::f64;
 
-// Keeps what is above the threshold and the first `ties` of its equals.
-template <class Real>
-void keep_above(KeptRow<Real>& kept, Real threshold, int64_t ties) {
+// The loops below write every element and count only the kept ones: a branch on a value cannot be predicted.
+template <class Real, class Keep>
+void keep_if(KeptRow<Real>& kept, const Keep& keep) {
+  const bool weighted = !kept.weight.empty();
   size_t to = 0;
   for (size_t from = 0; from < kept.z.size(); ++from) {
-    if (kept.z[from] > threshold || (kept.z[from] == threshold && ties-- > 0)) {
-      kept.z[to] = kept.z[from];
-      kept.index[to] = kept.index[from];
-      if (!kept.weight.empty()) kept.weight[to] = kept.weight[from];
-      ++to;
-    }
+    const bool stays = keep(from);
+    kept.z[to] = kept.z[from];
+    kept.index[to] = kept.index[from];
+    if (weighted) kept.weight[to] = kept.weight[from];
+    to += stays;
   }
   kept.z.resize(to);
   kept.index.resize(to);
-  if (!kept.weight.empty()) kept.weight.resize(to);
+  if (weighted) kept.weight.resize(to);
+}
+
+// Keeps what is above the threshold and the first `ties` of its equals.
+template <class Real>
+void keep_above(KeptRow<Real>& kept, Real threshold, int64_t ties) {
+  keep_if(kept, [&](size_t i) {
+    const bool tie = kept.z[i] == threshold, stays = (kept.z[i] > threshold) | (tie & (ties > 0));
+    ties -= tie;
+    return stays;
+  });
 }
 
 template <class Real>
 void collect(const Real* z, int64_t n, Real least, KeptRow<Real>& kept) {
-  kept.index.clear();
-  kept.z.clear();
-  for (int64_t k = 0; k < n; ++k) {
-    if (z[k] >= least) {
-      kept.z.push_back(z[k]);
-      kept.index.push_back(static_cast<int32_t>(k));
+  constexpr int64_t kBlock = 16;
+  kept.index.resize(static_cast<size_t>(n));
+  kept.z.resize(static_cast<size_t>(n));
+  Real* values = kept.z.data();
+  int32_t* indices = kept.index.data();
+  int64_t to = 0;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, n);
+    int any = 0;
+    if (end - begin == kBlock)
+      for (int64_t k = 0; k < kBlock; ++k) any |= z[begin + k] >= least;
+    else
+      any = 1;
+    if (!any) continue;
+    for (int64_t k = begin; k < end; ++k) {
+      values[to] = z[k];
+      indices[to] = static_cast<int32_t>(k);
+      to += z[k] >= least;
     }
   }
+  kept.index.resize(static_cast<size_t>(to));
+  kept.z.resize(static_cast<size_t>(to));
 }
 
 // A value that, judging by every step-th element, some more than `count` elements reach.
@@ -77,15 +102,28 @@ void keep_top_k(KeptRow<Real>& kept, int64_t k) {
   keep_above(kept, threshold, k - above);
 }
 
-// The threshold at which the weights from the largest down reach the target, found like a quantile by partitioning; nothing changes
-// when they never do.
+// The threshold at which the weights from the largest down reach the target: by a histogram of the logits to within a bin, then
+// like a quantile by partitioning. Nothing changes when they never do.
 template <class Real>
 void keep_top_p(KeptRow<Real>& kept, double target) {
+  constexpr int kBins = 512;
+  double sums[kBins] = {}, above = 0.0;
+  // Past 800 below the largest no weight is left. Differences may be infinite, or so small that the scale would be.
+  const Real most = static_cast<Real>(kept.largest);
+  const Real range = std::min(most - *std::min_element(kept.z.begin(), kept.z.end()), Real(800));
+  const Real scale = range > Real(1e-30) ? static_cast<Real>(kBins) / range : Real(0);
+  const auto bin_of = [&](Real z) {
+    const Real below = most - z;
+    return below < range ? std::min(static_cast<int>(below * scale), kBins - 1) : kBins - 1;
+  };
+  for (size_t i = 0; i < kept.z.size(); ++i) sums[bin_of(kept.z[i])] += kept.weight[i];
+  int bin = 0;
+  while (bin < kBins - 1 && (sums[bin] == 0.0 || above + sums[bin] < target)) above += sums[bin++];
   auto& pairs = kept.pairs;
   pairs.clear();
-  for (size_t i = 0; i < kept.z.size(); ++i) pairs.emplace_back(kept.z[i], kept.weight[i]);
+  for (size_t i = 0; i < kept.z.size(); ++i)
+    if (bin_of(kept.z[i]) == bin) pairs.emplace_back(kept.z[i], kept.weight[i]);
   size_t begin = 0, end = pairs.size();
-  double above = 0.0;
   uint64_t random = 0x9E3779B97F4A7C15;  // a fixed sequence, so that no order of logits is slow and every run is the same
   while (begin < end) {
     random ^= random << 13, random ^= random >> 7, random ^= random << 17;
@@ -122,11 +160,9 @@ void keep_top_p(KeptRow<Real>& kept, double target) {
 
 template <class Real>
 bool filter_row(const RowKernels& kernels, const Real* z, int64_t n, const RowFilter& filter, KeptRow<Real>& kept) {
-  const double total = total_weight(kernels, z, n, kType<Real>);
+  double most;
+  const double total = total_weight(kernels, z, n, kType<Real>, &most);
   if (!(total == total)) return false;
-  Real largest = z[0];
-  for (int64_t k = 1; k < n; ++k) largest = z[k] > largest ? z[k] : largest;
-  const double most = static_cast<double>(largest);
 
   // Only what can pass is collected. Fewer than n weights below (1 - p) total / n do not add up to the 1 - p that top-p drops; the
   // margins cover the rounding of all that.
@@ -157,17 +193,7 @@ bool filter_row(const RowKernels& kernels, const Real* z, int64_t n, const RowFi
     }
     keep_top_p(kept, filter.top_p * sum);
   }
-  size_t to = 0;
-  for (size_t from = 0; from < kept.z.size(); ++from) {
-    if (kept.weight[from] > 0.0 && kept.weight[from] >= filter.min_p) {
-      kept.z[to] = kept.z[from];
-      kept.index[to] = kept.index[from];
-      kept.weight[to++] = kept.weight[from];
-    }
-  }
-  kept.z.resize(to);
-  kept.index.resize(to);
-  kept.weight.resize(to);
+  keep_if(kept, [&](size_t i) { return (kept.weight[i] > 0.0) & (kept.weight[i] >= filter.min_p); });
   return true;
 }
 

@@ -112,6 +112,8 @@ class Categorical:
         self._rows = _core.categorical.Rows(self._data, self._type, weights, self._temperature, *filters)
 
     def _parameter(self, value: Any, name: str, dtype: type, rule: str, allowed: Any) -> np.ndarray:
+        if type(value) is float and dtype is np.float64 and allowed(value):
+            return np.full(1, value)
         array = as_numpy(value, name, dtype)
         good = np.asarray(allowed(array))
         if not good.all():
