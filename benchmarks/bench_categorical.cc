@@ -1,4 +1,6 @@
-// Nanoseconds a row of the categorical kernel, per number of categories and target. Stands alone:
+// Nanoseconds a row of the categorical kernel, per number of categories and target, and in brackets: at another temperature, of the
+// log probability, and of the largest logit and the exponentials alone (the row kernel "max" and the map kernel "exp"). Stands
+// alone:
 //   g++ -std=c++17 -O3 -ffp-contract=off -Icsrc benchmarks/bench_categorical.cc csrc/kernels/*.cc csrc/kernels/targets/*.cc -o
 //   bench_categorical
 //   ./bench_categorical [target ...]
@@ -44,7 +46,7 @@ int main(int argc, char** argv) {
   int count;
   const genfast::Kernels* const* targets = genfast::all_targets(&count);
   std::printf("%14s", "rows columns");
-  for (int t = 0; t < count; ++t) std::printf("%12s  (t=0.9, log_prob)", targets[t]->target);
+  for (int t = 0; t < count; ++t) std::printf("%12s  (t=0.9, log_prob, max+exp)", targets[t]->target);
   std::printf("   ns a row\n");
   for (const Shape& s : shapes) {
     std::mt19937_64 random(1);
@@ -55,12 +57,13 @@ int main(int argc, char** argv) {
     for (float& x : logits) x = normal(random);
     for (double& x : u) x = uniform(random);
     std::vector<int32_t> level(u.size());
+    std::vector<float> most(u.size()), out(logits.size());
     std::printf("%6d %7d", int(s.rows), int(s.columns));
     for (int t = 0; t < count; ++t) {
       bool wanted = argc < 2;
       for (int i = 1; i < argc; ++i) wanted = wanted || std::strcmp(argv[i], targets[t]->target) == 0;
       if (!wanted || !targets[t]->supported()) {
-        std::printf("%12s%21s", "-", "");
+        std::printf("%12s%30s", "-", "");
         continue;
       }
       const auto time = [&](float temperature) {
@@ -72,7 +75,13 @@ int main(int argc, char** argv) {
           1e9 / double(s.rows) * best_seconds([&] {
             targets[t]->categorical_log_prob(log_prob.data(), logits.data(), s.columns, level.data(), 1.0f, s.rows, s.columns);
           });
-      std::printf("%12.1f  (%7.1f %9.1f)", time(1.0f), time(0.9f), score);
+      const genfast::MapOperand operand{logits.data(), s.columns, false};
+      const double least = 1e9 / double(s.rows) * best_seconds([&] {
+                             targets[t]->row[int(genfast::RowOp::max)](most.data(), 1, logits.data(), s.columns, nullptr, nullptr,
+                                                                       nullptr, s.rows, s.columns);
+                             targets[t]->map[int(genfast::MapOp::exp)](out.data(), s.columns, &operand, nullptr, s.rows, s.columns);
+                           });
+      std::printf("%12.1f  (%7.1f %9.1f %8.1f)", time(1.0f), time(0.9f), score, least);
     }
     std::printf("\n");
   }

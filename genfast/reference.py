@@ -17,7 +17,19 @@ import numpy as np
 
 from .errors import FormatError, NumericalError
 
-__all__ = ["MAP_OPS", "ROW_OPS", "Graph", "evaluate", "log_prob", "logits", "philox4x32", "read", "sample", "uniforms"]
+__all__ = [
+    "MAP_OPS",
+    "ROW_OPS",
+    "Graph",
+    "evaluate",
+    "kept",
+    "log_prob",
+    "logits",
+    "philox4x32",
+    "read",
+    "sample",
+    "uniforms",
+]
 
 f32 = np.float32
 
@@ -347,6 +359,25 @@ def draw(graph: Graph, z: np.ndarray, u: np.ndarray, temperature: float = 1.0) -
     total = np.cumsum(p, -1)
     good = (p > 0) & (total >= (u * total[:, -1])[:, None])
     return good.argmax(-1)
+
+
+def kept(z: np.ndarray, top_k: int | None = None, top_p: float | None = None, min_p: float | None = None) -> np.ndarray:
+    """Which categories of one row of (tempered) logits the filters keep: bool like `z`.
+
+    In this order: the top_k largest; of them the fewest largest whose weights reach top_p of theirs together; of them
+    the ones with at least min_p times the largest weight. Equal logits rank by index.
+    """
+    w = np.exp(z - z.max()).astype(np.float64)
+    order = np.argsort(-z, kind="stable")
+    order = order[w[order] > 0][:top_k]
+    if top_p is not None and top_p < 1:
+        reached = np.cumsum(w[order]) >= top_p * w[order].sum()
+        order = order[: max(int(reached.argmax()), 0) + 1] if reached.any() else order
+    if min_p is not None:
+        order = order[w[order] >= min_p]
+    mask = np.zeros(z.shape, bool)
+    mask[order] = True
+    return mask
 
 
 def sample(

@@ -7,9 +7,11 @@
 namespace py = pybind11;
 
 namespace genfast {
+void bind_categorical(py::module_& m);
 void bind_graph(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_model(py::module_& m);
+void bind_uniforms(py::module_& m);
 }  // namespace genfast
 
 namespace {
@@ -44,7 +46,9 @@ void translate(std::exception_ptr pointer) {
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The C++ core of genfast: model files, plans, the incremental sampler and its kernels.";
   py::register_local_exception_translator(translate);
+  genfast::bind_categorical(m);
   genfast::bind_graph(m);
   genfast::bind_kernels(m);
   genfast::bind_model(m);
+  genfast::bind_uniforms(m);
 }

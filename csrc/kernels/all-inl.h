@@ -6,7 +6,9 @@
 #include "kernels/map-inl.h"
 #include "kernels/row-inl.h"
 #include "kernels/lookup-inl.h"
+#include "kernels/logits-inl.h"
 #include "kernels/categorical-inl.h"
 #include "kernels/bernoulli-inl.h"
+#include "kernels/uniforms-inl.h"
 #include "kernels/table-inl.h"
 // clang-format on

@@ -66,6 +66,32 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 // log_prob[r] += log p(level[r]) in nats, NaN in a bad row. Same arithmetic and same return value as CategoricalFn.
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns);
+// out[r * stride + i] = u(seed, first_row + r, first_site + i) of numerics/uniforms.h for r < rows, i < sites.
+template <class T>
+using UniformsFn = void (*)(T* out, int64_t stride, uint64_t seed, uint64_t first_row, int64_t rows, uint64_t first_site,
+                            int64_t sites);
+
+// Rows of logits of any kind for the samplers. Element k of row r is logits[r * stride + k]; each is divided by its row's
+// temperature, or by the one there is. rows, columns >= 1, columns < 2^31. Exponentials of f64 logits are f64, of others f32.
+enum class LogitType : int { f32, f64, bf16, f16, count };
+struct LogitRows {
+  const void* logits;
+  int64_t stride, rows, columns;
+  const double* temperature;
+  bool own_temperature;
+};
+struct RowKernels {
+  // level[r * draws + d] for u[r * draws + d] by the rule of CategoricalFn, -1 in a bad row; the results of CategoricalFn where
+  // both apply. largest and total (or null) get each row's largest z and sum of weights e^(z - largest), NaN in a bad row.
+  using SampleFn = void (*)(const LogitRows& rows, const double* u, int64_t draws, int32_t* level, double* largest, double* total);
+  // z = logit / temperature of one row: floats, or doubles from f64 logits.
+  using TemperFn = void (*)(void* z, const void* logits, int64_t n, double temperature);
+  SampleFn sample[static_cast<int>(LogitType::count)];
+  TemperFn temper[static_cast<int>(LogitType::count)];
+  // e^(z - largest), for z <= largest.
+  void (*weights_f32)(double* weights, const float* z, int64_t n, double largest);
+  void (*weights_f64)(double* weights, const double* z, int64_t n, double largest);
+};
 
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
@@ -81,6 +107,9 @@ struct Kernels {
                        int64_t rows);
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
+  UniformsFn<double> uniforms_f64;
+  UniformsFn<float> uniforms_f32;
+  const RowKernels* rows;
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain

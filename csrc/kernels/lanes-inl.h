@@ -34,6 +34,8 @@ struct SeveralMasks {
 GENFAST_SEVERAL(Several, operator+, (GENFAST_S a, GENFAST_S b), a.v[i] + b.v[i])
 GENFAST_SEVERAL(Several, operator-, (GENFAST_S a, GENFAST_S b), a.v[i] - b.v[i])
 GENFAST_SEVERAL(Several, operator*, (GENFAST_S a, GENFAST_S b), a.v[i] * b.v[i])
+GENFAST_SEVERAL(Several, operator/, (GENFAST_S a, GENFAST_S b), a.v[i] / b.v[i])
+GENFAST_SEVERAL(Several, max, (GENFAST_S a, GENFAST_S b), max(a.v[i], b.v[i]))
 GENFAST_SEVERAL(Several, fma, (GENFAST_S a, GENFAST_S b, GENFAST_S c), fma(a.v[i], b.v[i], c.v[i]))
 GENFAST_SEVERAL(SeveralMasks, operator<, (GENFAST_S a, GENFAST_S b), a.v[i] < b.v[i])
 template <class V, int N>

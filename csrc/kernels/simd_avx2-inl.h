@@ -145,6 +145,19 @@ GENFAST_INLINE f64x8 widen_high(f32x16 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
 }
 
+// Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
+// of two vectors in turn: a0 b0 a2 b2 ...
+GENFAST_INLINE f64x8 bits_xor(f64x8 x, f64x8 y, f64x8 z) {
+  return {_mm256_xor_pd(_mm256_xor_pd(x.a, y.a), z.a), _mm256_xor_pd(_mm256_xor_pd(x.b, y.b), z.b)};
+}
+GENFAST_INLINE f64x8 bits_mul32(f64x8 x, f64x8 y) {
+  return {_mm256_castsi256_pd(_mm256_mul_epu32(_mm256_castpd_si256(x.a), _mm256_castpd_si256(y.a))),
+          _mm256_castsi256_pd(_mm256_mul_epu32(_mm256_castpd_si256(x.b), _mm256_castpd_si256(y.b)))};
+}
+GENFAST_INLINE f64x8 interleave_even(f64x8 x, f64x8 y) { return {_mm256_unpacklo_pd(x.a, y.a), _mm256_unpacklo_pd(x.b, y.b)}; }
+GENFAST_INLINE f64x8 interleave_odd(f64x8 x, f64x8 y) { return {_mm256_unpackhi_pd(x.a, y.a), _mm256_unpackhi_pd(x.b, y.b)}; }
+GENFAST_INLINE f32x16 as_f32(f64x8 x) { return {_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b)}; }
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 x) {
   const __m256 x8 = _mm256_add_ps(x.a, x.b);
@@ -193,6 +206,19 @@ GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
   for (int i = 0; i < 4; ++i) std::swap(a[i].b, a[4 + i].a);
 }
 
+// Sixteen 16-bit words in the low halves of 32-bit lanes.
+GENFAST_INLINE f32x16 load_u16(const uint16_t* p) {
+  const __m128i* q = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_castsi256_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(q))),
+          _mm256_castsi256_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(q + 1)))};
+}
+GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
+  if (n >= 16) return load_u16(p);
+  uint16_t words[16];
+  for (int i = 0; i < 16; ++i) words[i] = i < n ? p[i] : fill;
+  return load_u16(words);
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
 
@@ -207,8 +233,9 @@ GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
 // Vectors of weights to hold at a time.
 constexpr int weights_at_once(int, int vectors) { return vectors; }
 
-// Vectors that categorical-inl.h sends through one formula side by side.
-constexpr int kChains = 2;
+// Vectors that logits-inl.h sends through one formula side by side, and how far it unrolls.
+constexpr int kChains = 2, kUnroll = 8;
+#define GENFAST_FORMULA GENFAST_INLINE
 
 }  // namespace
 }  // namespace avx2

@@ -86,6 +86,19 @@ GENFAST_INLINE uint32_t mask_bits(m64x8 m) { return m; }
 GENFAST_INLINE f64x8 widen_low(f32x16 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a.v)); }
 GENFAST_INLINE f64x8 widen_high(f32x16 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1)); }
 
+// Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
+// of two vectors in turn: a0 b0 a2 b2 ...
+GENFAST_INLINE f64x8 bits_xor(f64x8 a, f64x8 b, f64x8 c) {
+  return _mm512_castsi512_pd(
+      _mm512_ternarylogic_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v), _mm512_castpd_si512(c.v), 0x96));
+}
+GENFAST_INLINE f64x8 bits_mul32(f64x8 a, f64x8 b) {
+  return _mm512_castsi512_pd(_mm512_mul_epu32(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)));
+}
+GENFAST_INLINE f64x8 interleave_even(f64x8 a, f64x8 b) { return _mm512_unpacklo_pd(a.v, b.v); }
+GENFAST_INLINE f64x8 interleave_odd(f64x8 a, f64x8 b) { return _mm512_unpackhi_pd(a.v, b.v); }
+GENFAST_INLINE f32x16 as_f32(f64x8 a) { return _mm512_castpd_ps(a.v); }
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 a) {
   const __m256 x8 = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
@@ -143,6 +156,15 @@ GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
   }
 }
 
+// Sixteen 16-bit words in the low halves of 32-bit lanes.
+GENFAST_INLINE f32x16 load_u16(const uint16_t* p) {
+  return _mm512_castsi512_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
+  return _mm512_castsi512_ps(
+      _mm512_cvtepu16_epi32(_mm256_mask_loadu_epi16(_mm256_set1_epi16(static_cast<int16_t>(fill)), first_lanes(n), p)));
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
 
@@ -155,8 +177,9 @@ GENFAST_INLINE int tile_vectors(int64_t, int available) { return available; }
 // Vectors of weights to hold at a time: a tile of 7 by 4 leaves four of the 32 registers, for two and a broadcast.
 constexpr int weights_at_once(int rows, int vectors) { return rows == 7 && vectors == 4 ? 2 : vectors; }
 
-// Vectors that categorical-inl.h sends through one formula side by side.
-constexpr int kChains = 4;
+// Vectors that logits-inl.h sends through one formula side by side, and how far it unrolls.
+constexpr int kChains = 4, kUnroll = 8;
+#define GENFAST_FORMULA GENFAST_INLINE
 
 }  // namespace
 }  // namespace avx512

@@ -93,6 +93,32 @@ GENFAST_INLINE f64x8 widen_high(f32x16 a) {
   return r;
 }
 
+// Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
+// of two vectors in turn: a0 b0 a2 b2 ...
+GENFAST_INLINE f64x8 bits_xor(f64x8 a, f64x8 b, f64x8 c) {
+  for (int i = 0; i < 8; ++i)
+    a.v[i] = numerics::from_bits(numerics::to_bits(a.v[i]) ^ numerics::to_bits(b.v[i]) ^ numerics::to_bits(c.v[i]));
+  return a;
+}
+GENFAST_INLINE f64x8 bits_mul32(f64x8 a, f64x8 b) {
+  for (int i = 0; i < 8; ++i)
+    a.v[i] = numerics::from_bits((numerics::to_bits(a.v[i]) & 0xffffffff) * (numerics::to_bits(b.v[i]) & 0xffffffff));
+  return a;
+}
+GENFAST_INLINE f64x8 interleave_even(f64x8 a, f64x8 b) {
+  for (int i = 1; i < 8; i += 2) a.v[i] = b.v[i - 1];
+  return a;
+}
+GENFAST_INLINE f64x8 interleave_odd(f64x8 a, f64x8 b) {
+  for (int i = 1; i < 8; i += 2) a.v[i - 1] = a.v[i], a.v[i] = b.v[i];
+  return a;
+}
+GENFAST_INLINE f32x16 as_f32(f64x8 a) {
+  f32x16 r;
+  memcpy(&r, &a, sizeof r);
+  return r;
+}
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 a) {
   for (int step = 8; step; step /= 2)
@@ -126,6 +152,14 @@ GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
     }
 }
 
+// Sixteen 16-bit words in the low halves of 32-bit lanes.
+GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
+  f32x16 r;
+  for (int i = 0; i < 16; ++i) r.v[i] = numerics::from_bits(static_cast<uint32_t>(i < n ? p[i] : fill));
+  return r;
+}
+GENFAST_INLINE f32x16 load_u16(const uint16_t* p) { return load_u16_n(p, 16, 0); }
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
 
@@ -138,8 +172,10 @@ GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
 // Vectors of weights to hold at a time.
 constexpr int weights_at_once(int, int vectors) { return vectors; }
 
-// Vectors that categorical-inl.h sends through one formula side by side.
-constexpr int kChains = 1;
+// Vectors that logits-inl.h sends through one formula side by side, and how far it unrolls; sixteen lanes are enough code here,
+// and a formula is called.
+constexpr int kChains = 1, kUnroll = 1;
+#define GENFAST_FORMULA static inline __attribute__((noinline))
 
 }  // namespace
 }  // namespace scalar

@@ -25,6 +25,9 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     GENFAST_NS::categorical_log_prob,
     GENFAST_NS::bernoulli,
     GENFAST_NS::bernoulli_log_prob,
+    GENFAST_NS::uniform_rows<double>,
+    GENFAST_NS::uniform_rows<float>,
+    &GENFAST_JOIN(GENFAST_NS, _row_kernels),
 };
 
 }  // namespace genfast

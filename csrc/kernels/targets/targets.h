@@ -14,4 +14,9 @@ extern const Kernels scalar_kernels;
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
 
+// Defined one per targets/*_rows.cc.
+extern const RowKernels scalar_row_kernels;
+extern const RowKernels avx2_row_kernels;
+extern const RowKernels avx512_row_kernels;
+
 }  // namespace genfast

@@ -1,0 +1,8 @@
+// Rows of logits in plain C++, apart from scalar.cc so that both compile at once.
+#include "kernels/simd.h"
+
+#define GENFAST_NS scalar
+// clang-format off: the order matters
+#include "kernels/simd_scalar-inl.h"
+#include "kernels/rows-inl.h"
+// clang-format on

@@ -1,0 +1,458 @@
+"""Categorical distributions from logits or probabilities: the last step of every autoregressive model."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from genfast import _core
+from genfast.arrays import NUMPY, TORCH, Kind, as_numpy, as_shape, bfloat16_bits, check_size, check_uniforms, kind_of
+from genfast.errors import NumericalError
+from genfast.rng import RNG, as_seed, is_counted, uniforms
+
+__all__ = ["Categorical"]
+
+FLOAT32, FLOAT64, BFLOAT16, FLOAT16 = range(4)  # LogitType in csrc/kernels/kernels.h
+TYPES = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64, np.dtype(np.float16): FLOAT16}
+MOST_CATEGORIES = (1 << 31) - 1
+
+
+class Categorical:
+    """Distributions over 0, 1, …, V − 1, one a row: `batch_shape` is the shape of the logits without their last axis.
+
+    X = F⁻¹(U) with one uniform a draw: the smallest category of positive probability with F(k) ≥ u. Exponentials are
+    taken in float32 (for float64 logits in float64), their sums in float64 and in a fixed order, so a draw depends on
+    its row and uniform only: not on the batch, the threads or the instruction set. A category of probability 0 is never
+    drawn. With float32 exponentials that includes logits more than 87.3 below the largest; each other probability is
+    right to 1e-6 of itself, its interval of u to 1e-15 beside that.
+
+    Parameters
+    ----------
+    logits : array_like or tensor of shape (…, V)
+        Unnormalised log-probabilities in float64, float32, float16 or bfloat16 (integers become float64); −inf excludes
+        a category. V is at least 1 and below 2³¹. Used in place, not copied, when contiguous: leave it unchanged.
+    probs : array_like or tensor of shape (…, V)
+        Instead of logits: non-negative weights of any positive total.
+    temperature : float or array_like, default 1
+        Divides the logits, in their precision (of half-precision ones, float32). Positive; like the filters one number,
+        or an array that broadcasts to `batch_shape`.
+    top_k : int or array_like, optional
+        Keep the k most probable categories.
+    top_p : float or array_like, optional
+        Of those, keep the fewest most probable ones whose probabilities reach top_p (Holtzman et al., *The curious case
+        of neural text degeneration*, ICLR 2020): the one that crosses it stays. In [0, 1].
+    min_p : float or array_like, optional
+        Of those, keep the ones with at least min_p times the largest probability (Nguyen et al., *Turning up the heat*,
+        2024). In [0, 1].
+
+    Among equal logits at a cut the lower indices are kept. What is left is renormalised, and F runs over it in index
+    order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong arguments, naming them. Rows that hold no distribution (NaN, +inf or all −inf; a negative, infinite or
+        no positive weight) are found by the methods: they raise `NumericalError` with the row's index.
+    """
+
+    is_discrete: ClassVar[bool] = True
+    batch_shape: tuple[int, ...]
+
+    def __init__(
+        self,
+        logits: Any = None,
+        *,
+        probs: Any = None,
+        temperature: Any = 1.0,
+        top_k: Any = None,
+        top_p: Any = None,
+        min_p: Any = None,
+    ) -> None:
+        if (logits is None) == (probs is None):
+            raise TypeError("give either logits or probs")
+        self._arguments = logits, probs, temperature, top_k, top_p, min_p
+        self._name = "logits" if probs is None else "probs"
+        self._data, self._type, self._kind = _floats(logits if probs is None else probs, self._name)
+        self.batch_shape = self._data.shape[:-1]
+        self._count = math.prod(self.batch_shape)
+        self._table: Any = None
+
+        tempered = not (type(temperature) in (float, int) and temperature == 1)
+        filtered = not (top_k is None and top_p is None and min_p is None)
+        weights = probs is not None
+        if weights and (tempered or filtered):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                self._data = np.ascontiguousarray(np.log(as_numpy(self._data, "probs", np.float64)))
+            self._type, weights = FLOAT64, False
+        self._weights, self._filtered, self._temperature = weights, filtered, None
+        if tempered:
+            single = self._type != FLOAT64
+            self._temperature = self._parameter(
+                temperature, "temperature", np.float64, "positive and finite", _positive
+            )
+            if single and not _positive(self._temperature.astype(np.float32)).all():
+                raise ValueError("temperature must be positive and finite in float32, the precision of these logits")
+        filters: list[Any] = [None, None, None]
+        if filtered:
+            k, p, m = (
+                (MOST_CATEGORIES if top_k is None else top_k),
+                (1.0 if top_p is None else top_p),
+                (0.0 if min_p is None else min_p),
+            )
+            filters = [
+                self._parameter(k, "top_k", np.int64, "at least 1", lambda k: k >= 1),
+                self._parameter(p, "top_p", np.float64, "in [0, 1]", _fraction),
+                self._parameter(m, "min_p", np.float64, "in [0, 1]", _fraction),
+            ]
+        self._rows = _core.categorical.Rows(self._data, self._type, weights, self._temperature, *filters)
+
+    def _parameter(self, value: Any, name: str, dtype: type, rule: str, allowed: Any) -> np.ndarray:
+        if type(value) is float and dtype is np.float64 and allowed(value):
+            return np.full(1, value)
+        array = as_numpy(value, name, dtype)
+        good = np.asarray(allowed(array))
+        if not good.all():
+            index = tuple(np.argwhere(~good)[0].tolist())
+            raise ValueError(f"{name} must be {rule}, got {array[index]}{_at(index)}")
+        if array.ndim == 0:
+            return array.reshape(1)
+        try:
+            full = np.broadcast_to(array, self.batch_shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} of shape {array.shape} does not broadcast to the rows of shape {self.batch_shape}"
+            ) from None
+        return np.require(full, requirements=("C", "A"))
+
+    def __repr__(self) -> str:
+        return f"Categorical({self._name} of shape {self._data.shape})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, self._arguments
+
+    # --- draws
+
+    def sample(self, shape: Any = (), rng: RNG = None, *, u: Any = None, check: str = "raise") -> Any:
+        """Draws.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            The result has shape ``shape + batch_shape``.
+        rng : int, Stream, numpy.random.Generator or BitGenerator, scipy QMCEngine, or None
+            Where the uniforms come from. A row (by flat index in the batch) takes that row of a seed or Stream, and its
+            draws take sites 0, 1, … in the order of `shape`; a generator is read row after row; a QMC engine gives a
+            point a row, of as many dimensions as a row has draws. None takes a fresh seed.
+        u : array_like or tensor, optional
+            The uniforms themselves, in [0, 1]: of shape ``shape + batch_shape``, or, where `shape` is left out, of any
+            shape that broadcasts with `batch_shape` (as in `icdf`).
+        check : "raise" or "mask"
+            What to do about rows that hold no distribution.
+
+        Returns
+        -------
+        int64 array or tensor, or an integer
+            With ``check="mask"`` a pair: the draws (0 in bad rows), and which rows are good, bool of `batch_shape`.
+
+        Raises
+        ------
+        NumericalError
+            If a row holds no distribution, naming it.
+        ValueError, TypeError
+            For wrong arguments, naming them.
+        """
+        plain = type(shape) is tuple and not shape and u is None and check == "raise" and self._count
+        if plain and type(rng) is int and 0 <= rng < 1 << 64:
+            # The commonest call, at small sizes all overhead.
+            levels, bad, _ = self._rows.sample(self.batch_shape, rng, None, False)
+            if bad >= 0:
+                raise self._error(bad)
+            return self._kind.wrap(levels)
+        if check not in ("raise", "mask"):
+            raise ValueError(f'check must be "raise" or "mask", got {check!r}')
+        sizes = as_shape(shape)
+        full = sizes + self.batch_shape
+        if u is not None:
+            if rng is not None:
+                raise ValueError("give rng or u, not both")
+            given = as_numpy(u, "u", np.float64)
+            if sizes and given.shape != full:
+                raise ValueError(f"u must have shape {full}, the shape of the result, got {given.shape}")
+            return self._invert(given, self._kind_with(u), check)
+        if type(rng) is int and 0 <= rng < 1 << 64:
+            seed, numbers = rng, None
+        elif is_counted(rng):
+            seed, numbers = as_seed(rng), None
+        else:
+            seed, numbers = 0, uniforms(rng, self._count, math.prod(sizes))
+        levels, valid = self._draw(full, seed, numbers, check)
+        if check == "raise":
+            return self._kind.wrap(levels)
+        return self._kind.wrap(levels), self._kind.wrap(valid)
+
+    def icdf(self, u: Any, *, check: str = "raise") -> Any:
+        """Inverse CDF: the smallest k of positive probability with F(k) ≥ u.
+
+        Parameters
+        ----------
+        u : array_like or tensor
+            In [0, 1], of any shape that broadcasts with `batch_shape`. 0 gives the first possible category, 1 the last.
+        check : "raise" or "mask"
+            As in `sample`.
+
+        Returns
+        -------
+        int64 array or tensor, or an integer
+            Non-decreasing in `u`.
+
+        Raises
+        ------
+        ValueError
+            If a u is outside [0, 1] or NaN (naming its index), or the shapes do not broadcast.
+        NumericalError
+            As in `sample`.
+        """
+        if check not in ("raise", "mask"):
+            raise ValueError(f'check must be "raise" or "mask", got {check!r}')
+        return self._invert(as_numpy(u, "u", np.float64), self._kind_with(u), check)
+
+    def _draw(self, shape: tuple[int, ...], seed: int, u: np.ndarray | None, check: str) -> tuple[np.ndarray, Any]:
+        """int64 levels of shape draws × batch, and the mask if it is asked for. u: (rows, draws), or None."""
+        draws = check_size(shape, np.int64)
+        if draws == 0:
+            return np.zeros(shape, np.int64), self._good() if check == "mask" else None
+        if self._count == 1 and draws >= 64 and 16 * draws >= self._data.shape[-1]:
+            if self._table is None:
+                self._table = _core.categorical.Table(self._rows)
+            if self._table.valid:
+                return self._table.sample(shape, seed, u), np.ones(self.batch_shape, bool) if check == "mask" else None
+        levels, bad, valid = self._rows.sample(shape, seed, u, check == "mask")
+        if check == "mask":
+            return levels, valid.reshape(self.batch_shape)
+        if bad >= 0:
+            raise self._error(bad)
+        return levels, None
+
+    def _invert(self, u: np.ndarray, kind: Kind, check: str) -> Any:
+        check_uniforms(u)
+        matrix, back = self._align(u, "u")
+        batch, draws = back.batch_sizes, back.draw_sizes
+        levels, valid = self._draw((*draws, *batch), 0, matrix, check)
+        levels = np.asarray(levels.transpose(np.argsort([*back.draw_axes, *back.batch_axes])), order="C")
+        return kind.wrap(levels) if check == "raise" else (kind.wrap(levels), kind.wrap(valid))
+
+    # --- probabilities
+
+    def cdf(self, k: Any) -> Any:
+        """F(k) = P(X ≤ k), float64, for `k` that broadcasts with `batch_shape`: where the intervals of `icdf` end."""
+        return self._look_up(k, self._sums[0], 0.0)
+
+    def ccdf(self, k: Any) -> Any:
+        """P(X > k), float64, accurate relative to itself; `k` as in `cdf`."""
+        return self._look_up(k, self._sums[1], 1.0)
+
+    def log_prob(self, k: Any) -> Any:
+        """Log-probability in nats, float64, for `k` that broadcasts with `batch_shape`.
+
+        −inf for what is no category or was filtered away. It comes from the logit itself, so it is finite too where the
+        probability is too small to be drawn.
+        """
+        matrix, back, kind = self._levels(k)
+        with np.errstate(invalid="ignore"):
+            inside = (matrix >= 0) & (matrix < self._data.shape[-1]) & (matrix == np.floor(matrix))
+            index = np.where(inside, matrix, 0).astype(np.int64)
+        if self._filtered or self._weights:
+            with np.errstate(divide="ignore"):
+                value = np.log(np.take_along_axis(self._table_of_probs, index, 1))
+        else:
+            _, largest, totals = self._checked(dense=False)
+            z = np.take_along_axis(self._data.reshape(self._count, -1), index, 1)
+            value = (self._tempered(z) - largest[:, None]) - np.log(totals)[:, None]
+        value = np.where(inside, value, np.where(np.isnan(matrix), np.nan, -np.inf))
+        return kind.wrap(back.restore(value))
+
+    @property
+    def probs(self) -> Any:
+        """Probabilities after temperature and filters, float64 of shape ``batch_shape + (V,)``."""
+        return self._kind.wrap(self._table_of_probs.reshape(self._data.shape).copy())
+
+    @property
+    def logits(self) -> Any:
+        """Log-probabilities after temperature and filters, float64 of shape ``batch_shape + (V,)``."""
+        if self._filtered or self._weights:
+            with np.errstate(divide="ignore"):
+                value = np.log(self._table_of_probs)
+        else:
+            _, largest, totals = self._checked(dense=False)
+            z = self._tempered(self._data.reshape(self._count, -1))
+            value = (z - largest[:, None]) - np.log(totals)[:, None]
+        return self._kind.wrap(value.reshape(self._data.shape))
+
+    @property
+    def mean(self) -> Any:
+        """Mean category, float64 of shape `batch_shape`."""
+        return self._kind.wrap((self._table_of_probs @ np.arange(self._data.shape[-1])).reshape(self.batch_shape))
+
+    @property
+    def var(self) -> Any:
+        """Variance of the category, float64 of shape `batch_shape`."""
+        p, k = self._table_of_probs, np.arange(self._data.shape[-1])
+        return self._kind.wrap(((k - (p @ k)[:, None]) ** 2 * p).sum(1).reshape(self.batch_shape))
+
+    @property
+    def support(self) -> tuple[Any, Any]:
+        """First and last category of positive probability, each int64 of shape `batch_shape`."""
+        possible = self._table_of_probs > 0
+        first, last = possible.argmax(1), possible.shape[1] - 1 - possible[:, ::-1].argmax(1)
+        return self._kind.wrap(first.reshape(self.batch_shape)), self._kind.wrap(last.reshape(self.batch_shape))
+
+    # --- shared
+
+    def _kind_with(self, other: Any) -> Kind:
+        kind = kind_of(other)
+        if self._kind is NUMPY or kind is NUMPY or kind == self._kind:
+            return kind if self._kind is NUMPY else self._kind
+        raise TypeError(f"arguments are arrays of {self._kind.name} and of {kind.name}; convert them to one library")
+
+    def _error(self, row: int) -> NumericalError:
+        index = tuple(int(i) for i in np.unravel_index(row, self.batch_shape)) if self.batch_shape else ()
+        where = f"row {index[0] if len(index) == 1 else index}" if index else "the row"
+        if self._name == "probs":
+            return NumericalError(f"probs: {where} has a negative, NaN or infinite weight, or no positive one")
+        return NumericalError(
+            f"logits: {where} holds NaN or +inf, or no other than -inf"
+            + ("" if self._temperature is None else ", or overflows at this temperature")
+        )
+
+    def _checked(self, dense: bool, cumulative: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        weights, largest, totals = self._rows.weights(dense, cumulative)
+        bad = np.isnan(totals)
+        if bad.any():
+            raise self._error(int(bad.argmax()))
+        return weights, largest, totals
+
+    def _good(self) -> np.ndarray:
+        totals = self._rows.weights(self._filtered or self._weights, False)[2]
+        return ~np.isnan(totals).reshape(self.batch_shape)
+
+    @cached_property
+    def _table_of_probs(self) -> np.ndarray:
+        weights, _, totals = self._checked(dense=True)
+        return weights / totals[:, None]
+
+    @cached_property
+    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
+        sums, _, totals = self._checked(dense=True, cumulative=True)
+        tails = np.zeros_like(sums)
+        tails[:, :-1] = self._table_of_probs[:, :0:-1].cumsum(1)[:, ::-1]
+        return sums / totals[:, None], tails
+
+    def _tempered(self, x: np.ndarray) -> np.ndarray:
+        """Logits divided by the rows' temperatures as the kernels do it, then widened to float64."""
+        if self._type == BFLOAT16:
+            x = (x.astype(np.uint32) << 16).view(np.float32)
+        real = np.float64 if self._type == FLOAT64 else np.float32
+        z = x.astype(real)
+        if self._temperature is not None:
+            z = z / self._temperature.reshape(-1, 1).astype(real)
+        return z.astype(np.float64)
+
+    def _levels(self, k: Any) -> tuple[np.ndarray, _Layout, Kind]:
+        matrix, back = self._align(as_numpy(k, "k", np.float64), "k")
+        return matrix, back, self._kind_with(k)
+
+    def _look_up(self, k: Any, table: np.ndarray, below: float) -> Any:
+        matrix, back, kind = self._levels(k)
+        with np.errstate(invalid="ignore"):
+            index = np.clip(np.nan_to_num(np.floor(matrix)), -1, table.shape[1] - 1).astype(np.int64)
+        value = np.where(index < 0, below, np.take_along_axis(table, np.maximum(index, 0), 1))
+        return kind.wrap(back.restore(np.where(np.isnan(matrix), np.nan, value)))
+
+    def _align(self, x: np.ndarray, name: str) -> tuple[np.ndarray, _Layout]:
+        """`x` broadcast with the batch as a contiguous (rows, draws) matrix, and the way back."""
+        try:
+            common = np.broadcast_shapes(x.shape, self.batch_shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} of shape {x.shape} does not broadcast with the rows of shape {self.batch_shape}"
+            ) from None
+        lead = len(common) - len(self.batch_shape)
+        batch_axes = [a for a in range(lead, len(common)) if self.batch_shape[a - lead] == common[a]]
+        layout = _Layout(common, batch_axes, [a for a in range(len(common)) if a not in batch_axes])
+        check_size(common)
+        moved = np.broadcast_to(x, common).transpose(batch_axes + layout.draw_axes)
+        return np.ascontiguousarray(moved).reshape(self._count, math.prod(layout.draw_sizes)), layout
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the axes of a broadcast argument split into rows of the batch and draws of a row."""
+
+    shape: tuple[int, ...]
+    batch_axes: list[int]
+    draw_axes: list[int]
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        return [self.shape[a] for a in self.batch_axes]
+
+    @property
+    def draw_sizes(self) -> list[int]:
+        return [self.shape[a] for a in self.draw_axes]
+
+    def restore(self, matrix: np.ndarray) -> np.ndarray:
+        order = np.argsort(self.batch_axes + self.draw_axes)
+        return np.asarray(matrix.reshape(self.batch_sizes + self.draw_sizes).transpose(order), order="C")
+
+
+def _floats(x: Any, name: str) -> tuple[np.ndarray, int, Kind]:
+    """The array as the kernels read it, contiguous; its number among the types; the library it comes from."""
+    torch = sys.modules.get("torch")
+    if type(x) is np.ndarray and x.dtype in TYPES and x.flags.c_contiguous and x.flags.aligned:
+        data, found, kind = x, TYPES[x.dtype], NUMPY
+    elif (
+        torch is not None
+        and type(x) is torch.Tensor
+        and x.dtype is torch.float32
+        and x.is_cpu
+        and not x.requires_grad
+        and x.is_contiguous()
+    ):
+        data, found, kind = x.numpy(), FLOAT32, TORCH
+    else:
+        kind, bits = kind_of(x), bfloat16_bits(x)
+        if bits is not None:
+            data, found = np.require(bits, requirements=("C", "A")), BFLOAT16
+        else:
+            data = as_numpy(x, name, contiguous=True)
+            if data.dtype not in TYPES:
+                data = as_numpy(data, name, np.float64)
+            found = TYPES[data.dtype]
+    if data.ndim == 0:
+        raise ValueError(f"{name} must have the categories on its last axis, got a single number")
+    if not 1 <= data.shape[-1] <= MOST_CATEGORIES:
+        raise ValueError(f"{name} must have 1 to 2**31 - 1 categories on its last axis, got shape {data.shape}")
+    if name == "probs" and found in (BFLOAT16, FLOAT16):
+        data, found = as_numpy(x, name, np.float32, contiguous=True), FLOAT32
+    return data, found, kind
+
+
+def _positive(x: np.ndarray) -> Any:
+    return (x > 0) & (x < np.inf)
+
+
+def _fraction(x: np.ndarray) -> Any:
+    return (x >= 0) & (x <= 1)
+
+
+def _at(index: tuple[int, ...]) -> str:
+    return f" at index {index if len(index) > 1 else index[0]}" if index else ""
+
+
+def _rebuild(logits: Any, probs: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Categorical:
+    return Categorical(logits, probs=probs, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
