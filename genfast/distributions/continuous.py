@@ -459,7 +459,7 @@ class Pareto(Elementwise):
 
     Notes
     -----
-    Relative error, measured: icdf 5.5e-14, cdf 8.2e-15, log_prob 3.6e-16.
+    Relative error, measured: icdf 5.5e-14, cdf 8.3e-15, log_prob 3.6e-16.
     """
 
     parameters = (
@@ -585,7 +585,7 @@ class Kumaraswamy(Elementwise):
 
     Notes
     -----
-    Relative error, measured: icdf 6.5e-14, cdf 5.5e-04, log_prob 4.6e-16.
+    Relative error, measured: icdf 6.5e-14, cdf 6.8e-15, log_prob 4.6e-16.
     """
 
     parameters = (
