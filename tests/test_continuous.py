@@ -340,8 +340,9 @@ def test_float32_normal_on_every_float():
             assert not (np.diff(x) < 0).any()
         assert x[0] >= last
         last = x[-1]
-        some = u[1:-1:101]
-        worst = max(worst, ulps32(gf.Normal().icdf(some), gf.Normal().icdf(some.astype(np.float64))).max())
+        some = u[(u > 0) & (u < 1)][::101]
+        if some.size:
+            worst = max(worst, ulps32(gf.Normal().icdf(some), gf.Normal().icdf(some.astype(np.float64))).max())
     assert worst <= 4
 
 
