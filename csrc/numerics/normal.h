@@ -37,29 +37,29 @@ GENFAST_INLINE F normal_centre_ratio(F z, NormalF32) {
 }
 template <class F>
 GENFAST_INLINE F normal_centre_ratio(F z, NormalF64) {
-  F w = F(0x1.b92e71a52be29p+49);
-  w = fma(w, z, F(-0x1.1846d4761952dp+50));
-  w = fma(w, z, F(0x1.5146cc83e8a66p+49));
-  w = fma(w, z, F(-0x1.fb3a30aec4b13p+47));
-  w = fma(w, z, F(0x1.0a49c3c6fa963p+46));
-  w = fma(w, z, F(-0x1.9d7ccab435801p+43));
-  w = fma(w, z, F(0x1.eb50e17e6327dp+40));
-  w = fma(w, z, F(-0x1.c7d53ac1fb8edp+37));
-  w = fma(w, z, F(0x1.4ee42be630641p+34));
-  w = fma(w, z, F(-0x1.8677b54de1605p+30));
-  w = fma(w, z, F(0x1.70df06d759fedp+26));
-  w = fma(w, z, F(-0x1.fe1101bd707b1p+21));
-  w = fma(w, z, F(0x1.d0827230a8137p+17));
-  w = fma(w, z, F(0x1.f4c31c4bd29c9p+13));
-  w = fma(w, z, F(0x1.75b5768467811p+12));
-  w = fma(w, z, F(0x1.a6057ba1e09acp+10));
-  w = fma(w, z, F(0x1.f04bb4f5d6cb3p+8));
-  w = fma(w, z, F(0x1.2ba8c1994ad53p+7));
-  w = fma(w, z, F(0x1.78494b8c41f80p+5));
-  w = fma(w, z, F(0x1.f55d0d76c22b0p+3));
-  w = fma(w, z, F(0x1.71713082dbcdfp+2));
-  w = fma(w, z, F(0x1.4ffddeaa22dbbp+1));
-  w = fma(w, z, F(-0x1.f26ce009d8fa7p-3));
+  const F y = z * z;  // even and odd powers apart: half the latency
+  F w = F(0x1.ebcc9ee66ed5cp+44);
+  w = fma(w, y, F(0x1.2c160277d7ff7p+44));
+  w = fma(w, y, F(0x1.71334a40cc3a8p+40));
+  w = fma(w, y, F(0x1.fe1ed22f7f3bfp+34));
+  w = fma(w, y, F(0x1.eddad979dab7ap+27));
+  w = fma(w, y, F(0x1.83bc8f0c38033p+19));
+  w = fma(w, y, F(0x1.9c1378c17c1a3p+12));
+  w = fma(w, y, F(0x1.f08020f02dbbep+8));
+  w = fma(w, y, F(0x1.784953ff20179p+5));
+  w = fma(w, y, F(0x1.7171308308ee2p+2));
+  w = fma(w, y, F(-0x1.f26ce009d8fa6p-3));
+  F v = F(-0x1.178005ee60ccap+45);
+  v = fma(v, y, F(-0x1.8ff14797f6f8cp+42));
+  v = fma(v, y, F(-0x1.f2ddf8f952cdfp+37));
+  v = fma(v, y, F(-0x1.910da0f9e0024p+31));
+  v = fma(v, y, F(-0x1.cebcd3d99b235p+23));
+  v = fma(v, y, F(-0x1.4913b7b3a6d80p+12));
+  v = fma(v, y, F(0x1.a2bb5a84602a4p+10));
+  v = fma(v, y, F(0x1.2ba79d2783afcp+7));
+  v = fma(v, y, F(0x1.f55d0d50b90adp+3));
+  v = fma(v, y, F(0x1.4ffddeaa22c68p+1));
+  w = fma(v, z, w);
   return w;
 }
 
