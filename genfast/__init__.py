@@ -4,7 +4,23 @@ from typing import Any
 
 from genfast import heads
 from genfast._core import cpu_target, num_threads
-from genfast.distributions import Categorical
+from genfast.distributions import (
+    Cauchy,
+    Distribution,
+    Exponential,
+    Gumbel,
+    HalfNormal,
+    Kumaraswamy,
+    Laplace,
+    Logistic,
+    LogNormal,
+    Normal,
+    Pareto,
+    Rayleigh,
+    Triangular,
+    Uniform,
+    Weibull,
+)
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
 from genfast.model import Model, compile, load, models, set_num_threads
 from genfast.stream import Stream
@@ -12,15 +28,29 @@ from genfast.stream import Stream
 __version__ = "0.1.0"
 
 __all__ = [
-    "Categorical",
+    "Cauchy",
+    "Distribution",
     "Error",
+    "Exponential",
     "FormatError",
+    "Gumbel",
+    "HalfNormal",
+    "Kumaraswamy",
+    "Laplace",
+    "LogNormal",
+    "Logistic",
     "Model",
+    "Normal",
     "NotCausalError",
     "NumericalError",
+    "Pareto",
     "Philox",
+    "Rayleigh",
     "Stream",
+    "Triangular",
+    "Uniform",
     "UnsupportedOpError",
+    "Weibull",
     "compile",
     "cpu_target",
     "heads",

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/families.h"
 #include "base/ops.h"
 
 namespace genfast {
@@ -93,6 +94,26 @@ struct RowKernels {
   void (*weights_f64)(double* weights, const double* z, int64_t n, double largest);
 };
 
+// out[i] = fn(x[i]; params[0][i], params[1][i], …), i < n; a broadcast parameter is params[j][0] throughout. out may be x itself.
+template <class T>
+struct ElementArgsOf {
+  T* out;
+  const T* x;
+  const T* params[kMaxFamilyParams];
+  bool broadcast[kMaxFamilyParams];
+  int64_t n;
+};
+using ElementArgs = ElementArgsOf<double>;
+// Parameters are valid and probabilities in [0, 1]: the caller checked. Any other x, NaN and infinities included, is defined.
+using ElementFn = void (*)(const ElementArgs&);
+using ElementF32Fn = void (*)(const ElementArgsOf<float>&);
+
+struct FamilyKernels {
+  ElementFn f64[static_cast<int>(FamilyFn::count)];
+  ElementF32Fn f32[2];  // icdf and iccdf of float probabilities, or null where float goes through double
+  ElementFn operator[](FamilyFn fn) const { return f64[static_cast<int>(fn)]; }
+};
+
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
   bool (*supported)();  // by this CPU
@@ -110,6 +131,8 @@ struct Kernels {
   UniformsFn<double> uniforms_f64;
   UniformsFn<float> uniforms_f32;
   const RowKernels* rows;
+  const FamilyKernels* families[static_cast<int>(Family::count)];
+  const FamilyKernels& elementwise(Family family) const { return *families[static_cast<int>(family)]; }
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain

@@ -219,6 +219,22 @@ GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
   return load_u16(words);
 }
 
+// The lanes of m, in order, to `to`, which has room for a whole vector.
+template <class T, class M, class V>
+GENFAST_INLINE void compress_store(T* to, M m, V x) {
+  alignas(64) T lane[64 / sizeof(T)];
+  x.store(lane);
+  for (uint32_t bits = mask_bits(m); bits; bits &= bits - 1) *to++ = lane[__builtin_ctz(bits)];
+}
+// The inverse: lanes outside m keep `otherwise`. A whole vector is readable at `from`.
+template <class T, class M, class V>
+GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
+  alignas(64) T lane[64 / sizeof(T)];
+  otherwise.store(lane);
+  for (uint32_t bits = mask_bits(m); bits; bits &= bits - 1) lane[__builtin_ctz(bits)] = *from++;
+  return V::load(lane);
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
 

@@ -165,6 +165,17 @@ GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
       _mm512_cvtepu16_epi32(_mm256_mask_loadu_epi16(_mm256_set1_epi16(static_cast<int16_t>(fill)), first_lanes(n), p)));
 }
 
+// compress_store: the lanes of m, in order, to `to`, which has room for a whole vector. expand_load: the inverse; other lanes keep
+// `otherwise`; a whole vector is readable at `from`. The register forms: compressing straight to memory is microcode on Zen 4.
+GENFAST_INLINE void compress_store(float* to, m32x16 m, f32x16 a) { _mm512_storeu_ps(to, _mm512_maskz_compress_ps(m, a.v)); }
+GENFAST_INLINE void compress_store(double* to, m64x8 m, f64x8 a) { _mm512_storeu_pd(to, _mm512_maskz_compress_pd(m, a.v)); }
+GENFAST_INLINE f32x16 expand_load(const float* from, m32x16 m, f32x16 otherwise) {
+  return _mm512_mask_expand_ps(otherwise.v, m, _mm512_loadu_ps(from));
+}
+GENFAST_INLINE f64x8 expand_load(const double* from, m64x8 m, f64x8 otherwise) {
+  return _mm512_mask_expand_pd(otherwise.v, m, _mm512_loadu_pd(from));
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
 

@@ -160,6 +160,20 @@ GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
 }
 GENFAST_INLINE f32x16 load_u16(const uint16_t* p) { return load_u16_n(p, 16, 0); }
 
+// The lanes of m, in order, to `to`, which has room for a whole vector.
+template <class T, class M, class V>
+GENFAST_INLINE void compress_store(T* to, M m, V a) {
+  for (size_t i = 0; i < 64 / sizeof(T); ++i)
+    if (m.v[i]) *to++ = a.v[i];
+}
+// The inverse: lanes outside m keep `otherwise`. A whole vector is readable at `from`.
+template <class T, class M, class V>
+GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
+  for (size_t i = 0; i < 64 / sizeof(T); ++i)
+    if (m.v[i]) otherwise.v[i] = *from++;
+  return otherwise;
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
 

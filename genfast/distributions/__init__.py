@@ -1,5 +1,37 @@
 """Distributions with batched parameters: quantiles, probabilities, densities, draws and moments."""
 
-from genfast.distributions.categorical import Categorical
+from genfast.distributions.base import Distribution
+from genfast.distributions.continuous import (
+    Cauchy,
+    Exponential,
+    Gumbel,
+    HalfNormal,
+    Kumaraswamy,
+    Laplace,
+    Logistic,
+    LogNormal,
+    Normal,
+    Pareto,
+    Rayleigh,
+    Triangular,
+    Uniform,
+    Weibull,
+)
 
-__all__ = ["Categorical"]
+__all__ = [
+    "Cauchy",
+    "Distribution",
+    "Exponential",
+    "Gumbel",
+    "HalfNormal",
+    "Kumaraswamy",
+    "Laplace",
+    "LogNormal",
+    "Logistic",
+    "Normal",
+    "Pareto",
+    "Rayleigh",
+    "Triangular",
+    "Uniform",
+    "Weibull",
+]
