@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/families.h"
 #include "base/ops.h"
 
 namespace genfast {
@@ -68,6 +69,19 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns, void* scratch);
 
+// out[i] = fn(x[i]; params[0][i], params[1][i], …), i < n; a broadcast parameter is params[j][0] throughout. out may be x itself.
+template <class T>
+struct ElementArgsOf {
+  T* out;
+  const T* x;
+  const T* params[kMaxFamilyParams];
+  bool broadcast[kMaxFamilyParams];
+  int64_t n;
+};
+using ElementArgs = ElementArgsOf<double>;
+// Parameters are valid and probabilities in [0, 1]: the caller checked. Any other x, NaN and infinities included, is defined.
+using ElementFn = void (*)(const ElementArgs&);
+
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
   bool (*supported)();  // by this CPU
@@ -82,6 +96,7 @@ struct Kernels {
                        int64_t rows);
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
+  const ElementFn* elementwise[static_cast<int>(Family::count)];  // [family][FamilyFn]
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain
