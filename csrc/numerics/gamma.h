@@ -6,48 +6,11 @@
 // The far right tail is Legendre's continued fraction (DLMF 8.9.2); Q for small a and x is Gautschi's form (1979) with
 // positive terms. The factor D is in the deviance form of Loader (2000), "Fast and accurate computation of binomial probabilities".
 #pragma once
-#include "numerics/exp_log.h"
-#include "numerics/gamma_coefficients.h"
+#include "numerics/deviance.h"
+#include "numerics/inverse.h"
 
 namespace genfast {
 namespace numerics {
-
-GENFAST_INLINE bool any(bool m) { return m; }
-
-// Sum of c[i] x^i, even and odd powers apart: half the latency of one chain.
-template <int n, class F>
-GENFAST_INLINE F polynomial(const double (&c)[n], F x) {
-  const F square = x * x;
-  F high = F(c[n - 1]), low = F(c[n - 2]);
-  for (int i = n - 3; i >= 1; i -= 2) {
-    high = fma(high, square, F(c[i]));
-    low = fma(low, square, F(c[i - 1]));
-  }
-  if (n % 2) return fma(low, x, fma(high, square, F(c[0])));
-  return fma(high, x, low);
-}
-
-// a log(a / x) + x - a >= 0, without cancellation near x = a: Loader's bd0(a, x). a > 0, x >= 0.
-template <class F>
-static F deviance(F a, F x) {
-  using C = ExpLogF64;
-  const F ratio = x / a, mu = (x - a) / a;
-  const auto near = (ratio >= F(0.5)) & (ratio <= F(2));
-  const auto tiny = ratio < F(C::min_normal);
-  const F scaled = select(tiny, ratio * F(C::denormal_scale), ratio);
-  const F shifted = bits_add(scaled, C::bits(C::one - C::sqrt_half));
-  const F exponent = bits_or(bits_shr<C::mantissa>(shifted), C::to_float) - F(C::log_bias);
-  const F k = select(near, F(0), exponent - select(tiny, F(C::denormal_shift), F(0)));
-  const F m = bits_add(bits_and(shifted, C::fraction), C::sqrt_half);
-  const F f = select(near, mu, m - F(1));
-  const F s = f / (F(2) + f);
-  const F half_square = F(0.5) * f * f;
-  const F z = s * s;
-  const F inner = fma(s, fma(z, polynomial(kLog1pTail, z), half_square), k * F(C::ln2_lo));
-  const F core = half_square - inner;  // f - log(1 + f) when k = 0
-  const F phi = select(near, core, mu - fma(k, F(C::ln2_hi), f - core));
-  return select(ratio > F(0), select(ratio < F(C::infinity), a * phi, F(C::infinity)), F(C::infinity));
-}
 
 // 1 / Gamma*(a), Gamma*(a) = Gamma(a) / (sqrt(2 pi / a) (a/e)^a), a > 0.
 template <class F>
@@ -97,12 +60,6 @@ static GammaShape<F> gamma_shape(F a) {
   g.factor = recip_gamma_star(a) / sqrt(F(0x1.921fb54442d18p+2) * a);
   return g;
 }
-
-template <class F>
-struct GammaTails {
-  F lower, upper;  // P and Q; the smaller one has full relative accuracy
-  F factor;        // D = x f(x) / a
-};
 
 // Gamma*(a) sum C_k(eta) a^-k of Temme's expansion, a >= 12 and |eta| <= 1.3.
 template <class F>
@@ -158,11 +115,12 @@ static F gamma_upper_small(F a, F x) {
 
 // P(a, x), Q(a, x), D(a, x) for 0 < x < infinity.
 template <class F>
-static GammaTails<F> gamma_tails(const GammaShape<F>& g, F x) {
+static Tails<F> gamma_tails(const GammaShape<F>& g, F x) {
   const F a = g.a;
-  GammaTails<F> r;
-  r.factor = g.factor * exp_f64(-deviance(a, x));
-  const F half_eta_square = deviance(g.large, x) / g.large;
+  Tails<F> r;
+  const F factor = g.factor * exp_f64(-deviance(a, x));  // D
+  r.slope = factor * a;
+  const F half_eta_square = log_defect((x - g.large) / g.large, x / g.large);
   const auto right = x > g.large;
   const auto shifted = g.steps > F(0);
   const F split = a + F(1) + sqrt(a);
@@ -187,11 +145,11 @@ static GammaTails<F> gamma_tails(const GammaShape<F>& g, F x) {
       den = select(active, next, den);
     }
   }
-  const F sum = r.factor * (num / den);
+  const F sum = factor * (num / den);
   r.lower = select(right, F(1) + sum, sum);
   r.upper = select(right, -sum, F(1) - sum);
   if (any(fraction)) {
-    const F upper = r.factor * a * gamma_fraction(a, select(fraction, select(x < F(1e30), x, F(1e30)), F(100)));
+    const F upper = r.slope * gamma_fraction(a, select(fraction, select(x < F(1e30), x, F(1e30)), F(100)));
     r.upper = select(fraction, upper, r.upper);
     r.lower = select(fraction, F(1) - upper, r.lower);
   }
@@ -202,39 +160,6 @@ static GammaTails<F> gamma_tails(const GammaShape<F>& g, F x) {
     r.lower = select(small & (upper < F(0.25)), F(1) - upper, r.lower);
   }
   return r;
-}
-
-// The displacement e with x = g (1 + e) where F(x) - F(g) = w g f(g): seven terms of the inverse function's Taylor series, from
-// e' = E, (1 + e) E' = E^2 (g (1 + e) - (a - 1)), E = f(g) / f(x).
-template <class F>
-static F gamma_step(F a, F g, F w) {
-  constexpr int order = 7;
-  F density[order], e[order + 1];
-  const F slope = g - (a - F(1));
-  density[0] = F(1);
-  e[1] = F(1);
-  for (int k = 0; k + 1 < order; ++k) {
-    F square[order];
-    for (int j = 0; j <= k; ++j) {
-      square[j] = F(0);
-      for (int i = 0; i <= j; ++i) square[j] = fma(density[i], density[j - i], square[j]);
-    }
-    F sum = F(0), left = F(0);
-    for (int i = 1; i <= k; ++i) {
-      sum = fma(e[i], square[k - i], sum);
-      left = fma(e[i] * F(k - i + 1), density[k - i + 1], left);
-    }
-    density[k + 1] = (fma(slope, square[k], g * sum) - left) * F(1.0 / (k + 1));
-    e[k + 2] = density[k + 1] * F(1.0 / (k + 2));
-  }
-  F r = e[order];
-  for (int k = order - 1; k >= 1; --k) r = fma(r, w, e[k]);
-  return r * w;
-}
-
-template <class F>
-GENFAST_INLINE F power_of_two_below(F x) {
-  return bits_and(x, uint64_t{0x7ff0000000000000});
 }
 
 // A starting value for the quantile: in the bulk x = a lambda(eta) with eta = z / sqrt(a) and a fitted correction (the form of
@@ -282,61 +207,25 @@ static F gamma_start(const GammaShape<F>& g, F t, M lower, F* log_leading) {
   return x;
 }
 
+// The gamma distribution as invert_in_cells sees it.
+template <class F>
+struct GammaProblem {
+  GammaShape<F> g;
+  F scale, rate;
+  Tails<F> tails(F x) const { return gamma_tails(g, x); }
+  LocalShape<F> local(F x) const { return {F(0), x - (g.a - F(1)), x}; }
+  F limit(F, F next) const { return next; }
+};
+
 // x with P(a, x) = t where lower, else with Q(a, x) = t, 0 < t <= 1/2.
-//
-// x is found inside a cell [g, g + cell) of a fixed grid, decided by P(g) <= u < P(g + cell), and is then g plus a Taylor step in
-// u - P(g). So x never decreases when u grows, whatever P's rounding errors are, and one evaluation of P is enough when
-// the starting value lies in the right cell.
 template <class F, class M>
 static F gamma_inverse(const GammaShape<F>& g, F t, M lower) {
-  const F a = g.a;
   F leading;
-  F x = gamma_start(g, t, lower, &leading);
-  const auto tiny = leading < F(-230);  // x / a^2 is far below the rounding error: the leading term is exact
-  F result = select(tiny, exp_f64(leading), F(-1));
-  x = select(tiny, F(1e-90), x);
-  const F root = sqrt(a);
-  const F scale = select(root > F(1), root, F(1));
-  F top = F(ExpLogF64::infinity);
-  for (int round = 0; round < 100; ++round) {
-    const F binade = power_of_two_below(x);
-    const F local = select((binade >= F(4) * a) & (binade > scale), binade, scale);
-    const F cell = binade * F(0x1p-10) * power_of_two_below(F(1) / local);
-    const F magic = cell * F(6755399441055744.0);
-    F left = (x + magic) - magic;
-    left = select(left > x, left - cell, left);
-    const GammaTails<F> tails = gamma_tails(g, left);
-    const F value = select(lower, tails.lower, tails.upper);
-    const F rise = select(lower, t - value, value - t);
-    const F slope = tails.factor * a;
-    const F w = rise / slope;
-    const auto close = abs(w) * (abs(a - F(1) - left) + scale + F(1)) < F(0.06);
-    F next = fma(left, gamma_step(a, left, w), left);
-    const auto open = result < F(0);
-    const auto distant = select(close, F(0), F(1)) > F(0);
-    if (any(open & distant)) {
-      // Halley's step for log P (or log Q) as a function of log x.
-      const F hazard = slope / value;
-      const F r = log_f64(t / value) / hazard;
-      const F s = select(lower, r, -r);
-      const F bend = fma(F(0.5) * s, a - left + select(lower, -hazard, hazard), F(1));
-      F step = s / select(bend > F(0.3), bend, F(0.3));
-      step = select(value > F(0), step, select(lower, F(1), F(-1)));
-      step = select(step > F(2), F(2), select(step < F(-2), F(-2), step));
-      next = select(distant, left * exp_f64(step), next);
-    }
-    const auto below = rise < F(0);
-    top = select(below, left, top);
-    const F end = left + cell;
-    const auto inside = (next < end - cell * F(0x1p-20)) | (top == end);
-    const auto found = open & close & inside & (rise >= F(0));
-    result = select(found, select(next < end, next, end), result);
-    // Otherwise go to where the step leads, at least one cell away in the direction that P(g) shows.
-    const F before = left - F(0.5) * cell;
-    x = select(below, select(next < before, next, before), select(next > end, next, end));
-    if (!any(result < F(0))) break;
-  }
-  return result;
+  const F x = gamma_start(g, t, lower, &leading);
+  const auto tiny = leading < F(-230);  // the next term is far below the rounding error
+  const F root = sqrt(g.a);
+  const GammaProblem<F> problem = {g, select(root > F(1), root, F(1)), F(1)};
+  return invert_in_cells(problem, t, lower, select(tiny, F(1e-90), x), select(tiny, exp_f64(leading), F(-1)), g.a);
 }
 
 }  // namespace numerics
