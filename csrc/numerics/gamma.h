@@ -6,7 +6,7 @@
 // The far right tail is Legendre's continued fraction (DLMF 8.9.2); Q for small a and x is Gautschi's form (1979) with
 // positive terms. The factor D is in the deviance form of Loader (2000), "Fast and accurate computation of binomial probabilities".
 #pragma once
-#include "numerics/deviance.h"
+#include "numerics/special.h"
 #include "numerics/inverse.h"
 
 namespace genfast {
@@ -23,20 +23,6 @@ static F recip_gamma_star(F a) {
     r = select(small, polynomial(kRecipGamma1p, b) * scale, r);
   }
   return r;
-}
-
-// exp(x^2) erfc(x), x >= 0.
-template <class F>
-static F erfcx(F x) {
-  const F y = polynomial(kErfcx, (x - F(3)) / (x + F(3)));
-  return y / fma(x, F(2), F(1));
-}
-
-// The upper standard normal quantile to 2e-6: z >= 0 with P(Z > z) = p, from -log p, p <= 1/2. For starting values only.
-template <class F>
-GENFAST_INLINE F rough_normal_quantile(F minus_log_p) {
-  const F t = sqrt(F(2) * minus_log_p);
-  return t + polynomial(kNormalScore, F(1) / (t + F(3)));
 }
 
 // What depends on the shape alone.
@@ -211,10 +197,13 @@ static F gamma_start(const GammaShape<F>& g, F t, M lower, F* log_leading) {
 template <class F>
 struct GammaProblem {
   GammaShape<F> g;
-  F scale, rate;
+  F scale;
   Tails<F> tails(F x) const { return gamma_tails(g, x); }
-  LocalShape<F> local(F x) const { return {F(0), x - (g.a - F(1)), x}; }
-  F limit(F, F next) const { return next; }
+  LocalShape<F> local(F x) const { return {F(1), F(0), x - (g.a - F(1)), x}; }
+  F unit(F x) const { return x; }
+  F cell(F x) const { return relative_cell(x, scale, F(1), g.a); }
+  F advance(F x, F step) const { return x * exp_f64(select(step > F(2), F(2), select(step < F(-2), F(-2), step))); }
+  F drift(const LocalShape<F>& s, F) const { return F(1) - s.beta; }
 };
 
 // x with P(a, x) = t where lower, else with Q(a, x) = t, 0 < t <= 1/2.
@@ -224,8 +213,8 @@ static F gamma_inverse(const GammaShape<F>& g, F t, M lower) {
   const F x = gamma_start(g, t, lower, &leading);
   const auto tiny = leading < F(-230);  // the next term is far below the rounding error
   const F root = sqrt(g.a);
-  const GammaProblem<F> problem = {g, select(root > F(1), root, F(1)), F(1)};
-  return invert_in_cells(problem, t, lower, select(tiny, F(1e-90), x), select(tiny, exp_f64(leading), F(-1)), g.a);
+  const GammaProblem<F> problem = {g, select(root > F(1), root, F(1))};
+  return invert_in_cells(problem, t, lower, select(tiny, F(1e-90), x), select(tiny, exp_f64(leading), F(-1)));
 }
 
 }  // namespace numerics

@@ -1,5 +1,5 @@
-// What the incomplete gamma and beta functions share: a polynomial, Loader's deviance, and the test whether any lane needs work.
-// Called by their headers only; raises nothing, loops over no data.
+// What the incomplete gamma and beta functions and Student's t share: a polynomial, Loader's deviance, exp(x^2) erfc(x), and the test
+// whether any lane needs work. Called by their headers only; raises nothing, loops over no data.
 #pragma once
 #include "numerics/exp_log.h"
 #include "numerics/gamma_coefficients.h"
@@ -47,6 +47,20 @@ static F log_defect(F mu, F ratio) {
 template <class F>
 GENFAST_INLINE F deviance(F a, F x) {
   return a * log_defect((x - a) / a, x / a);
+}
+
+// exp(x^2) erfc(x), x >= 0.
+template <class F>
+static F erfcx(F x) {
+  const F y = polynomial(kErfcx, (x - F(3)) / (x + F(3)));
+  return y / fma(x, F(2), F(1));
+}
+
+// The upper standard normal quantile to 2e-6: z >= 0 with P(Z > z) = p, from -log p, p <= 1/2. For starting values only.
+template <class F>
+GENFAST_INLINE F rough_normal_quantile(F minus_log_p) {
+  const F t = sqrt(F(2) * minus_log_p);
+  return t + polynomial(kNormalScore, F(1) / (t + F(3)));
 }
 
 }  // namespace numerics
