@@ -2,21 +2,52 @@
 
 from genfast import heads
 from genfast._core import cpu_target, num_threads
-from genfast.distributions import Distribution, Exponential, Normal, Uniform
+from genfast.distributions import (
+    Bernoulli,
+    Beta,
+    Binomial,
+    Chi2,
+    DiscreteUniform,
+    Distribution,
+    Exponential,
+    F,
+    Gamma,
+    Geometric,
+    Hypergeometric,
+    InverseGamma,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    StudentT,
+    Uniform,
+)
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
 from genfast.model import Model, compile, load, models, set_num_threads
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bernoulli",
+    "Beta",
+    "Binomial",
+    "Chi2",
+    "DiscreteUniform",
     "Distribution",
     "Error",
     "Exponential",
+    "F",
     "FormatError",
+    "Gamma",
+    "Geometric",
+    "Hypergeometric",
+    "InverseGamma",
     "Model",
+    "NegativeBinomial",
     "Normal",
     "NotCausalError",
     "NumericalError",
+    "Poisson",
+    "StudentT",
     "Uniform",
     "UnsupportedOpError",
     "compile",

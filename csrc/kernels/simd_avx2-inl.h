@@ -145,6 +145,10 @@ GENFAST_INLINE f64x8 widen_high(f32x16 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
 }
 
+// What the formulas of the families run on.
+using family_lanes = f64x8;
+constexpr int kFamilyLanes = 8;
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 x) {
   const __m256 x8 = _mm256_add_ps(x.a, x.b);

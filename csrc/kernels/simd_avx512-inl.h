@@ -86,6 +86,10 @@ GENFAST_INLINE uint32_t mask_bits(m64x8 m) { return m; }
 GENFAST_INLINE f64x8 widen_low(f32x16 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a.v)); }
 GENFAST_INLINE f64x8 widen_high(f32x16 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1)); }
 
+// What the formulas of the families run on.
+using family_lanes = f64x8;
+constexpr int kFamilyLanes = 8;
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 a) {
   const __m256 x8 = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));

@@ -30,18 +30,23 @@ static F inverse_step(const LocalShape<F>& s, F w) {
   F density[order], e[order + 1], weight[order];
   density[0] = F(1);
   e[1] = F(1);
+#pragma GCC unroll 8
   for (int k = 0; k + 1 < order; ++k) {
     F both[order];  // E^2
+#pragma GCC unroll 8
     for (int j = 0; j <= k; ++j) {
       both[j] = F(0);
+#pragma GCC unroll 8
       for (int i = 0; i <= j; ++i) both[j] = fma(density[i], density[j - i], both[j]);
     }
     if (k > 0) {
       F twice = F(0);
+#pragma GCC unroll 8
       for (int i = 1; i < k; ++i) twice = fma(e[i], e[k - i], twice);
       weight[k] = fma(s.linear, e[k], s.square * twice);
     }
     F sum = F(0), left = F(0);
+#pragma GCC unroll 8
     for (int i = 1; i <= k; ++i) {
       sum = fma(e[i], both[k - i], sum);
       left = fma(weight[i] * F(k - i + 1), density[k - i + 1], left);
@@ -50,6 +55,7 @@ static F inverse_step(const LocalShape<F>& s, F w) {
     e[k + 2] = density[k + 1] * F(1.0 / (k + 2));
   }
   F r = e[order];
+#pragma GCC unroll 8
   for (int k = order - 1; k >= 1; --k) r = fma(r, w, e[k]);
   return r * w;
 }

@@ -7,8 +7,6 @@
 namespace genfast {
 namespace numerics {
 
-GENFAST_INLINE bool any(bool m) { return m; }
-
 // Sum of c[i] x^i, even and odd powers apart: half the latency of one chain.
 template <int n, class F>
 GENFAST_INLINE F polynomial(const double (&c)[n], F x) {
