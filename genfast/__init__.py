@@ -1,11 +1,14 @@
 """genfast: a sample is a deterministic function of uniforms, computed fast."""
 
+from typing import Any
+
 from genfast import heads
 from genfast._core import cpu_target, num_threads
 from genfast.distributions import (
     Bernoulli,
     Beta,
     Binomial,
+    Cauchy,
     Chi2,
     DiscreteUniform,
     Distribution,
@@ -13,16 +16,27 @@ from genfast.distributions import (
     F,
     Gamma,
     Geometric,
+    Gumbel,
+    HalfNormal,
     Hypergeometric,
     InverseGamma,
+    Kumaraswamy,
+    Laplace,
+    Logistic,
+    LogNormal,
     NegativeBinomial,
     Normal,
+    Pareto,
     Poisson,
+    Rayleigh,
     StudentT,
+    Triangular,
     Uniform,
+    Weibull,
 )
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
 from genfast.model import Model, compile, load, models, set_num_threads
+from genfast.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -30,6 +44,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Binomial",
+    "Cauchy",
     "Chi2",
     "DiscreteUniform",
     "Distribution",
@@ -39,17 +54,29 @@ __all__ = [
     "FormatError",
     "Gamma",
     "Geometric",
+    "Gumbel",
+    "HalfNormal",
     "Hypergeometric",
     "InverseGamma",
+    "Kumaraswamy",
+    "Laplace",
+    "LogNormal",
+    "Logistic",
     "Model",
     "NegativeBinomial",
     "Normal",
     "NotCausalError",
     "NumericalError",
+    "Pareto",
+    "Philox",
     "Poisson",
+    "Rayleigh",
+    "Stream",
     "StudentT",
+    "Triangular",
     "Uniform",
     "UnsupportedOpError",
+    "Weibull",
     "compile",
     "cpu_target",
     "heads",
@@ -58,3 +85,17 @@ __all__ = [
     "num_threads",
     "set_num_threads",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Philox subclasses a class of numpy.random, whose import takes longer than genfast's own.
+    if name == "Philox":
+        from genfast._philox import Philox
+
+        globals()[name] = Philox
+        return Philox
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

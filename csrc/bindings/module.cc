@@ -11,6 +11,7 @@ void bind_distributions(py::module_& m);
 void bind_graph(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_model(py::module_& m);
+void bind_uniforms(py::module_& m);
 }  // namespace genfast
 
 namespace {
@@ -49,4 +50,5 @@ PYBIND11_MODULE(_core, m) {
   genfast::bind_graph(m);
   genfast::bind_kernels(m);
   genfast::bind_model(m);
+  genfast::bind_uniforms(m);
 }

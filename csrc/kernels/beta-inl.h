@@ -4,6 +4,8 @@
 #include "kernels/lanes-inl.h"
 #include "numerics/beta_families.h"
 #include "numerics/student.h"
+#include "numerics/normal.h"
+#include "kernels/normal-inl.h"
 #include "kernels/elementwise-inl.h"
 // clang-format on
 

@@ -3,6 +3,8 @@
 // clang-format off: the order matters
 #include "kernels/lanes-inl.h"
 #include "numerics/gamma_families.h"
+#include "numerics/normal.h"
+#include "kernels/normal-inl.h"
 #include "kernels/elementwise-inl.h"
 // clang-format on
 

@@ -126,9 +126,9 @@ static Tails<F> beta_tails(const BetaShape<F>& s, F x, F y, F offset) {
     const auto direct = x * (s.n + F(2)) <= s.a + F(1);
     const F a = select(direct, s.a, s.b), b = select(direct, s.b, s.a);
     const F u = select(direct, x, y), v = select(direct, y, x);
-    const F part = r.slope * beta_fraction(select(expansion, F(1), a), select(expansion, F(1), b), select(expansion, F(0.25), u),
-                                           select(expansion, F(0.75), v),
-                                           select(expansion, F(0.5), select(direct, offset, -offset)));
+    const F part =
+        r.slope * beta_fraction(select(expansion, F(1), a), select(expansion, F(1), b), select(expansion, F(0.25), u),
+                                select(expansion, F(0.75), v), select(expansion, F(0.5), select(direct, offset, -offset)));
     const F rest = F(1) - part;
     r.lower = select(direct, part, rest);
     r.upper = select(direct, rest, part);
@@ -200,7 +200,8 @@ static BetaQuantile<F> beta_inverse(const BetaShape<F>& s, F t, M lower) {
   const F h = F(2) / (ra + rb);
   const F curve = (z * z - F(3)) * F(1.0 / 6);
   const F inside = h + curve;
-  const F w = y_p * sqrt(select(inside > F(0.1) * h, inside, F(0.1) * h)) / h - (rb - ra) * (curve + F(5.0 / 6) - F(2) / (F(3) * h));
+  const F w =
+      y_p * sqrt(select(inside > F(0.1) * h, inside, F(0.1) * h)) / h - (rb - ra) * (curve + F(5.0 / 6) - F(2) / (F(3) * h));
   const F odds = exp_f64(select(w < F(-300), F(-600), select(w > F(300), F(600), F(2) * w))) * (b / a);  // y / x
   F x = one / (one + odds), y = odds * x;
   const auto small = (a < F(0.9)) | (b < F(0.9));

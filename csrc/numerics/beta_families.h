@@ -41,8 +41,7 @@ struct BetaFamily {
     const F v = select(inside, x, F(0.5));
     const BetaShape<F> s = beta_shape(p[0], p[1]);
     const Tails<F> tails = beta_tails(s, v, F(1) - v, beta_offset(s, v, F(1) - v));
-    return select(inside, lower ? tails.lower : tails.upper,
-                  select(x <= F(0), F(!lower), select(x >= F(1), F(lower), x)));
+    return select(inside, lower ? tails.lower : tails.upper, select(x <= F(0), F(!lower), select(x >= F(1), F(lower), x)));
   }
   template <class F>
   static F cdf(F x, const F* p) {

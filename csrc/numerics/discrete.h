@@ -1,6 +1,6 @@
 // Discrete families over a double lane type F: the search for the smallest k with F(k) >= u, and Poisson, Binomial,
-// NegativeBinomial, Hypergeometric, Geometric, Bernoulli and DiscreteUniform. Called by the elementwise kernels; each struct has the
-// five functions of FamilyFn with parameters in the order of the Python constructor. Parameters are valid, probabilities are in
+// NegativeBinomial, Hypergeometric, Geometric, Bernoulli and DiscreteUniform. Called by the elementwise kernels; each struct has
+// the five functions of FamilyFn with parameters in the order of the Python constructor. Parameters are valid, probabilities are in
 // [0, 1]; x is anything, and NaN gives NaN.
 //
 // F(k) is one incomplete gamma or beta function. One evaluation also gives the mass p(k) and so F(k - 1) and F(k + 1); whether one
@@ -264,8 +264,7 @@ struct NegativeBinomialFamily {
   template <class F>
   static F probability(F x, const F* p, bool lower) {
     const auto proper = p[1] < F(1);
-    const F value =
-        discrete_probability(Problem<F>{p[0], select(proper, p[1], F(0.5))}, x, lower, F(0), F(ExpLogF64::infinity));
+    const F value = discrete_probability(Problem<F>{p[0], select(proper, p[1], F(0.5))}, x, lower, F(0), F(ExpLogF64::infinity));
     return select(proper, value, select(x >= F(0), F(lower), select(x == x, F(!lower), x)));
   }
   template <class F>
@@ -307,8 +306,8 @@ struct HypergeometricFamily {
   template <class F>
   static F log_mass(F k, F good, F bad, F draws) {
     const F n = good + bad, rest = n - draws;
-    const F cells = (log_factorial_excess(good) + log_factorial_excess(bad)) + (log_factorial_excess(draws) + log_factorial_excess(rest)) -
-                    log_factorial_excess(n);
+    const F cells = (log_factorial_excess(good) + log_factorial_excess(bad)) +
+                    (log_factorial_excess(draws) + log_factorial_excess(rest)) - log_factorial_excess(n);
     const F a = k, b = good - k, c = draws - k, d = bad - draws + k;
     const F inside = (log_factorial_excess(a) + log_factorial_excess(b)) + (log_factorial_excess(c) + log_factorial_excess(d));
     const F share = draws / n, other = rest / n;
@@ -418,9 +417,7 @@ struct GeometricFamily {
     const auto from_low = select(half, F(lower), F(!lower)) > F(0);
     const F k = ceiling(select(from_low, log1p_f64(-t), log_f64(t)) / rate);
     const F guess = select(k > F(1), k, F(1)), before = guess - F(1);
-    const auto reached = [&](F j) {
-      return select(from_low, reach(j, rate, true) - t, t - reach(j, rate, false)) >= F(0);
-    };
+    const auto reached = [&](F j) { return select(from_low, reach(j, rate, true) - t, t - reach(j, rate, false)) >= F(0); };
     const F found = select((before >= F(1)) & reached(before), before, select(reached(guess), guess, guess + F(1)));
     return select(p[0] == F(1), F(1), select(t == F(0), select(from_low, F(1), infinity), found));
   }

@@ -25,7 +25,8 @@ struct ExpLogF64 {
   using bits = uint64_t;
   static constexpr int mantissa = 52;
   static constexpr double magic = 6755399441055744.0;
-  static constexpr double log2e = 0x1.71547652b82fep+0, ln2_hi = 0x1.62e42fee00000p-1, ln2_lo = 0x1.a39ef35793c76p-33;
+  static constexpr double log2e = 0x1.71547652b82fep+0, ln2 = 0x1.62e42fefa39efp-1, ln2_hi = 0x1.62e42fee00000p-1,
+                          ln2_lo = 0x1.a39ef35793c76p-33;
   static constexpr double exp_low = -708.39641853226408, exp_high = 709.78271289338397;
   static constexpr double min_normal = 0x1p-1022, infinity = __builtin_inf();
   static constexpr bits sqrt_half = 0x3fe6a09e667f3bcd, one = 0x3ff0000000000000, fraction = 0x000fffffffffffff,

@@ -6,8 +6,8 @@
 // The far right tail is Legendre's continued fraction (DLMF 8.9.2); Q for small a and x is Gautschi's form (1979) with
 // positive terms. The factor D is in the deviance form of Loader (2000), "Fast and accurate computation of binomial probabilities".
 #pragma once
-#include "numerics/special.h"
 #include "numerics/inverse.h"
+#include "numerics/special.h"
 
 namespace genfast {
 namespace numerics {
@@ -171,8 +171,8 @@ static F gamma_start(const GammaShape<F>& g, F t, M lower, F* log_leading) {
   const auto outside = (eta < low) | (eta > high) | (s > F(1.59));
   if (any(outside)) {
     const F log_a = log_f64(a);
-    const F log_gamma = select(a < F(0.5), a * polynomial(kLogGamma1p, select(a < F(0.5), a, F(0.5))),
-                               fma(a, log_a, -a) - log_f64(g.factor));
+    const F log_gamma =
+        select(a < F(0.5), a * polynomial(kLogGamma1p, select(a < F(0.5), a, F(0.5))), fma(a, log_a, -a) - log_f64(g.factor));
     const F log_lower = select(lower, log_t, log_f64(F(1) - t));
     const F leading = (log_lower + log_gamma) * s;
     const F w = exp_f64(leading);

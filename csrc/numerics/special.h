@@ -1,5 +1,5 @@
-// What the incomplete gamma and beta functions and Student's t share: a polynomial, Loader's deviance, exp(x^2) erfc(x), and the test
-// whether any lane needs work. Called by their headers only; raises nothing, loops over no data.
+// What the incomplete gamma and beta functions and Student's t share: a polynomial, Loader's deviance, exp(x^2) erfc(x), and the
+// test whether any lane needs work. Called by their headers only; raises nothing, loops over no data.
 #pragma once
 #include "numerics/exp_log.h"
 #include "numerics/gamma_coefficients.h"

@@ -1,9 +1,11 @@
 // Student's t over a double lane type F: tails, quantile and the family. Called by the elementwise kernels; raises nothing, loops
 // over no data.
 //
-// With a = df / 2, w^2 = log(1 + t^2 / df), x = e^(-w^2), y = 1 - x: P(|T| > t) = I_x(a, 1/2) = E sqrt(y) (1 + x (a + 1/2) / (a + 1) (1 +
+// With a = df / 2, w^2 = log(1 + t^2 / df), x = e^(-w^2), y = 1 - x: P(|T| > t) = I_x(a, 1/2) = E sqrt(y) (1 + x (a + 1/2) / (a +
+// 1) (1 +
 // ...)), E = Gamma(a + 1/2) e^(-a w^2) / (sqrt(pi) Gamma(a + 1)) (DLMF 8.17.20). The sum is cut where a + n >= 6; its rest is the
-// expansion in erfc that partial integration of e^(-a w^2) w / sqrt(y) gives (as in Temme 1982), one fitted polynomial in (w^2, 1/a).
+// expansion in erfc that partial integration of e^(-a w^2) w / sqrt(y) gives (as in Temme 1982), one fitted polynomial in (w^2,
+// 1/a).
 #pragma once
 #include "numerics/inverse.h"
 #include "numerics/special.h"

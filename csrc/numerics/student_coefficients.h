@@ -6,45 +6,92 @@ namespace genfast {
 namespace numerics {
 
 // omega(a) = Gamma(a + 1) / (Gamma(a + 1/2) sqrt(a)) in 1/a, a >= 1
-static constexpr double kHalfRatio[] = {0x1.0000000000000p+0, 0x1.ffffffffff871p-4, 0x1.0000000276a7dp-7, -0x1.4000014861f05p-8, -0x1.4ffe93ce5efe8p-11, 0x1.8ef0763ce109fp-10, 0x1.b99d6819af0ebp-13, -0x1.3c76d3987a63dp-10, 0x1.db183cb716f9fp-14, 0x1.0c4791d74f860p-13, 0x1.c6cf26bd681f7p-8, -0x1.a8dc2fcc32b7ap-6, 0x1.b16906d81413cp-5, -0x1.3249e7f177cc9p-4, 0x1.418425c7309bap-4, -0x1.ff12332b065ebp-5, 0x1.31a0f49bef021p-5, -0x1.0b9f19638d238p-6, 0x1.449a9e59814e8p-8, -0x1.e7f1a19a54369p-11, 0x1.5696acdbb006dp-14};
+static constexpr double kHalfRatio[] = {
+    0x1.0000000000000p+0,  0x1.ffffffffff871p-4,  0x1.0000000276a7dp-7,   -0x1.4000014861f05p-8, -0x1.4ffe93ce5efe8p-11,
+    0x1.8ef0763ce109fp-10, 0x1.b99d6819af0ebp-13, -0x1.3c76d3987a63dp-10, 0x1.db183cb716f9fp-14, 0x1.0c4791d74f860p-13,
+    0x1.c6cf26bd681f7p-8,  -0x1.a8dc2fcc32b7ap-6, 0x1.b16906d81413cp-5,   -0x1.3249e7f177cc9p-4, 0x1.418425c7309bap-4,
+    -0x1.ff12332b065ebp-5, 0x1.31a0f49bef021p-5,  -0x1.0b9f19638d238p-6,  0x1.449a9e59814e8p-8,  -0x1.e7f1a19a54369p-11,
+    0x1.5696acdbb006dp-14};
 // the same, a >= 6
-static constexpr double kHalfRatioLarge[] = {0x1.0000000000000p+0, 0x1.0000000000010p-3, 0x1.ffffffffdb797p-8, -0x1.3ffffff00f282p-8, -0x1.50001ccedd852p-11, 0x1.8f01ec4a3f815p-10, 0x1.b13243010ab80p-13, -0x1.30e60366a7b43p-10, -0x1.f7cb540f3b1dfp-13, 0x1.200e2a0e7589ep-9, -0x1.d69111bb9c44dp-10};
+static constexpr double kHalfRatioLarge[] = {0x1.0000000000000p+0,  0x1.0000000000010p-3,   0x1.ffffffffdb797p-8,
+                                             -0x1.3ffffff00f282p-8, -0x1.50001ccedd852p-11, 0x1.8f01ec4a3f815p-10,
+                                             0x1.b13243010ab80p-13, -0x1.30e60366a7b43p-10, -0x1.f7cb540f3b1dfp-13,
+                                             0x1.200e2a0e7589ep-9,  -0x1.d69111bb9c44dp-10};
 // sqrt(a) omega(a) in a, 0 <= a <= 1
-static constexpr double kHalfRatioSmall[] = {0x1.20dd750429b6dp-1, 0x1.9073b723093c8p-1, -0x1.8b2f01162f31bp-2, 0x1.48069d939dd7fp-2, -0x1.31b56d9a886f2p-2, 0x1.289c2e12cf2d2p-2, -0x1.248ca6379801ap-2, 0x1.22a4de44627bdp-2, -0x1.21ada528d3b76p-2, 0x1.20ededafbf6dbp-2, -0x1.1f67e87ee3780p-2, 0x1.1aece26ba5795p-2, -0x1.0f49e0a21ecc5p-2, 0x1.edbb932a0b91dp-3, -0x1.9be2777a6fbf8p-3, 0x1.2ee6420d51108p-3, -0x1.78eeaa14da2f9p-4, 0x1.7be5edf95110ep-5, -0x1.268bf6be6858ep-6, 0x1.4730c26de0d02p-8, -0x1.cd10e9a02c464p-11, 0x1.347acc73ba95ep-14};
+static constexpr double kHalfRatioSmall[] = {
+    0x1.20dd750429b6dp-1,   0x1.9073b723093c8p-1,  -0x1.8b2f01162f31bp-2, 0x1.48069d939dd7fp-2,  -0x1.31b56d9a886f2p-2,
+    0x1.289c2e12cf2d2p-2,   -0x1.248ca6379801ap-2, 0x1.22a4de44627bdp-2,  -0x1.21ada528d3b76p-2, 0x1.20ededafbf6dbp-2,
+    -0x1.1f67e87ee3780p-2,  0x1.1aece26ba5795p-2,  -0x1.0f49e0a21ecc5p-2, 0x1.edbb932a0b91dp-3,  -0x1.9be2777a6fbf8p-3,
+    0x1.2ee6420d51108p-3,   -0x1.78eeaa14da2f9p-4, 0x1.7be5edf95110ep-5,  -0x1.268bf6be6858ep-6, 0x1.4730c26de0d02p-8,
+    -0x1.cd10e9a02c464p-11, 0x1.347acc73ba95ep-14};
 // w^(2j) / a^0
-static constexpr double kStudent0[] = {0x1.0000000000002p-2, 0x1.555555555526ep-7, -0x1.5555555541d39p-9, -0x1.999999c8a3ad3p-14, 0x1.b05b0894586f2p-15, 0x1.56692daacfcdcp-20, -0x1.29f90bef2b1b7p-20, -0x1.53e9555cada88p-26, 0x1.ad4997c608b3bp-26, 0x1.ad080efa49ce4p-33, -0x1.01a08c024e34fp-31, -0x1.f22f484e8b8c5p-35, 0x1.0ffc2a53bf59cp-35, -0x1.14915b254a045p-38, 0x1.9431ea45e8887p-43};
+static constexpr double kStudent0[] = {
+    0x1.0000000000002p-2,   0x1.555555555526ep-7,   -0x1.5555555541d39p-9,  -0x1.999999c8a3ad3p-14, 0x1.b05b0894586f2p-15,
+    0x1.56692daacfcdcp-20,  -0x1.29f90bef2b1b7p-20, -0x1.53e9555cada88p-26, 0x1.ad4997c608b3bp-26,  0x1.ad080efa49ce4p-33,
+    -0x1.01a08c024e34fp-31, -0x1.f22f484e8b8c5p-35, 0x1.0ffc2a53bf59cp-35,  -0x1.14915b254a045p-38, 0x1.9431ea45e8887p-43};
 // w^(2j) / a^1
-static constexpr double kStudent1[] = {0x1.fffffffff2d88p-7, -0x1.aaaaaaaa605e1p-8, -0x1.666665b33219fp-12, 0x1.e6665f61f7beap-13, 0x1.d6d3e2cb8f3e6p-18, -0x1.e43973ca270e5p-18, -0x1.3e1c664688e75p-23, 0x1.c7c5d4a8e4722p-23, 0x1.0708ee029dc76p-29, -0x1.529b680948d46p-28, -0x1.6906526fa168dp-31, 0x1.ac3ec0b118fb5p-32, -0x1.d84a0efc7320ep-35, 0x1.75ad3823b2657p-39};
+static constexpr double kStudent1[] = {
+    0x1.fffffffff2d88p-7,   -0x1.aaaaaaaa605e1p-8,  -0x1.666665b33219fp-12, 0x1.e6665f61f7beap-13, 0x1.d6d3e2cb8f3e6p-18,
+    -0x1.e43973ca270e5p-18, -0x1.3e1c664688e75p-23, 0x1.c7c5d4a8e4722p-23,  0x1.0708ee029dc76p-29, -0x1.529b680948d46p-28,
+    -0x1.6906526fa168dp-31, 0x1.ac3ec0b118fb5p-32,  -0x1.d84a0efc7320ep-35, 0x1.75ad3823b2657p-39};
 // w^(2j) / a^2
-static constexpr double kStudent2[] = {-0x1.3ffffff72615dp-7, -0x1.c00002df924dcp-11, 0x1.a99980a52b82ap-11, 0x1.08dfb1405420ep-15, -0x1.4cfbb0c568775p-15, -0x1.fe9a213bafa90p-21, 0x1.a8d6c9f7d03d4p-20, 0x1.6a5570a4269e6p-26, -0x1.a23b076ada103p-25, -0x1.b49bae27df146p-28, 0x1.2c91d803d8ac2p-28, -0x1.6aa8666cb6129p-31, 0x1.36b487c3833d9p-35};
+static constexpr double kStudent2[] = {
+    -0x1.3ffffff72615dp-7,  -0x1.c00002df924dcp-11, 0x1.a99980a52b82ap-11, 0x1.08dfb1405420ep-15,  -0x1.4cfbb0c568775p-15,
+    -0x1.fe9a213bafa90p-21, 0x1.a8d6c9f7d03d4p-20,  0x1.6a5570a4269e6p-26, -0x1.a23b076ada103p-25, -0x1.b49bae27df146p-28,
+    0x1.2c91d803d8ac2p-28,  -0x1.6aa8666cb6129p-31, 0x1.36b487c3833d9p-35};
 // w^(2j) / a^3
-static constexpr double kStudent3[] = {-0x1.500013d957d7dp-10, 0x1.0a0036028eec3p-9, 0x1.cf8c140a60220p-14, -0x1.76c823a6c9eeap-13, -0x1.517ce0ca8ec55p-18, 0x1.516c990172898p-17, 0x1.49a34f455f397p-22, -0x1.fa3008a694210p-22, -0x1.8b73403c55e4dp-25, 0x1.7458580f08d91p-25, -0x1.f22e229db69a3p-28, 0x1.d04a28da42f79p-32};
+static constexpr double kStudent3[] = {-0x1.500013d957d7dp-10, 0x1.0a0036028eec3p-9,   0x1.cf8c140a60220p-14,
+                                       -0x1.76c823a6c9eeap-13, -0x1.517ce0ca8ec55p-18, 0x1.516c990172898p-17,
+                                       0x1.49a34f455f397p-22,  -0x1.fa3008a694210p-22, -0x1.8b73403c55e4dp-25,
+                                       0x1.7458580f08d91p-25,  -0x1.f22e229db69a3p-28, 0x1.d04a28da42f79p-32};
 // w^(2j) / a^4
-static constexpr double kStudent4[] = {0x1.8f018202ed771p-9, 0x1.216fbc08765b4p-12, -0x1.47d80b7fe5a43p-11, -0x1.6f02065674791p-16, 0x1.be4609af2e662p-15, 0x1.24c17d3945259p-18, -0x1.4ad4c1c313ab4p-18, 0x1.c34266f9c0c7cp-25, 0x1.6d74643327d2dp-22, -0x1.2fcfadd5cd334p-24, 0x1.3692415e5811ep-28};
+static constexpr double kStudent4[] = {0x1.8f018202ed771p-9,   0x1.216fbc08765b4p-12, -0x1.47d80b7fe5a43p-11,
+                                       -0x1.6f02065674791p-16, 0x1.be4609af2e662p-15, 0x1.24c17d3945259p-18,
+                                       -0x1.4ad4c1c313ab4p-18, 0x1.c34266f9c0c7cp-25, 0x1.6d74643327d2dp-22,
+                                       -0x1.2fcfadd5cd334p-24, 0x1.3692415e5811ep-28};
 // w^(2j) / a^5
-static constexpr double kStudent5[] = {0x1.b162ad8fa2907p-12, -0x1.987d0f18bf718p-10, -0x1.536136dfe593fp-14, 0x1.f2674e2e3d12dp-13, 0x1.1d84ad90ca98bp-15, -0x1.701c527e54e65p-15, 0x1.dfd277b900095p-18, 0x1.f112e8545689ap-21, -0x1.c995166b06e6ap-22, 0x1.71c376f6cf460p-25};
+static constexpr double kStudent5[] = {
+    0x1.b162ad8fa2907p-12,  -0x1.987d0f18bf718p-10, -0x1.536136dfe593fp-14, 0x1.f2674e2e3d12dp-13,  0x1.1d84ad90ca98bp-15,
+    -0x1.701c527e54e65p-15, 0x1.dfd277b900095p-18,  0x1.f112e8545689ap-21,  -0x1.c995166b06e6ap-22, 0x1.71c376f6cf460p-25};
 // w^(2j) / a^6
-static constexpr double kStudent6[] = {-0x1.311ca38da01b2p-9, -0x1.12388fae76fd2p-12, 0x1.cb8dacbd8649ap-11, 0x1.24fb448fe5154p-13, -0x1.0bbddec5535f9p-12, 0x1.208cb181f9ed6p-14, -0x1.9090247d026f7p-18};
+static constexpr double kStudent6[] = {-0x1.311ca38da01b2p-9,  -0x1.12388fae76fd2p-12, 0x1.cb8dacbd8649ap-11, 0x1.24fb448fe5154p-13,
+                                       -0x1.0bbddec5535f9p-12, 0x1.208cb181f9ed6p-14,  -0x1.9090247d026f7p-18};
 // w^(2j) / a^7
-static constexpr double kStudent7[] = {-0x1.ee862e29304eep-12, 0x1.5a78abf722e6ap-9, 0x1.d984a2a979807p-13, -0x1.1883b34633266p-10, 0x1.754815cbebf3ep-12, -0x1.31772d7f602d3p-15};
+static constexpr double kStudent7[] = {-0x1.ee862e29304eep-12, 0x1.5a78abf722e6ap-9,  0x1.d984a2a979807p-13,
+                                       -0x1.1883b34633266p-10, 0x1.754815cbebf3ep-12, -0x1.31772d7f602d3p-15};
 // w^(2j) / a^8
-static constexpr double kStudent8[] = {0x1.1e531720cdcb1p-8, -0x1.a4f4b0672ffdep-10, -0x1.679b693ce6a40p-9, 0x1.85919ab04667bp-10, -0x1.83ac51d38eadep-13};
+static constexpr double kStudent8[] = {0x1.1e531720cdcb1p-8, -0x1.a4f4b0672ffdep-10, -0x1.679b693ce6a40p-9, 0x1.85919ab04667bp-10,
+                                       -0x1.83ac51d38eadep-13};
 // w^(2j) / a^9
 static constexpr double kStudent9[] = {-0x1.d233c9de1e2d2p-9, -0x1.e64ffe3dc1951p-11, 0x1.6e695e31f8340p-9, -0x1.8cef8e5264d96p-11};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^0
-static constexpr double kStudentStart0[] = {0x1.ffff3a37834d2p-2, -0x1.5555f8b784310p-5, 0x1.736db79015c00p-20, 0x1.6a315c7f14370p-12, 0x1.28c08eef29600p-19, -0x1.dceed48db6000p-18, 0x1.49e1b8e568000p-21, -0x1.0972d71c00000p-28};
+static constexpr double kStudentStart0[] = {0x1.ffff3a37834d2p-2,  -0x1.5555f8b784310p-5, 0x1.736db79015c00p-20,
+                                            0x1.6a315c7f14370p-12, 0x1.28c08eef29600p-19, -0x1.dceed48db6000p-18,
+                                            0x1.49e1b8e568000p-21, -0x1.0972d71c00000p-28};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^1
-static constexpr double kStudentStart1[] = {0x1.34a207ca6ed00p-12, -0x1.54fecf8f918fap-5, 0x1.44e44d12491c0p-8, 0x1.6c6c0f3844780p-11, -0x1.ede06c6c8ed00p-14, -0x1.a4c9286b5ce00p-16, 0x1.d2ab2b87c849ep-18, -0x1.fd0d582790800p-22};
+static constexpr double kStudentStart1[] = {0x1.34a207ca6ed00p-12, -0x1.54fecf8f918fap-5,  0x1.44e44d12491c0p-8,
+                                            0x1.6c6c0f3844780p-11, -0x1.ede06c6c8ed00p-14, -0x1.a4c9286b5ce00p-16,
+                                            0x1.d2ab2b87c849ep-18, -0x1.fd0d582790800p-22};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^2
-static constexpr double kStudentStart2[] = {-0x1.688a91157acdep-4, -0x1.f231937560e58p-9, 0x1.763776235ccfcp-7, -0x1.6216e04d146b0p-11, -0x1.42e3c46bd1f00p-11, 0x1.cc764372b7700p-14, 0x1.919acd1a9c000p-20, -0x1.36c62e7a6a000p-20};
+static constexpr double kStudentStart2[] = {-0x1.688a91157acdep-4,  -0x1.f231937560e58p-9,  0x1.763776235ccfcp-7,
+                                            -0x1.6216e04d146b0p-11, -0x1.42e3c46bd1f00p-11, 0x1.cc764372b7700p-14,
+                                            0x1.919acd1a9c000p-20,  -0x1.36c62e7a6a000p-20};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^3
-static constexpr double kStudentStart3[] = {0x1.a9118f63c1398p-6, 0x1.92846649b1794p-5, -0x1.f8fc5baec96f2p-8, -0x1.2ab0b30cb3c78p-8, 0x1.094eb12ed959ap-10, 0x1.9e10a78e14cc0p-13, -0x1.5c82febab9e00p-14, 0x1.fd823d33a4800p-18};
+static constexpr double kStudentStart3[] = {0x1.a9118f63c1398p-6,   0x1.92846649b1794p-5,  -0x1.f8fc5baec96f2p-8,
+                                            -0x1.2ab0b30cb3c78p-8,  0x1.094eb12ed959ap-10, 0x1.9e10a78e14cc0p-13,
+                                            -0x1.5c82febab9e00p-14, 0x1.fd823d33a4800p-18};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^4
-static constexpr double kStudentStart4[] = {0x1.a202159859243p-5, -0x1.ee6b85719bf98p-5, -0x1.b1f3d1f5e537cp-11, 0x1.8e88e8c12fd64p-8, -0x1.43d3203da6200p-13, -0x1.26e1061ed0360p-11, 0x1.1de3072ee9300p-13, -0x1.5c2b00c481800p-17};
+static constexpr double kStudentStart4[] = {0x1.a202159859243p-5,  -0x1.ee6b85719bf98p-5,  -0x1.b1f3d1f5e537cp-11,
+                                            0x1.8e88e8c12fd64p-8,  -0x1.43d3203da6200p-13, -0x1.26e1061ed0360p-11,
+                                            0x1.1de3072ee9300p-13, -0x1.5c2b00c481800p-17};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^5
-static constexpr double kStudentStart5[] = {-0x1.bfae3bd7da7bbp-5, 0x1.1f3f668ea541ep-5, 0x1.13601b3d283aep-8, -0x1.053e4f7270889p-8, -0x1.6f8fa81014b80p-13, 0x1.ac81f3cf89e10p-12, -0x1.67dc88e0eac00p-14, 0x1.8f12c91904800p-18};
+static constexpr double kStudentStart5[] = {-0x1.bfae3bd7da7bbp-5,  0x1.1f3f668ea541ep-5,   0x1.13601b3d283aep-8,
+                                            -0x1.053e4f7270889p-8,  -0x1.6f8fa81014b80p-13, 0x1.ac81f3cf89e10p-12,
+                                            -0x1.67dc88e0eac00p-14, 0x1.8f12c91904800p-18};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^6
-static constexpr double kStudentStart6[] = {0x1.166ef427b5621p-6, -0x1.0f8b60e3c515ap-7, -0x1.bd65b91429930p-10, 0x1.149ea0caec5dep-10, 0x1.5e1102c58ed40p-14, -0x1.d4da92afabf00p-14, 0x1.6c7a0219a2000p-16, -0x1.7beef75dc9000p-20};
+static constexpr double kStudentStart6[] = {0x1.166ef427b5621p-6,  -0x1.0f8b60e3c515ap-7, -0x1.bd65b91429930p-10,
+                                            0x1.149ea0caec5dep-10, 0x1.5e1102c58ed40p-14, -0x1.d4da92afabf00p-14,
+                                            0x1.6c7a0219a2000p-16, -0x1.7beef75dc9000p-20};
 
 }  // namespace numerics
 }  // namespace genfast

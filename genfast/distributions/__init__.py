@@ -1,7 +1,22 @@
 """Distributions with batched parameters: quantiles, probabilities, densities, draws and moments."""
 
 from genfast.distributions.base import Distribution
-from genfast.distributions.continuous import Exponential, Normal, Uniform
+from genfast.distributions.continuous import (
+    Cauchy,
+    Exponential,
+    Gumbel,
+    HalfNormal,
+    Kumaraswamy,
+    Laplace,
+    Logistic,
+    LogNormal,
+    Normal,
+    Pareto,
+    Rayleigh,
+    Triangular,
+    Uniform,
+    Weibull,
+)
 from genfast.distributions.discrete import (
     Bernoulli,
     Binomial,
@@ -17,6 +32,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Binomial",
+    "Cauchy",
     "Chi2",
     "DiscreteUniform",
     "Distribution",
@@ -24,11 +40,21 @@ __all__ = [
     "F",
     "Gamma",
     "Geometric",
+    "Gumbel",
+    "HalfNormal",
     "Hypergeometric",
     "InverseGamma",
+    "Kumaraswamy",
+    "Laplace",
+    "LogNormal",
+    "Logistic",
     "NegativeBinomial",
     "Normal",
+    "Pareto",
     "Poisson",
+    "Rayleigh",
     "StudentT",
+    "Triangular",
     "Uniform",
+    "Weibull",
 ]
