@@ -22,11 +22,11 @@ struct LocalShape {
   F linear, square, beta, gamma;
 };
 
-// The displacement e where F(g + unit e) - F(g) = w unit f(g): seven terms of the inverse function's Taylor series, from
+// The displacement e where F(g + unit e) - F(g) = w unit f(g): six terms of the inverse function's Taylor series, from
 // e' = E, (1 + linear e + square e^2) E' = E^2 (beta + gamma e), E = f(g) / f(x).
 template <class F>
 static F inverse_step(const LocalShape<F>& s, F w) {
-  constexpr int order = 7;
+  constexpr int order = 6;
   F density[order], e[order + 1], weight[order];
   density[0] = F(1);
   e[1] = F(1);
@@ -65,14 +65,14 @@ GENFAST_INLINE F power_of_two_below(F x) {
   return bits_and(x, uint64_t{0x7ff0000000000000});
 }
 
-// The cell of a density on x > 0 with unit(x) = x: about scale^-1 2^-11 wide relative to x, narrower where the upper tail, beyond
+// The cell of a density on x > 0 with unit(x) = x: about scale^-1 2^-12 wide relative to x, narrower where the upper tail, beyond
 // 4 * mode, falls like exp(-rate x).
 template <class F>
 GENFAST_INLINE F relative_cell(F x, F scale, F rate, F mode) {
   const F binade = power_of_two_below(x);
   const F fall = rate * binade;
   const F local = select((fall >= F(4) * mode) & (fall > scale), fall, scale);
-  return binade * F(0x1p-11) * power_of_two_below(F(1) / local);
+  return binade * F(0x1p-12) * power_of_two_below(F(1) / local);
 }
 
 // x with F(x) = t where lower, else with 1 - F(x) = t, 0 < t < 1, from the starting value x. Lanes whose result is not negative

@@ -124,7 +124,7 @@ struct StudentProblem {
   F unit(F t) const { return select(t > core, t, core); }
   F cell(F t) const {
     const F wide = power_of_two_below(t) / (s.df + F(1));
-    return F(0x1p-11) * power_of_two_below(select((t >= core) & (wide > core), wide, core));
+    return F(0x1p-12) * power_of_two_below(select((t >= core) & (wide > core), wide, core));
   }
   F advance(F t, F step) const {
     const F limited = select(step > F(5), F(5), select(step < F(-5), F(-5), step));
@@ -145,8 +145,7 @@ static F student_inverse(F df, F two) {
   const F v = z * z * recip;
   const auto bulk = (df >= F(1)) & (v <= F(3));
   const F vs = select(bulk, v, F(1)), rs = select(bulk, recip, F(0.5));
-  F b = polynomial(kStudentStart6, vs);
-  b = fma(b, rs, polynomial(kStudentStart5, vs));
+  F b = polynomial(kStudentStart5, vs);
   b = fma(b, rs, polynomial(kStudentStart4, vs));
   b = fma(b, rs, polynomial(kStudentStart3, vs));
   b = fma(b, rs, polynomial(kStudentStart2, vs));

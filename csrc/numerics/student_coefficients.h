@@ -65,33 +65,29 @@ static constexpr double kStudent8[] = {0x1.1e531720cdcb1p-8, -0x1.a4f4b0672ffdep
 // w^(2j) / a^9
 static constexpr double kStudent9[] = {-0x1.d233c9de1e2d2p-9, -0x1.e64ffe3dc1951p-11, 0x1.6e695e31f8340p-9, -0x1.8cef8e5264d96p-11};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^0
-static constexpr double kStudentStart0[] = {0x1.ffff3a37834d2p-2,  -0x1.5555f8b784310p-5, 0x1.736db79015c00p-20,
-                                            0x1.6a315c7f14370p-12, 0x1.28c08eef29600p-19, -0x1.dceed48db6000p-18,
-                                            0x1.49e1b8e568000p-21, -0x1.0972d71c00000p-28};
+static constexpr double kStudentStart0[] = {0x1.fffd0d4b0f959p-2,  -0x1.554d6d82ff686p-5, 0x1.15439855a437dp-19,
+                                            0x1.69f6401c8b344p-12, 0x1.fb2309daec0b7p-20, -0x1.d00d0fad66f35p-18,
+                                            0x1.324eb8df11aa3p-21};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^1
-static constexpr double kStudentStart1[] = {0x1.34a207ca6ed00p-12, -0x1.54fecf8f918fap-5,  0x1.44e44d12491c0p-8,
-                                            0x1.6c6c0f3844780p-11, -0x1.ede06c6c8ed00p-14, -0x1.a4c9286b5ce00p-16,
-                                            0x1.d2ab2b87c849ep-18, -0x1.fd0d582790800p-22};
+static constexpr double kStudentStart1[] = {0x1.d37b1142a972dp-11, -0x1.5758347b4ddecp-5,  0x1.3f61607e1c8ecp-8,
+                                            0x1.996bb1b60ff6dp-11, -0x1.521d0802d5f0fp-13, -0x1.a838bf42eecfdp-18,
+                                            0x1.2997483139354p-19};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^2
-static constexpr double kStudentStart2[] = {-0x1.688a91157acdep-4,  -0x1.f231937560e58p-9,  0x1.763776235ccfcp-7,
-                                            -0x1.6216e04d146b0p-11, -0x1.42e3c46bd1f00p-11, 0x1.cc764372b7700p-14,
-                                            0x1.919acd1a9c000p-20,  -0x1.36c62e7a6a000p-20};
+static constexpr double kStudentStart2[] = {-0x1.85179afbacef0p-4,  -0x1.a040060c5a58ap-12, 0x1.8c2c18429de82p-7,
+                                            -0x1.146d30611be17p-10, -0x1.6fa5d6c3ac512p-11, 0x1.7acfcff2d063dp-13,
+                                            -0x1.c42543fdd09afp-17};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^3
-static constexpr double kStudentStart3[] = {0x1.a9118f63c1398p-6,   0x1.92846649b1794p-5,  -0x1.f8fc5baec96f2p-8,
-                                            -0x1.2ab0b30cb3c78p-8,  0x1.094eb12ed959ap-10, 0x1.9e10a78e14cc0p-13,
-                                            -0x1.5c82febab9e00p-14, 0x1.fd823d33a4800p-18};
+static constexpr double kStudentStart3[] = {0x1.c82cba8141aefp-5,  0x1.1b59dd883a1f4p-5,  -0x1.56209135a83aep-7,
+                                            -0x1.a1b5822f48df5p-9, 0x1.a665b665a981dp-10, -0x1.ccd3d79666c0dp-13,
+                                            0x1.21d5f3612bf0fp-17};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^4
-static constexpr double kStudentStart4[] = {0x1.a202159859243p-5,  -0x1.ee6b85719bf98p-5,  -0x1.b1f3d1f5e537cp-11,
-                                            0x1.8e88e8c12fd64p-8,  -0x1.43d3203da6200p-13, -0x1.26e1061ed0360p-11,
-                                            0x1.1de3072ee9300p-13, -0x1.5c2b00c481800p-17};
+static constexpr double kStudentStart4[] = {-0x1.9ee247a8ea14ap-8, -0x1.08e78354399edp-5,  0x1.307df518ee9c2p-8,
+                                            0x1.8e8bb53eb1f85p-9,  -0x1.e8b9314ecb7c7p-11, 0x1.e1203171cd40fp-15,
+                                            0x1.1a63d19e08c97p-18};
 // nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^5
-static constexpr double kStudentStart5[] = {-0x1.bfae3bd7da7bbp-5,  0x1.1f3f668ea541ep-5,   0x1.13601b3d283aep-8,
-                                            -0x1.053e4f7270889p-8,  -0x1.6f8fa81014b80p-13, 0x1.ac81f3cf89e10p-12,
-                                            -0x1.67dc88e0eac00p-14, 0x1.8f12c91904800p-18};
-// nu log(w^2 nu / z^2): (z^2 / nu)^i / nu^6
-static constexpr double kStudentStart6[] = {0x1.166ef427b5621p-6,  -0x1.0f8b60e3c515ap-7, -0x1.bd65b91429930p-10,
-                                            0x1.149ea0caec5dep-10, 0x1.5e1102c58ed40p-14, -0x1.d4da92afabf00p-14,
-                                            0x1.6c7a0219a2000p-16, -0x1.7beef75dc9000p-20};
+static constexpr double kStudentStart5[] = {-0x1.e06d9dfcf456bp-9,  0x1.4ddf0f23b6149p-7,  -0x1.abe9587af6f0ap-11,
+                                            -0x1.00957f496aa78p-10, 0x1.d97ebbdda0495p-13, -0x1.7757715674a0ep-22,
+                                            -0x1.738a28df97339p-19};
 
 }  // namespace numerics
 }  // namespace genfast
