@@ -264,7 +264,7 @@ def test_edges_of_the_support():
 
 
 def test_extreme_arguments_return():
-    big = np.array([1e-300, 1e-8, 1e12, 1e200, 1.7e308])
+    big = np.array([1e-300, 1e-8, 1e12, 1e200, 1e300])
     with np.errstate(all="ignore"):
         for d in (
             gf.Gamma(big),

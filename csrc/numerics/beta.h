@@ -146,6 +146,10 @@ static Tails<F> beta_tails(const BetaShape<F>& s, F x, F y, F offset) {
     r.lower = select(expansion, select(left, part, rest), r.lower);
     r.upper = select(expansion, select(left, rest, part), r.upper);
   }
+  // Where D underflows, so does the tail.
+  const auto gone = r.slope == F(0);
+  r.lower = select(gone, select(left, F(0), F(1)), r.lower);
+  r.upper = select(gone, select(left, F(1), F(0)), r.upper);
   return r;
 }
 

@@ -145,6 +145,11 @@ static Tails<F> gamma_tails(const GammaShape<F>& g, F x) {
     r.upper = select(small & (upper < F(0.25)), upper, r.upper);
     r.lower = select(small & (upper < F(0.25)), F(1) - upper, r.lower);
   }
+  // Where D underflows, so does the tail, and the sums above may have overflowed.
+  const auto gone = factor == F(0);
+  const auto beyond = x > a;
+  r.lower = select(gone, select(beyond, F(1), F(0)), r.lower);
+  r.upper = select(gone, select(beyond, F(0), F(1)), r.upper);
   return r;
 }
 

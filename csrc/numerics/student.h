@@ -100,7 +100,7 @@ static Tails<F> student_tails(const StudentShape<F>& s, F t) {
   }
   const auto zero = t == F(0);
   Tails<F> r;
-  r.upper = select(zero, F(1), e * (num / den));
+  r.upper = select(zero, F(1), select(e == F(0), F(0), e * (num / den)));
   r.lower = F(1) - r.upper;
   r.slope = sqrt(s.df * p.x) * e;
   return r;

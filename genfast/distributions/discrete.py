@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from genfast.distributions.base import Elementwise, _parameter, at, first_index, fraction, positive
+from genfast.distributions.base import Elementwise, _parameter, at, first_index, fraction
 
 __all__ = [
     "Bernoulli",
@@ -135,7 +135,8 @@ class NegativeBinomial(Elementwise):
     p: np.ndarray
 
     def __init__(self, n: Any, p: Any) -> None:
-        super().__init__(positive(n, "n"), _probability(p, "p"))
+        rule = "positive and at most 1e300"
+        super().__init__(_parameter(n, "n", rule, lambda a: (a > 0) & (a <= 1e300)), _probability(p, "p"))
 
     @property
     def mean(self) -> np.ndarray:

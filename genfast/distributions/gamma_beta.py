@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from genfast.distributions.base import Elementwise, positive, real
+from genfast.distributions.base import Elementwise, _parameter, positive, real
 
 __all__ = ["Beta", "Chi2", "F", "Gamma", "InverseGamma", "StudentT"]
+
+
+def _shape(value: Any, name: str) -> np.ndarray:
+    return _parameter(value, name, "positive and at most 1e300", lambda a: (a > 0) & (a <= 1e300))
 
 
 class Gamma(Elementwise):
@@ -34,7 +38,7 @@ class Gamma(Elementwise):
     scale: np.ndarray
 
     def __init__(self, shape: Any, scale: Any = 1.0) -> None:
-        super().__init__(positive(shape, "shape"), positive(scale, "scale"))
+        super().__init__(_shape(shape, "shape"), positive(scale, "scale"))
 
     @property
     def mean(self) -> np.ndarray:
@@ -70,7 +74,7 @@ class InverseGamma(Elementwise):
     scale: np.ndarray
 
     def __init__(self, shape: Any, scale: Any = 1.0) -> None:
-        super().__init__(positive(shape, "shape"), positive(scale, "scale"))
+        super().__init__(_shape(shape, "shape"), positive(scale, "scale"))
 
     @property
     def mean(self) -> np.ndarray:
@@ -108,7 +112,7 @@ class Chi2(Elementwise):
     df: np.ndarray
 
     def __init__(self, df: Any) -> None:
-        super().__init__(positive(df, "df"))
+        super().__init__(_shape(df, "df"))
 
     @property
     def mean(self) -> np.ndarray:
@@ -144,7 +148,7 @@ class Beta(Elementwise):
     b: np.ndarray
 
     def __init__(self, a: Any, b: Any) -> None:
-        super().__init__(positive(a, "a"), positive(b, "b"))
+        super().__init__(_shape(a, "a"), _shape(b, "b"))
 
     @property
     def mean(self) -> np.ndarray:
@@ -182,7 +186,7 @@ class F(Elementwise):
     dfd: np.ndarray
 
     def __init__(self, dfn: Any, dfd: Any) -> None:
-        super().__init__(positive(dfn, "dfn"), positive(dfd, "dfd"))
+        super().__init__(_shape(dfn, "dfn"), _shape(dfd, "dfd"))
 
     @property
     def mean(self) -> np.ndarray:
@@ -226,7 +230,7 @@ class StudentT(Elementwise):
     scale: np.ndarray
 
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> None:
-        super().__init__(positive(df, "df"), real(loc, "loc"), positive(scale, "scale"))
+        super().__init__(_shape(df, "df"), real(loc, "loc"), positive(scale, "scale"))
 
     @property
     def mean(self) -> np.ndarray:
