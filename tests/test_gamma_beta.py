@@ -325,7 +325,7 @@ def test_same_bits_on_every_target(name, on_target):
     ("make", "word"),
     [
         (lambda: gf.Gamma(-1.0), "shape"),
-        (lambda: gf.Gamma([1.0, 0.0]), r"shape .* index \(1,\)"),
+        (lambda: gf.Gamma([1.0, 0.0]), r"shape .* index 1"),
         (lambda: gf.Gamma(1.0, np.nan), "scale"),
         (lambda: gf.InverseGamma(np.inf), "shape"),
         (lambda: gf.Chi2(0), "df"),
@@ -334,7 +334,7 @@ def test_same_bits_on_every_target(name, on_target):
         (lambda: gf.StudentT(3.0, np.inf), "loc"),
         (lambda: gf.StudentT(3.0, 0.0, -1.0), "scale"),
         (lambda: gf.Beta([1.0, 2.0], [1.0, 2.0, 3.0]), "broadcast"),
-        (lambda: gf.Gamma(2.0).icdf([0.1, 1.5]), r"u .* index \(1,\)"),
+        (lambda: gf.Gamma(2.0).icdf([0.1, 1.5]), r"u .* index 1"),
         (lambda: gf.Gamma(2.0).iccdf(np.nan), "q"),
     ],
 )

@@ -93,12 +93,11 @@ static F beta_fraction(F a, F b, F x, F y, F offset) {
   while (m > 10 && !any(depth >= F(m - 10))) m -= 10;
   F v = F(1);
   F inverse = F(1) / (a + F(2 * m + 1));
-  const F square = x * x;
   for (; m >= 0; --m) {
     const F k = F(m);
     const F below = a + F(2 * m - 1);  // its inverse serves the next level; a - 1 at m = 0 is not used
     const F ak = a + k;
-    const F alpha = ak * (a + b + k) * F(m + 1) * (b - F(m + 1)) * square * inverse * inverse;
+    const F alpha = (ak * inverse) * ((a + b + k) * inverse * x) * (F(m + 1) * ((b - F(m + 1)) * x));
     // One division gives 1 / v and 1 / below.
     const F joint = F(1) / (v * below);
     const F next_inverse = m > 0 ? joint * v : F(0);

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from genfast.distributions.base import Elementwise, _parameter, at, first_index, fraction
+from genfast.distributions.base import Elementwise, Parameter, fraction, parameter
+from genfast.distributions.continuous import require
 
 __all__ = [
     "Bernoulli",
@@ -28,13 +29,13 @@ _LARGEST = 2.0**53  # beyond it not every integer is a double
 _LARGEST_POPULATION = 10.0**9
 
 
-def _count(value: Any, name: str, most: float = _LARGEST, text: str = "2**53") -> np.ndarray:
+def _count(value: Any, name: str, most: float = _LARGEST, text: str = "2**53") -> Parameter:
     rule = f"an integer in [0, {text}]"
-    return _parameter(value, name, rule, lambda a: (a >= 0) & (a <= most) & (np.floor(a) == a))
+    return parameter(value, name, rule, lambda a: (a >= 0) & (a <= most) & (np.floor(a) == a))
 
 
-def _probability(value: Any, name: str) -> np.ndarray:
-    return _parameter(value, name, "in (0, 1]", lambda a: (a > 0) & (a <= 1))
+def _probability(value: Any, name: str) -> Parameter:
+    return parameter(value, name, "in (0, 1]", lambda a: (a > 0) & (a <= 1))
 
 
 class Poisson(Elementwise):
@@ -55,20 +56,20 @@ class Poisson(Elementwise):
     rate: np.ndarray
 
     def __init__(self, rate: Any) -> None:
-        super().__init__(_parameter(rate, "rate", "in [0, 2**53]", lambda a: (a >= 0) & (a <= _LARGEST)))
+        super().__init__(parameter(rate, "rate", "in [0, 2**53]", lambda a: (a >= 0) & (a <= _LARGEST)))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """rate."""
         return self._full(self.rate)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """rate."""
         return self._full(self.rate)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, inf."""
         return self._full(0.0), self._full(np.inf)
 
@@ -97,17 +98,17 @@ class Binomial(Elementwise):
         super().__init__(_count(n, "n"), fraction(p, "p"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """n p."""
         return self._full(self.n * self.p)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """n p (1 - p)."""
         return self._full(self.n * self.p * (1 - self.p))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, n."""
         return self._full(0.0), self._full(self.n)
 
@@ -136,20 +137,20 @@ class NegativeBinomial(Elementwise):
 
     def __init__(self, n: Any, p: Any) -> None:
         rule = "positive and at most 1e300"
-        super().__init__(_parameter(n, "n", rule, lambda a: (a > 0) & (a <= 1e300)), _probability(p, "p"))
+        super().__init__(parameter(n, "n", rule, lambda a: (a > 0) & (a <= 1e300)), _probability(p, "p"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """n (1 - p) / p."""
         return self._full(self.n * (1 - self.p) / self.p)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """n (1 - p) / p^2."""
         return self._full(self.n * (1 - self.p) / self.p / self.p)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, inf."""
         return self._full(0.0), self._full(np.inf)
 
@@ -173,17 +174,17 @@ class Geometric(Elementwise):
         super().__init__(_probability(p, "p"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """1 / p."""
         return self._full(1 / self.p)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """(1 - p) / p^2."""
         return self._full((1 - self.p) / self.p / self.p)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """1, inf."""
         return self._full(1.0), self._full(np.inf)
 
@@ -205,17 +206,17 @@ class Bernoulli(Elementwise):
         super().__init__(fraction(p, "p"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """p."""
         return self._full(self.p)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """p (1 - p)."""
         return self._full(self.p * (1 - self.p))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, 1."""
         return self._full(0.0), self._full(1.0)
 
@@ -235,28 +236,26 @@ class DiscreteUniform(Elementwise):
     high: np.ndarray
 
     def __init__(self, low: Any, high: Any) -> None:
-        def integer(value: Any, name: str) -> np.ndarray:
+        def integer(value: Any, name: str) -> Parameter:
             rule = "an integer of magnitude at most 2**52"
-            return _parameter(value, name, rule, lambda a: (np.abs(a) <= _LARGEST / 2) & (np.floor(a) == a))
+            return parameter(value, name, rule, lambda a: (np.abs(a) <= _LARGEST / 2) & (np.floor(a) == a))
 
         super().__init__(integer(low, "low"), integer(high, "high"))
-        bad = ~np.broadcast_to(self.low <= self.high, self.batch_shape)
-        if bad.any():
-            raise ValueError(f"high must not be below low; it is{at(first_index(bad))}")
+        require(self, self.low <= self.high, "high must not be below low")
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """(low + high) / 2."""
         return self._full(0.5 * (self.low + self.high))
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """((high - low + 1)^2 - 1) / 12."""
         width = self.high - self.low
         return self._full(width * (width + 2) / 12)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """low, high."""
         return self._full(self.low), self._full(self.high)
 
@@ -286,27 +285,23 @@ class Hypergeometric(Elementwise):
         )
         super().__init__(*counts)
         total = self.good + self.bad
-        bad_total = np.broadcast_to(total > _LARGEST_POPULATION, self.batch_shape)
-        if bad_total.any():
-            raise ValueError(f"good + bad must be at most 10**9; it is more{at(first_index(bad_total))}")
-        too_many = np.broadcast_to(self.draws > total, self.batch_shape)
-        if too_many.any():
-            raise ValueError(f"draws must be at most good + bad; it is more{at(first_index(too_many))}")
+        require(self, total <= _LARGEST_POPULATION, "good + bad must be at most 10**9")
+        require(self, self.draws <= total, "draws must be at most good + bad")
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """draws good / (good + bad)."""
         total = np.maximum(self.good + self.bad, 1)
         return self._full(self.draws * self.good / total)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """mean (bad / total) (total - draws) / (total - 1), total = good + bad."""
         total = np.maximum(self.good + self.bad, 1)
         mean = self.draws * self.good / total
         return self._full(mean * (self.bad / total) * (total - self.draws) / np.maximum(total - 1, 1))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """max(0, draws - bad), min(draws, good)."""
         return self._full(np.maximum(0, self.draws - self.bad)), self._full(np.minimum(self.draws, self.good))

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from genfast.distributions.base import Elementwise, _parameter, positive, real
+from genfast.distributions.base import Elementwise, Parameter, parameter, positive, real
 
 __all__ = ["Beta", "Chi2", "F", "Gamma", "InverseGamma", "StudentT"]
 
 
-def _shape(value: Any, name: str) -> np.ndarray:
-    return _parameter(value, name, "positive and at most 1e300", lambda a: (a > 0) & (a <= 1e300))
+def _shape(value: Any, name: str) -> Parameter:
+    return parameter(value, name, "positive and at most 1e300", lambda a: (a > 0) & (a <= 1e300))
 
 
 class Gamma(Elementwise):
@@ -41,17 +41,17 @@ class Gamma(Elementwise):
         super().__init__(_shape(shape, "shape"), positive(scale, "scale"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """shape scale."""
         return self._full(self.shape * self.scale)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """shape scale^2."""
         return self._full(self.shape * self.scale * self.scale)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, inf."""
         return self._full(0.0), self._full(np.inf)
 
@@ -77,20 +77,20 @@ class InverseGamma(Elementwise):
         super().__init__(_shape(shape, "shape"), positive(scale, "scale"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """scale / (shape - 1); inf for shape <= 1."""
         with np.errstate(divide="ignore"):
             return self._full(np.where(self.shape > 1, self.scale / np.abs(self.shape - 1), np.inf))
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """mean^2 / (shape - 2); inf for 1 < shape <= 2, NaN below."""
         with np.errstate(divide="ignore", invalid="ignore"):
             value = (self.scale / (self.shape - 1)) ** 2 / np.abs(self.shape - 2)
         return self._full(np.where(self.shape > 2, value, np.where(self.shape > 1, np.inf, np.nan)))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, inf."""
         return self._full(0.0), self._full(np.inf)
 
@@ -115,17 +115,17 @@ class Chi2(Elementwise):
         super().__init__(_shape(df, "df"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """df."""
         return self._full(self.df)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """2 df."""
         return self._full(2 * self.df)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, inf."""
         return self._full(0.0), self._full(np.inf)
 
@@ -151,18 +151,18 @@ class Beta(Elementwise):
         super().__init__(_shape(a, "a"), _shape(b, "b"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """a / (a + b)."""
         return self._full(self.a / (self.a + self.b))
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """a b / ((a + b)^2 (a + b + 1))."""
         n = self.a + self.b
         return self._full((self.a / n) * (self.b / n) / (n + 1))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, 1."""
         return self._full(0.0), self._full(1.0)
 
@@ -189,13 +189,13 @@ class F(Elementwise):
         super().__init__(_shape(dfn, "dfn"), _shape(dfd, "dfd"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """dfd / (dfd - 2); inf for dfd <= 2."""
         with np.errstate(divide="ignore"):
             return self._full(np.where(self.dfd > 2, self.dfd / np.abs(self.dfd - 2), np.inf))
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """2 mean^2 (dfn + dfd - 2) / (dfn (dfd - 4)); inf for 2 < dfd <= 4, NaN below."""
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = self.dfd / (self.dfd - 2)
@@ -203,7 +203,7 @@ class F(Elementwise):
         return self._full(np.where(self.dfd > 4, value, np.where(self.dfd > 2, np.inf, np.nan)))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """0, inf."""
         return self._full(0.0), self._full(np.inf)
 
@@ -233,18 +233,18 @@ class StudentT(Elementwise):
         super().__init__(_shape(df, "df"), real(loc, "loc"), positive(scale, "scale"))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """loc; NaN for df <= 1."""
         return self._full(np.where(self.df > 1, self.loc, np.nan))
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """scale^2 df / (df - 2); inf for 1 < df <= 2, NaN below."""
         with np.errstate(divide="ignore", invalid="ignore"):
             value = self.scale**2 * (self.df / (self.df - 2))
         return self._full(np.where(self.df > 2, value, np.where(self.df > 1, np.inf, np.nan)))
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """-inf, inf."""
         return self._full(-np.inf), self._full(np.inf)
