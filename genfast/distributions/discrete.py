@@ -48,7 +48,8 @@ class Poisson(Elementwise):
 
     Notes
     -----
-    POISSON_NOTES
+    F's relative error, measured: 2e-14 for F above 1e-30, 2.5e-13 down to 1e-290. The relative step p(k) / F(k) is at
+    least about 1 / sqrt(rate), so no k is skipped or repeated up to 2**53. k is checked against 50 digits up to 1e12.
     """
 
     parameters = ("rate",)
@@ -86,7 +87,8 @@ class Binomial(Elementwise):
 
     Notes
     -----
-    BINOMIAL_NOTES
+    F's relative error, measured: 2e-14 for F above 1e-30, 2.5e-13 down to 1e-290. k is checked against 50 digits up to
+    n = 1e10.
     """
 
     parameters = ("n", "p")
@@ -127,7 +129,8 @@ class NegativeBinomial(Elementwise):
 
     Notes
     -----
-    NEGATIVE_NOTES
+    F's relative error, measured: 2e-14 for F above 1e-30, 2.5e-13 down to 1e-290; for n below 0.1 it is 2e-16 relative
+    to 1 in the upper tail.
     """
 
     parameters = ("n", "p")
@@ -270,7 +273,8 @@ class Hypergeometric(Elementwise):
 
     Notes
     -----
-    HYPER_NOTES
+    F is a sum outwards from k, of about 8 standard deviations of terms: time grows with the standard deviation. F's
+    relative error, measured against exact sums: 4e-14.
     """
 
     parameters = ("good", "bad", "draws")

@@ -30,7 +30,10 @@ class Gamma(Elementwise):
 
     Notes
     -----
-    GAMMA_NOTES
+    Relative error, measured for shapes from 1e-3 to 1e8: icdf and iccdf 5e-15 for probabilities above 1e-10 and 1.4e-13
+    down to 1e-300, where the exponent's rounding is magnified, or 1.5e-16 / shape if that is more (the effect of one
+    rounding of u); cdf and ccdf, each relative to itself where it is the smaller, 6e-15 above 1e-10 and 2.5e-13 down to
+    1e-290. A quantile below 1e-308, which small shapes have, is 0.
     """
 
     parameters = ("shape", "scale")
@@ -140,7 +143,11 @@ class Beta(Elementwise):
 
     Notes
     -----
-    BETA_NOTES
+    Relative error, measured for shapes from 0.1 to 1e8: icdf and iccdf 1e-14 for probabilities above 1e-10 and 2e-13
+    down to 1e-300; cdf and ccdf, each relative to itself where it is the smaller, 2e-14 above 1e-10 and 2.5e-13 down to
+    1e-290. Of smaller shapes, down to 1e-3, quantiles are good to 1e-15 / shape, and a cdf or ccdf that is small only
+    because a shape is has an error of 2e-16 relative to 1. Where x is near 1, x itself is rounded: ask for
+    ``Beta(b, a)``, or for `F`, if 1 - x matters.
     """
 
     parameters = ("a", "b")
@@ -221,7 +228,9 @@ class StudentT(Elementwise):
 
     Notes
     -----
-    STUDENT_NOTES
+    Relative error, measured for df from 0.01 to 1e5, with loc = 0: icdf and iccdf 2e-13 outside of the central tenth of
+    the probability, and inside an absolute error of 4e-16 scale (that of rounding u once); cdf and ccdf 1e-14 above
+    1e-10 and 2.5e-13 down to 1e-290. A quantile beyond 1e308, which small df have, is infinite.
     """
 
     parameters = ("df", "loc", "scale")
