@@ -96,6 +96,11 @@ def beta_tails(a, b, x, y=None):
 def student_tail(df, t):
     """P(|T| > t) and the density of |T|, t > 0."""
     df, t = mp.mpf(df), mp.mpf(t)
-    upper = beta_tails(df / 2, 0.5, df / (df + t * t), t * t / (df + t * t))[0]
-    log_density = mp.loggamma((df + 1) / 2) - mp.loggamma(df / 2) - mp.log(df * mp.pi) / 2
-    return upper, 2 * mp.exp(log_density - (df + 1) / 2 * mp.log1p(t * t / df))
+    constant = mp.loggamma((df + 1) / 2) - mp.loggamma(df / 2) - mp.log(df * mp.pi) / 2 + mp.log(2)
+
+    def log_density(t):
+        return constant - (df + 1) / 2 * mp.log1p(t * t / df)
+
+    if df > 100:
+        return _tail_by_quadrature(log_density, t, 2 + t / 10), mp.exp(log_density(t))
+    return beta_tails(df / 2, 0.5, df / (df + t * t), t * t / (df + t * t))[0], mp.exp(log_density(t))
