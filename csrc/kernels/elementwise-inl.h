@@ -25,15 +25,17 @@ GENFAST_INLINE F family_value(F x, const F* p) {
 // Lanes past n repeat the last block's first element, so that iterative formulas never meet a value nobody checked.
 template <class D, int params, FamilyFn fn>
 void elementwise(const ElementArgs& a) {
-  f64x8 p[params];
-  for (int j = 0; j < params; ++j) p[j] = f64x8(a.n > 0 ? a.params[j][0] : 0.0);
-  for (int64_t i = 0; i < a.n; i += 8) {
+  using lanes = family_lanes;
+  lanes p[params];
+  for (int j = 0; j < params; ++j) p[j] = lanes(a.n > 0 ? a.params[j][0] : 0.0);
+  for (int64_t i = 0; i < a.n; i += kFamilyLanes) {
     const int64_t left = a.n - i;
-    const auto at = [&](const double* from) { return left >= 8 ? f64x8::load(from + i) : f64x8::load_n(from + i, left, from[i]); };
+    const bool full = left >= kFamilyLanes;
+    const auto at = [&](const double* from) { return full ? lanes::load(from + i) : lanes::load_n(from + i, left, from[i]); };
     for (int j = 0; j < params; ++j)
       if (!a.broadcast[j]) p[j] = at(a.params[j]);
-    const f64x8 y = numerics::canonical(family_value<D, fn>(at(a.x), p));
-    if (left >= 8)
+    const lanes y = numerics::canonical(family_value<D, fn>(at(a.x), p));
+    if (full)
       y.store(a.out + i);
     else
       y.store_n(a.out + i, left);

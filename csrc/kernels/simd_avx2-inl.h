@@ -145,6 +145,10 @@ GENFAST_INLINE f64x8 widen_high(f32x16 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
 }
 
+// What the formulas of the families run on.
+using family_lanes = f64x8;
+constexpr int kFamilyLanes = 8;
+
 // Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
 // of two vectors in turn: a0 b0 a2 b2 ...
 GENFAST_INLINE f64x8 bits_xor(f64x8 x, f64x8 y, f64x8 z) {

@@ -86,6 +86,10 @@ GENFAST_INLINE uint32_t mask_bits(m64x8 m) { return m; }
 GENFAST_INLINE f64x8 widen_low(f32x16 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a.v)); }
 GENFAST_INLINE f64x8 widen_high(f32x16 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1)); }
 
+// What the formulas of the families run on.
+using family_lanes = f64x8;
+constexpr int kFamilyLanes = 8;
+
 // Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
 // of two vectors in turn: a0 b0 a2 b2 ...
 GENFAST_INLINE f64x8 bits_xor(f64x8 a, f64x8 b, f64x8 c) {

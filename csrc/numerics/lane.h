@@ -97,6 +97,9 @@ GENFAST_INLINE float abs(float x) { return bits_and(x, uint32_t{0x7fffffff}); }
 GENFAST_INLINE double abs(double x) { return bits_and(x, uint64_t{0x7fffffffffffffff}); }
 GENFAST_INLINE float copysign(float x, float s) { return bits_or(abs(x), bits_and(s, uint32_t{0x80000000})); }
 GENFAST_INLINE double copysign(double x, double s) { return bits_or(abs(x), bits_and(s, uint64_t{0x8000000000000000})); }
+// Whether any lane is set.
+GENFAST_INLINE bool any(bool m) { return m; }
+
 GENFAST_INLINE float max(float a, float b) { return a > b ? a : b; }
 GENFAST_INLINE double max(double a, double b) { return a > b ? a : b; }
 
