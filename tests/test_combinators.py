@@ -432,6 +432,39 @@ def test_discretized_errors() -> None:
 # --- of other families
 
 
+class _Rows:
+    """Stands for gf.Categorical, which is no Distribution: four levels, the first and the last impossible."""
+
+    batch_shape = (2,)
+    mean, var, support = np.full(2, 1.5), np.full(2, 0.25), (np.ones(2), np.full(2, 2))
+    _inside = gf.Discretized(gf.Uniform([1.0, 1.0], 3.0), np.arange(5.0))
+
+    def icdf(self, u: np.ndarray) -> np.ndarray:
+        return self._inside.icdf(u).astype(np.int64)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inside, name)
+
+
+_Rows.__module__ = "genfast.distributions.categorical"
+
+
+def test_a_categorical_is_taken_too() -> None:
+    u = np.linspace(0, 1, 9)[:, None]
+    plus = gf.Affine(_Rows(), 1.0)
+    np.testing.assert_array_equal(plus.icdf(u), 2 + (u > 0.5) + np.zeros(2))
+    np.testing.assert_array_equal(plus.iccdf(u), 2 + (u < 0.5) + np.zeros(2))
+    np.testing.assert_array_equal(plus.support, [[2, 2], [3, 3]])
+    mixture = gf.Mixture([0.5, 0.5], [_Rows(), gf.Affine(_Rows(), 5.0)])
+    np.testing.assert_array_equal(mixture.icdf([[0.2], [0.4], [0.6], [0.9]]), [[1, 1], [2, 2], [6, 6], [7, 7]])
+    chain = gf.Chain([gf.Uniform(), lambda x: _Rows()])
+    x = chain.sample(2, u=[[0.5, 0.3], [0.5, 0.7]])
+    np.testing.assert_array_equal(x[:, 1], [1, 2])
+    lower, upper = chain.rosenblatt(x)
+    np.testing.assert_array_equal(lower[:, 1], [0, 0.5])
+    np.testing.assert_array_equal(upper[:, 1], [0.5, 1])
+
+
 def test_discrete_families() -> None:
     poisson, k = gf.Poisson(3.5), np.arange(60.0)
     pmf = stats.poisson(3.5).pmf(k)
