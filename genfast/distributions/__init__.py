@@ -1,5 +1,6 @@
 """Distributions with batched parameters: quantiles, probabilities, densities, draws and moments."""
 
+from genfast.distributions.affine import Affine
 from genfast.distributions.base import Distribution
 from genfast.distributions.continuous import (
     Cauchy,
@@ -17,6 +18,7 @@ from genfast.distributions.continuous import (
     Uniform,
     Weibull,
 )
+from genfast.distributions.convert import from_scipy, from_torch
 from genfast.distributions.discrete import (
     Bernoulli,
     Binomial,
@@ -26,15 +28,20 @@ from genfast.distributions.discrete import (
     NegativeBinomial,
     Poisson,
 )
+from genfast.distributions.discretized import Discretized
 from genfast.distributions.gamma_beta import Beta, Chi2, F, Gamma, InverseGamma, StudentT
+from genfast.distributions.mixture import Mixture
+from genfast.distributions.truncated import Truncated
 
 __all__ = [
+    "Affine",
     "Bernoulli",
     "Beta",
     "Binomial",
     "Cauchy",
     "Chi2",
     "DiscreteUniform",
+    "Discretized",
     "Distribution",
     "Exponential",
     "F",
@@ -48,6 +55,7 @@ __all__ = [
     "Laplace",
     "LogNormal",
     "Logistic",
+    "Mixture",
     "NegativeBinomial",
     "Normal",
     "Pareto",
@@ -55,6 +63,9 @@ __all__ = [
     "Rayleigh",
     "StudentT",
     "Triangular",
+    "Truncated",
     "Uniform",
     "Weibull",
+    "from_scipy",
+    "from_torch",
 ]

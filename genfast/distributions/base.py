@@ -109,7 +109,7 @@ class Distribution(ABC):
 
     batch_shape: tuple[int, ...] = ()
     kind: Kind = NUMPY  # of the parameters
-    is_discrete: ClassVar[bool] = False
+    is_discrete: bool = False
 
     # --- what a subclass defines
 
