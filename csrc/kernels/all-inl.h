@@ -8,5 +8,6 @@
 #include "kernels/lookup-inl.h"
 #include "kernels/categorical-inl.h"
 #include "kernels/bernoulli-inl.h"
+#include "kernels/inverse_table-inl.h"
 #include "kernels/table-inl.h"
 // clang-format on

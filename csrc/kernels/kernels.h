@@ -68,6 +68,25 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns, void* scratch);
 
+// Tables of inverse distribution functions, one a row: sampling/inverse_table.h owns and explains them. Every index is valid.
+inline constexpr int kInverseOctaves = 10, kInverseCellBits = 3, kInverseCells = kInverseOctaves << kInverseCellBits;
+inline constexpr int kInverseRowCells = 2 * (kInverseCells + 1);
+struct InverseTableView {
+  const double* cells;                // [rows][kInverseRowCells][8], 64-byte aligned: lower cells, NaNs, upper cells, NaNs
+  const int32_t* cell_refs;           // [rows][kInverseRowCells]; of a cell that is NaN, its node as -1 - node
+  const int64_t* segment_start;       // [2 * rows + 1]; lower tail, then upper tail of each row
+  const int32_t* segment_exponent;    // first exponent of v that a segment covers, increasing
+  const int32_t* segment_ref;         // tail piece, or -1 - node
+  const int32_t* nodes;               // [8]: by three more bits of v, a piece, or -1 - node
+  const double* pieces;               // [8] coefficients each
+  const double* tail_pieces;          // [16] numbers each
+  const double *low, *middle, *high;  // [rows]: x at u = 0, 1/2 and 1
+};
+// out[i] = F^-1(u[i]), or F^-1(1 - u[i]) if complement, of a row of the table. Returns the first i with u[i] outside [0, 1] or NaN,
+// or -1. out may be u.
+using InverseTableFn = int64_t (*)(const InverseTableView& table, int64_t row, bool complement, const double* u, double* out,
+                                   int64_t n);
+
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
   bool (*supported)();  // by this CPU
@@ -82,6 +101,7 @@ struct Kernels {
                        int64_t rows);
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
+  InverseTableFn inverse_table;
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain

@@ -175,6 +175,27 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return {fold_sum4(a[0], a[1], a[2], a[3]), fold_sum4(a[4], a[5], a[6], a[7])};
 }
 
+// column[j] lane i = rows[8 * index[i] + j]: eight rows of eight doubles, transposed. The index is an integer in a double's bits.
+GENFAST_INLINE void transpose4(const double* r0, const double* r1, const double* r2, const double* r3, __m256d (&column)[4]) {
+  const __m256d a = _mm256_loadu_pd(r0), b = _mm256_loadu_pd(r1), c = _mm256_loadu_pd(r2), d = _mm256_loadu_pd(r3);
+  const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
+  const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);
+  column[0] = _mm256_permute2f128_pd(ab0, cd0, 0x20);
+  column[1] = _mm256_permute2f128_pd(ab1, cd1, 0x20);
+  column[2] = _mm256_permute2f128_pd(ab0, cd0, 0x31);
+  column[3] = _mm256_permute2f128_pd(ab1, cd1, 0x31);
+}
+GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x8 (&column)[8]) {
+  const double* r[8];
+  for (int i = 0; i < 8; ++i) r[i] = rows + 8 * numerics::to_bits(index[i]);
+  for (int half = 0; half < 8; half += 4) {
+    __m256d low[4], high[4];
+    transpose4(r[0] + half, r[1] + half, r[2] + half, r[3] + half, low);
+    transpose4(r[4] + half, r[5] + half, r[6] + half, r[7] + half, high);
+    for (int j = 0; j < 4; ++j) column[half + j] = {low[j], high[j]};
+  }
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
 

@@ -120,6 +120,29 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return _mm512_add_pd(_mm512_unpacklo_pd(two[0], two[1]), _mm512_unpackhi_pd(two[0], two[1]));
 }
 
+// column[j] lane i = rows[8 * index[i] + j]: eight rows of eight doubles, transposed. The index is an integer in a double's bits.
+GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x8 (&column)[8]) {
+  __m512d r[8], pair[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) r[i] = _mm512_loadu_pd(rows + 8 * numerics::to_bits(index[i]));
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    pair[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+    pair[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int odd = 0; odd < 2; ++odd) {
+    const __m512d a = _mm512_shuffle_f64x2(pair[odd], pair[odd + 2], 0x44);
+    const __m512d b = _mm512_shuffle_f64x2(pair[odd], pair[odd + 2], 0xee);
+    const __m512d c = _mm512_shuffle_f64x2(pair[odd + 4], pair[odd + 6], 0x44);
+    const __m512d d = _mm512_shuffle_f64x2(pair[odd + 4], pair[odd + 6], 0xee);
+    column[odd] = _mm512_shuffle_f64x2(a, c, 0x88);
+    column[odd + 2] = _mm512_shuffle_f64x2(a, c, 0xdd);
+    column[odd + 4] = _mm512_shuffle_f64x2(b, d, 0x88);
+    column[odd + 6] = _mm512_shuffle_f64x2(b, d, 0xdd);
+  }
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
 

@@ -116,6 +116,12 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return r;
 }
 
+// column[j] lane i = rows[8 * index[i] + j]: eight rows of eight doubles, transposed. The index is an integer in a double's bits.
+GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x8 (&column)[8]) {
+  for (int i = 0; i < 8; ++i)
+    for (int j = 0; j < 8; ++j) column[j].v[i] = rows[8 * numerics::to_bits(index[i]) + j];
+}
+
 // Stops the compiler from turning one load and many uses into many loads.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
 

@@ -25,6 +25,7 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     GENFAST_NS::categorical_log_prob,
     GENFAST_NS::bernoulli,
     GENFAST_NS::bernoulli_log_prob,
+    GENFAST_NS::inverse_table,
 };
 
 }  // namespace genfast
