@@ -59,8 +59,12 @@ class Density:
     def raw(self, x: np.ndarray, row: np.ndarray) -> np.ndarray:
         """What the function returns for `x` (m, k) or (m,) of rows `row` (m,), as float64."""
         repeat = x.size // max(len(row), 1)
+        args = x.ravel(), *(np.repeat(p[row], repeat) for p in self.params)
         with np.errstate(all="ignore"):
-            y = np.asarray(self.function(x.ravel(), *(np.repeat(p[row], repeat) for p in self.params)))
+            try:
+                y = np.asarray(self.function(*args))
+            except ArithmeticError:  # math.exp(1000.0), (1e300)**2: Python's scalars raise where arrays say inf or nan
+                y = np.vectorize(self._or_nan, otypes=[np.float64])(*args)
         if y.shape != (x.size,):
             raise ValueError(
                 f"{self.name} must return one number for each x, got shape {y.shape} for x of shape {(x.size,)}"
@@ -68,6 +72,12 @@ class Density:
         if y.dtype.kind not in "fiub":
             raise ValueError(f"{self.name} must return real numbers, got dtype {y.dtype}")
         return y.astype(np.float64, copy=False).reshape(x.shape)
+
+    def _or_nan(self, *args: float) -> float:
+        try:
+            return self.function(*args)
+        except ArithmeticError:
+            return np.nan
 
     def where(self, x: float, row: int) -> str:
         """ "x = …", with the row and its parameters if there are several."""

@@ -80,7 +80,7 @@ class _Work:
 
     def take(self, which: np.ndarray) -> _Work:
         out = _Work(self.half[which], self.low[which], self.high[which])
-        for name in ("coefficients", "mass", "error", "decay", "top"):
+        for name in ("coefficients", "mass", "error", "decay", "top", "bottom"):
             if hasattr(self, name):
                 setattr(out, name, getattr(self, name)[which])
         return out
@@ -90,6 +90,7 @@ class _Work:
     error: np.ndarray
     decay: np.ndarray
     top: np.ndarray
+    bottom: np.ndarray
 
     def split(self) -> _Work:
         middle = (self.low + self.high) / 2
@@ -102,7 +103,7 @@ class _Work:
 
 def _join(parts: list[_Work]) -> _Work:
     out = _Work(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("half", "low", "high")))
-    for name in ("coefficients", "mass", "error", "decay", "top"):
+    for name in ("coefficients", "mass", "error", "decay", "top", "bottom"):
         setattr(out, name, np.concatenate([getattr(p, name) for p in parts]))
     return out
 
@@ -130,10 +131,10 @@ def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d
     g *= (LN2 * (w.high - w.low) / 2)[:, None]
     w.coefficients = g @ _TO_COEFFICIENTS.T
     w.mass = g @ _WEIGHTS
-    w.top = g.max(axis=1)
+    w.top, w.bottom = g.max(axis=1), g.min(axis=1)
     w.error = 2 * np.abs(w.coefficients[:, -3:]).max(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        w.decay = np.where(w.top > 0, w.top / g.min(axis=1), 1.0)
+        w.decay = np.where(w.top > 0, w.top / w.bottom, 1.0)
 
 
 def _first(h: Halves) -> _Work:
@@ -152,25 +153,22 @@ def _first(h: Halves) -> _Work:
     return _Work(*(np.concatenate(parts) for parts in (half, low, high)))
 
 
-def _forgive_overflow(h: Halves, w: _Work, y: np.ndarray, log: bool) -> None:
+def _forgive_overflow(h: Halves, w: _Work, density: Density, y: np.ndarray) -> None:
     """NaN (∞ · 0) beyond the place where the density has already underflowed to 0 counts as 0. In place."""
-    bad = np.isnan(y)
-    if not bad.any():
-        return
-    zero = -np.inf if log else 0.0
-    for i in np.unique(w.half[bad.any(axis=1)]):
+    for i in np.unique(w.half[np.isnan(y).any(axis=1)]):
         mine = np.flatnonzero(w.half == i)
-        if h.high[i] <= LAST_EXPONENT:
-            continue
-        outward = y[mine][np.argsort(w.low[mine])][:, :: int(h.sign[i])].ravel()
-        order = np.argsort(w.low[mine])
-        positive = np.flatnonzero(outward > zero)
-        last = positive[-1] if len(positive) else -1
-        gone = np.flatnonzero(outward[last + 1 :] == zero)
-        if len(gone):
-            after = last + 1 + gone[0]
-            outward[after:][np.isnan(outward[after:])] = zero
-            y[mine[order]] = outward.reshape(-1, NODES)[:, :: int(h.sign[i])]
+        mine = mine[np.argsort(w.low[mine])]
+        flip = slice(None, None, int(h.sign[i]))
+        outward = y[mine][:, flip].ravel()
+        with np.errstate(invalid="ignore"):
+            zero = outward < np.nanmax(outward) - 1500 if density.log else outward == 0
+        positive = np.flatnonzero(~zero & ~np.isnan(outward))
+        gone = np.flatnonzero(zero)
+        gone = gone[gone > positive[-1]] if len(positive) else gone
+        if h.high[i] > LAST_EXPONENT and len(gone):
+            beyond = outward[gone[0] :]
+            beyond[np.isnan(beyond)] = -np.inf if density.log else 0.0
+            y[mine] = outward.reshape(-1, NODES)[:, flip]
 
 
 def _inclusive(h: Halves, w: _Work, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -204,7 +202,7 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
     work = _first(h)
     x, d = _places(h, work)
     y = density.raw(x, h.row[work.half])
-    _forgive_overflow(h, work, y, density.log)
+    _forgive_overflow(h, work, density, y)
     density.check(y, x, h.row[work.half])
     largest = np.full(rows, -np.inf)
     np.maximum.at(largest, h.row[work.half], y.max(axis=1))
@@ -236,7 +234,10 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
         width = pending.high - pending.low
         near = np.exp2(pending.low)
         step = np.spacing(np.maximum(np.abs(h.anchor[pending.half]), near))
-        accept = (pending.error <= allowed) & ((pending.decay <= MAX_DECAY) | (tail > total / 256))
+        # A density that underflows is known in steps of 2^-1074 and has no relative precision left.
+        steps = np.zeros(len(row)) if density.log else 2.0**-1072 * np.exp2(pending.high) / density.scale[row]
+        fading = pending.bottom < 2.0**52 * steps
+        accept = (pending.error <= allowed + steps) & ((pending.decay <= MAX_DECAY) | (tail > total / 256) | fading)
         accept |= tail < 1e-306 * total
         accept |= (width * near * LN2 < 4 * step) | (width < 1e-13 * np.maximum(1, np.abs(pending.low)))
         done.append(pending.take(accept))
@@ -264,22 +265,25 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
             density.rescale(y, d, row)
             return None
         _fill(h, pending, density, y, x, d)
-    return Panels(density, h, _join(done))
+    return Panels(density, h, _join(done), u_error)
 
 
 class Panels:
     """F and F⁻¹ of one or many rows of densities.
 
+    A panel with `power` k is no polynomial: its mass nearer than d to the anchor (k > 0), or farther (k < 0), goes like d^k.
+
     Arrays are (rows, panels), padded with panels of no mass: `left` and `right` are the masses strictly before and after a
     panel, as shares of 1.
     """
 
-    def __init__(self, density: Density, h: Halves, w: _Work) -> None:
+    def __init__(self, density: Density, h: Halves, w: _Work, u_error: float) -> None:
         self.density, self.rows = density, density.rows
-        extra = self._power_laws(density, h, w)
         _, total = _inclusive(h, w, self.rows)
         w = w.take(w.mass > 1e-306 * total[h.row[w.half]])
-        power = np.concatenate([np.zeros(len(w.half)), extra[2]])  # exponent of the mass near an anchor; 0: a polynomial
+        w, outer = self._outer_laws(density, h, w, total)
+        extra = [np.concatenate(pair) for pair in zip(self._inner_laws(density, h), outer, strict=True)]
+        power = np.concatenate([np.zeros(len(w.half)), extra[2]])
         half = np.concatenate([w.half, extra[0]]).astype(int)
         low, high = np.concatenate([w.low, extra[1]]), np.concatenate([w.high, extra[1]])
         mass = np.concatenate([w.mass, extra[3]])
@@ -298,7 +302,7 @@ class Panels:
 
         raw = table(mass)
         self.total = raw.astype(np.longdouble).sum(axis=1)
-        self._outer_tails(h, w)
+        self._outer_tails(h, u_error)
         share = raw / self.total[:, None]
         before, after = np.cumsum(share, axis=1), np.cumsum(share[:, ::-1], axis=1)[:, ::-1]
         zero = np.zeros((self.rows, 1))
@@ -314,12 +318,36 @@ class Panels:
             scale = np.where(whole > 0, 1 / whole, 0)
         self.density_coefficients = table(coefficients * scale)
         self.integral_coefficients = table(integral * scale)
-        near, far = np.where(power > 0, 0, np.exp2(low)), np.exp2(high)
+        near, far = np.where(power > 0, 0, np.exp2(low)), np.where(power < 0, np.inf, np.exp2(high))
         positive = h.sign[half] > 0
         self.x_low = table(np.where(positive, h.anchor[half] + near, h.anchor[half] - far), np.inf)
         self.x_high = table(np.where(positive, h.anchor[half] + far, h.anchor[half] - near), np.inf)
 
-    def _power_laws(self, density: Density, h: Halves, w: _Work) -> list[np.ndarray]:
+    def _outer_laws(self, density: Density, h: Halves, w: _Work, total: np.ndarray) -> tuple[_Work, list[np.ndarray]]:
+        """Heavy tails go on where the density underflows or overflows on its way (1 / (1 + x²) at 1e200): as power laws,
+        if that is what they are. Returns the panels without those that are replaced, and what `_inner_laws` returns."""
+        keep = np.ones(len(w.half), bool)
+        found: list[tuple[float, float, float, float]] = []
+        for i in np.flatnonzero((h.high > LAST_EXPONENT) & (not density.log)):
+            mine = np.flatnonzero(w.half == i)
+            scale = density.scale[h.row[i]]
+            width = LN2 * (w.high[mine] - w.low[mine]) / 2
+            good = mine[w.bottom[mine] / width > 2.0**-960 * np.exp2(w.high[mine]) / scale]
+            if not len(good):
+                continue
+            end = good[np.argmax(w.high[good])]
+            d = np.exp2(w.high[end] - np.array([16.0, 8.0, 0.0]))
+            x = (h.anchor[i] + h.sign[i] * d)[None, :]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                g = density.weight(density.raw(x, h.row[i : i + 1]), d[None, :], h.row[i : i + 1])[0]
+                before, last = np.log2(g[1] / g[0]) / 8, np.log2(g[2] / g[1]) / 8
+            if not (abs(before - last) < 1e-5 * abs(last) and last < -1e-4 and g[2] > -1e-300 * last * total[h.row[i]]):
+                continue
+            keep[mine[w.low[mine] >= w.high[end]]] = False
+            found.append((i, w.high[end], last, -g[2] / last))
+        return w.take(keep), [np.array(column) for column in zip(*found, strict=True)] if found else [np.zeros(0)] * 4
+
+    def _inner_laws(self, density: Density, h: Halves) -> list[np.ndarray]:
         """Half, log2 of the distance, exponent and mass of what lies nearest to each anchor."""
         d = np.exp2(h.low)
         x = h.anchor[:, None] + h.sign[:, None] * np.stack([d, 2 * d], axis=1)
@@ -340,7 +368,7 @@ class Panels:
         keep = mass > 0
         return [np.flatnonzero(keep), h.low[keep], exponent[keep], mass[keep]]
 
-    def _outer_tails(self, h: Halves, w: _Work) -> None:
+    def _outer_tails(self, h: Halves, u_error: float) -> None:
         """Refuse a density whose mass does not fit between the largest doubles."""
         outer = np.flatnonzero(h.high > LAST_EXPONENT)
         if not len(outer):
@@ -354,7 +382,7 @@ class Panels:
             slope = np.log2(g[:, 1] / g[:, 0]) - 1
             mass = np.where(slope < -1, g[:, 1] / (-1 - slope), np.inf)
             share = np.where(g.min(axis=1) > 0, mass / self.total[h.row[outer]].astype(float), 0.0)
-        for i in np.flatnonzero(share > 1e-290):
+        for i in np.flatnonzero(share > 1e-3 * u_error):
             at = self.density.where(float(x[i, 1]), int(h.row[outer[i]]))
             if slope[i] >= -1:
                 raise NumericalError(f"{self.density.name} is not integrable: it falls like x^{slope[i]:.3g} at {at}")
@@ -387,11 +415,11 @@ class Panels:
         share = np.clip((v - np.where(upper, self.right[row, i], self.left[row, i])) / mass, 0, 1)
         anchor, sign, power = self.anchor[row, i], self.sign[row, i], self.power[row, i]
         d = np.empty(len(v))
-        law = power > 0
+        law = power != 0
         if law.any():
-            near = np.where(upper[law] == (sign[law] < 0), share[law], 1 - share[law])
-            with np.errstate(under="ignore"):
-                d[law] = np.exp2(self.middle[row, i][law]) * near ** (1 / power[law])
+            near = np.where(upper[law] == ((sign[law] < 0) ^ (power[law] < 0)), share[law], 1 - share[law])
+            with np.errstate(under="ignore", over="ignore", divide="ignore"):
+                d[law] = np.minimum(np.exp2(self.middle[row, i][law]) * near ** (1 / power[law]), np.finfo(float).max)
         rest = np.flatnonzero(~law)
         if len(rest):
             at = (row[rest], i[rest])
@@ -409,25 +437,26 @@ class Panels:
     def tail(self, row: np.ndarray, x: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """F(x), or 1 − F(x) where `upper`. All arrays are (m,); x must not be NaN."""
         i = self._find(self.x_low, row, x)
-        share = self._share(row, i, x)
+        before, after = self._shares(row, i, x)
         mass = self.mass[row, i]
-        return np.where(
-            upper,
-            np.minimum(self.right[row, i] + mass * (1 - share), 1),
-            np.minimum(self.left[row, i] + mass * share, 1),
-        )
+        both = np.where(upper, self.right[row, i] + mass * after, self.left[row, i] + mass * before)
+        return np.minimum(both, 1)
 
-    def _share(self, row: np.ndarray, i: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The share of panel i's mass left of x."""
+    def _shares(self, row: np.ndarray, i: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The shares of panel i's mass left and right of x."""
         x = np.clip(x, self.x_low[row, i], self.x_high[row, i])
         sign = self.sign[row, i]
         d = np.abs(x - self.anchor[row, i])
         with np.errstate(divide="ignore", invalid="ignore"):
             s = np.log2(d)
             tau = np.clip(np.nan_to_num(sign * (s - self.middle[row, i]) / self.radius[row, i]), -1, 1)
-            near = np.minimum(d / np.exp2(self.middle[row, i]), 1) ** self.power[row, i]
+            power = self.power[row, i]
+            near = np.minimum((d / np.exp2(self.middle[row, i])) ** power, 1)
         polynomial = np.clip(_clenshaw(self.integral_coefficients[row, i], tau), 0, 1)
-        return np.where(self.power[row, i] > 0, np.where(sign > 0, near, 1 - near), polynomial)
+        at_left = (sign > 0) ^ (power < 0)  # where the power law's own side is
+        before = np.where(power != 0, np.where(at_left, near, 1 - near), polynomial)
+        after = np.where(power != 0, np.where(at_left, 1 - near, near), 1 - polynomial)
+        return before, after
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of each row, infinite or NaN where the integrals diverge."""
@@ -435,17 +464,40 @@ class Panels:
         x = self.anchor[..., None] + self.sign[..., None] * np.exp2(s)
         values = chebyshev.chebval(TAU, np.moveaxis(self.density_coefficients, -1, 0))
         weight = values * _WEIGHTS * self.mass[..., None]
-        law = self.power > 0
-        # Of a power law's mass the mean distance is d · k / (k + 1); it is far too near to its anchor for more to matter.
-        middle = self.anchor + self.sign * np.exp2(self.middle) * self.power / (self.power + 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.where(law, middle * self.mass, (x * weight).sum(axis=-1)).sum(axis=-1)
+        law = self.power != 0
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            # Of a power law's mass the mean distance is d k / (k + 1), the mean square d² k / (k + 2).
+            k, d = self.power, np.exp2(self.middle)
+            first = self.sign * d * k / (k + 1)
+            mean = (self.mass * self.anchor).sum(axis=1)
+            mean += np.where(law, first * self.mass, ((x - self.anchor[..., None]) * weight).sum(axis=-1)).sum(axis=1)
+            off = self.anchor - mean[:, None]
             square = np.where(
                 law,
-                (middle - mean[:, None]) ** 2 * self.mass,
+                (off**2 + 2 * off * first + d**2 * k / (k + 2)) * self.mass,
                 ((x - mean[:, None, None]) ** 2 * weight).sum(axis=-1),
-            ).sum(axis=-1)
+            ).sum(axis=1)
+        for r in range(self.rows):
+            heavy = [self._exponent(r, i) for i in (0, self.count[r] - 1)]
+            endless = [e >= -1 - 1e-9 for e in heavy]
+            if any(endless):
+                mean[r] = np.nan if all(endless) else (-np.inf if endless[0] else np.inf)
+                square[r] = np.nan
+            elif max(heavy) >= -2 - 1e-9:
+                square[r] = np.inf
         return mean, square
+
+    def _exponent(self, r: int, i: int) -> float:
+        """The exponent with which the tail mass falls in the outermost panel i, −∞ if it does not reach to infinity."""
+        outward = self.sign[r, i] > 0 if i else self.sign[r, i] < 0
+        if self.power[r, i] != 0:
+            return float(self.power[r, i]) if self.power[r, i] < 0 else -np.inf
+        far = np.exp2(self.middle[r, i] + self.radius[r, i])
+        if not outward or far < 2.0**500:
+            return -np.inf
+        ends = chebyshev.chebval([-1.0, 1.0], self.density_coefficients[r, i])
+        slope = np.log2(ends[1] / ends[0]) / (2 * self.radius[r, i]) if min(ends) > 0 else -np.inf
+        return float(slope * self.sign[r, i])
 
 
 def _clenshaw(c: np.ndarray, tau: np.ndarray) -> np.ndarray:
