@@ -2,17 +2,22 @@
 
 from genfast import heads
 from genfast._core import cpu_target, num_threads
+from genfast.distributions import Distribution, Exponential, Normal, Uniform
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
 from genfast.model import Model, compile, load, models, set_num_threads
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Distribution",
     "Error",
+    "Exponential",
     "FormatError",
     "Model",
+    "Normal",
     "NotCausalError",
     "NumericalError",
+    "Uniform",
     "UnsupportedOpError",
     "compile",
     "cpu_target",

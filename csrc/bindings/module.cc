@@ -7,6 +7,7 @@
 namespace py = pybind11;
 
 namespace genfast {
+void bind_distributions(py::module_& m);
 void bind_graph(py::module_& m);
 void bind_inverse_table(py::module_& m);
 void bind_kernels(py::module_& m);
@@ -45,6 +46,7 @@ void translate(std::exception_ptr pointer) {
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The C++ core of genfast: model files, plans, the incremental sampler and its kernels.";
   py::register_local_exception_translator(translate);
+  genfast::bind_distributions(m);
   genfast::bind_graph(m);
   genfast::bind_inverse_table(m);
   genfast::bind_kernels(m);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/families.h"
 #include "base/ops.h"
 
 namespace genfast {
@@ -86,6 +87,18 @@ struct InverseTableView {
 // or -1. out may be u.
 using InverseTableFn = int64_t (*)(const InverseTableView& table, int64_t row, bool complement, const double* u, double* out,
                                    int64_t n);
+// out[i] = fn(x[i]; params[0][i], params[1][i], …), i < n; a broadcast parameter is params[j][0] throughout. out may be x itself.
+template <class T>
+struct ElementArgsOf {
+  T* out;
+  const T* x;
+  const T* params[kMaxFamilyParams];
+  bool broadcast[kMaxFamilyParams];
+  int64_t n;
+};
+using ElementArgs = ElementArgsOf<double>;
+// Parameters are valid and probabilities in [0, 1]: the caller checked. Any other x, NaN and infinities included, is defined.
+using ElementFn = void (*)(const ElementArgs&);
 
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
@@ -102,6 +115,7 @@ struct Kernels {
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
   InverseTableFn inverse_table;
+  const ElementFn* elementwise[static_cast<int>(Family::count)];  // [family][FamilyFn]
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain

@@ -27,3 +27,6 @@
 #include "kernels/targets/targets.h"
 
 #define GENFAST_INLINE_MEMBER inline __attribute__((always_inline))
+
+#define GENFAST_JOIN2(a, b) a##b
+#define GENFAST_JOIN(a, b) GENFAST_JOIN2(a, b)

@@ -1,6 +1,4 @@
 // The target's table of kernels: the one name of a target file that other files can see. Included last by all-inl.h.
-#define GENFAST_JOIN2(a, b) a##b
-#define GENFAST_JOIN(a, b) GENFAST_JOIN2(a, b)
 #define GENFAST_STRING2(a) #a
 #define GENFAST_STRING(a) GENFAST_STRING2(a)
 
@@ -26,6 +24,11 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     GENFAST_NS::bernoulli,
     GENFAST_NS::bernoulli_log_prob,
     GENFAST_NS::inverse_table,
+    {
+#define X(name, params) GENFAST_FAMILY_SYMBOL(GENFAST_NS, name),
+        GENFAST_FAMILIES(X)
+#undef X
+    },
 };
 
 }  // namespace genfast

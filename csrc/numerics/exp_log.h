@@ -143,6 +143,20 @@ GENFAST_INLINE F log1p_unit_any(F e) {
   return log_core<C>(select(big, (e - F(1)) * F(0.5f), e), select(big, F(1), F(0)));
 }
 
+// log(1 + x). What 1 + x rounds off goes into f, where it is exact for small x and below half an ulp of f elsewhere.
+template <class C, class F>
+GENFAST_INLINE F log1p_any(F x) {
+  const F y = F(1) + x;
+  const F rest = select(abs(x) < F(1), x - (y - F(1)), F(1) - (y - x));
+  const F shifted = bits_add(y, typename C::bits(C::one - C::sqrt_half));
+  const F k = bits_or(bits_shr<C::mantissa>(shifted), C::to_float) - F(C::log_bias);
+  const F m = bits_add(bits_and(shifted, C::fraction), C::sqrt_half);
+  const F inverse = bits_add(F(1), bits_shl<C::mantissa>(F(C::magic) - k));  // 2^-k
+  F value = log_core<C>(fma(rest, inverse, m - F(1)), k);
+  value = select(x < F(C::infinity), value, x);
+  return select(x > F(-1), value, select(x == F(-1), F(-C::infinity), F(__builtin_nanf(""))));
+}
+
 // float, f32x16: at most 1.5 ulp (log 1 ulp, expm1 2 ulp).
 template <class F>
 GENFAST_INLINE F exp_f32(F x) {
@@ -184,6 +198,16 @@ GENFAST_INLINE F log_f64(F x) {
 template <class F>
 GENFAST_INLINE F log1p_unit_f64(F e) {
   return log1p_unit_any<ExpLogF64>(e);
+}
+
+template <class F>
+GENFAST_INLINE F log1p_f64(F x) {
+  return log1p_any<ExpLogF64>(x);
+}
+// e^x - 1 for x <= 0.
+template <class F>
+GENFAST_INLINE F expm1_nonpositive_f64(F x) {
+  return expm1_bounded<ExpLogF64>(select(x < F(-40.0), F(-40.0), x));
 }
 
 }  // namespace numerics

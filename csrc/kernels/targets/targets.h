@@ -1,5 +1,5 @@
 // The kernel tables compiled into this build and the CPU tests that go with them. Called by dispatch.cc; the tables are defined
-// one per targets/*.cc. Nothing else should name a target.
+// one per targets/<target>.cc. Nothing else should name a target.
 #pragma once
 #include "kernels/kernels.h"
 
@@ -9,6 +9,16 @@ namespace genfast {
 bool cpu_runs_scalar();
 bool cpu_runs_avx2();
 bool cpu_runs_avx512();
+
+// A family's row of kernels, defined in the target's file of the family's group and gathered in its table.
+#define GENFAST_FAMILY_SYMBOL2(target, name) target##_##name##_kernels
+#define GENFAST_FAMILY_SYMBOL(target, name) GENFAST_FAMILY_SYMBOL2(target, name)
+#define X(name, params)                                                   \
+  extern const ElementFn scalar_##name##_kernels[static_cast<int>(FamilyFn::count)]; \
+  extern const ElementFn avx2_##name##_kernels[static_cast<int>(FamilyFn::count)];   \
+  extern const ElementFn avx512_##name##_kernels[static_cast<int>(FamilyFn::count)];
+GENFAST_FAMILIES(X)
+#undef X
 
 extern const Kernels scalar_kernels;
 extern const Kernels avx2_kernels;

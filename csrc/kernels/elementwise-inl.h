@@ -1,0 +1,45 @@
+// out[i] = fn(x[i]; params[i]) for every family of base/families.h: one loop nest for all of them, and the macro that defines a
+// family's row of function pointers. Included once per group and target by the <group>-inl.h files.
+namespace genfast {
+namespace GENFAST_NS {
+namespace {
+
+template <class D, FamilyFn fn, class F>
+GENFAST_INLINE F family_value(F x, const F* p) {
+  if constexpr (fn == FamilyFn::icdf) return D::icdf(x, p);
+  if constexpr (fn == FamilyFn::iccdf) return D::iccdf(x, p);
+  if constexpr (fn == FamilyFn::cdf) return D::cdf(x, p);
+  if constexpr (fn == FamilyFn::ccdf) return D::ccdf(x, p);
+  if constexpr (fn == FamilyFn::log_prob) return D::log_prob(x, p);
+}
+
+// Lanes past n repeat the last block's first element, so that iterative formulas never meet a value nobody checked.
+template <class D, int params, FamilyFn fn>
+void elementwise(const ElementArgs& a) {
+  f64x8 p[params];
+  for (int j = 0; j < params; ++j) p[j] = f64x8(a.n > 0 ? a.params[j][0] : 0.0);
+  for (int64_t i = 0; i < a.n; i += 8) {
+    const int64_t left = a.n - i;
+    const auto at = [&](const double* from) { return left >= 8 ? f64x8::load(from + i) : f64x8::load_n(from + i, left, from[i]); };
+    for (int j = 0; j < params; ++j)
+      if (!a.broadcast[j]) p[j] = at(a.params[j]);
+    const f64x8 y = numerics::canonical(family_value<D, fn>(at(a.x), p));
+    if (left >= 8)
+      y.store(a.out + i);
+    else
+      y.store_n(a.out + i, left);
+  }
+}
+
+}  // namespace
+}  // namespace GENFAST_NS
+}  // namespace genfast
+
+// The row of kernels of one family: <target>_<family>_kernels, in the order of FamilyFn.
+#define GENFAST_FAMILY_ROW(name, params)                                                                              \
+  extern const ElementFn GENFAST_FAMILY_SYMBOL(GENFAST_NS, name)[static_cast<int>(FamilyFn::count)] = {               \
+      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::icdf>,                                        \
+      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::iccdf>,                                       \
+      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::cdf>,                                         \
+      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::ccdf>,                                        \
+      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::log_prob>};

@@ -1,0 +1,6 @@
+"""Distributions with batched parameters: quantiles, probabilities, densities, draws and moments."""
+
+from genfast.distributions.base import Distribution
+from genfast.distributions.continuous import Exponential, Normal, Uniform
+
+__all__ = ["Distribution", "Exponential", "Normal", "Uniform"]
