@@ -238,8 +238,13 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
         steps = np.zeros(len(row)) if density.log else 2.0**-1072 * np.exp2(pending.high) / density.scale[row]
         fading = pending.bottom < 2.0**52 * steps
         accept = (pending.error <= allowed + steps) & ((pending.decay <= MAX_DECAY) | (tail > total / 256) | fading)
-        accept |= tail < 1e-306 * total
-        accept |= (width * near * LN2 < 4 * step) | (width < 1e-13 * np.maximum(1, np.abs(pending.low)))
+        accept |= tail < 1e-310 * total
+        smallest = (width * near * LN2 < 4 * step) | (width < 1e-13 * np.maximum(1, np.abs(pending.low)))
+        # Inside a panel as narrow as x resolves there is nothing to know but its mass; a wiggly interpolant would not be monotone.
+        constant = smallest & ~accept
+        pending.coefficients[constant] = 0
+        pending.coefficients[constant, 0] = pending.mass[constant] / 2
+        accept |= smallest
         done.append(pending.take(accept))
         if accept.all():
             break
@@ -280,7 +285,7 @@ class Panels:
     def __init__(self, density: Density, h: Halves, w: _Work, u_error: float) -> None:
         self.density, self.rows = density, density.rows
         _, total = _inclusive(h, w, self.rows)
-        w = w.take(w.mass > 1e-306 * total[h.row[w.half]])
+        w = w.take(w.mass > 1e-312 * total[h.row[w.half]])
         w, outer = self._outer_laws(density, h, w, total)
         extra = [np.concatenate(pair) for pair in zip(self._inner_laws(density, h), outer, strict=True)]
         power = np.concatenate([np.zeros(len(w.half)), extra[2]])
@@ -314,10 +319,9 @@ class Panels:
         self.power = table(power)
         integral = chebyshev.chebint(coefficients, lbnd=-1, axis=1)
         whole = integral.sum(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scale = np.where(whole > 0, 1 / whole, 0)
-        self.density_coefficients = table(coefficients * scale)
-        self.integral_coefficients = table(integral * scale)
+        whole[whole <= 0] = 1
+        self.density_coefficients = table(coefficients / whole)
+        self.integral_coefficients = table(integral / whole)
         near, far = np.where(power > 0, 0, np.exp2(low)), np.where(power < 0, np.inf, np.exp2(high))
         positive = h.sign[half] > 0
         self.x_low = table(np.where(positive, h.anchor[half] + near, h.anchor[half] - far), np.inf)
@@ -453,6 +457,7 @@ class Panels:
             power = self.power[row, i]
             near = np.minimum((d / np.exp2(self.middle[row, i])) ** power, 1)
         polynomial = np.clip(_clenshaw(self.integral_coefficients[row, i], tau), 0, 1)
+        polynomial = np.where(tau <= -1, 0, np.where(tau >= 1, 1, polynomial))  # to the last bit
         at_left = (sign > 0) ^ (power < 0)  # where the power law's own side is
         before = np.where(power != 0, np.where(at_left, near, 1 - near), polynomial)
         after = np.where(power != 0, np.where(at_left, 1 - near, near), 1 - polynomial)

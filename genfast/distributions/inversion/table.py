@@ -26,7 +26,7 @@ ROW_CELLS = 2 * (SIDE + 1)
 DEGREE, TAIL_DEGREE = 7, 11
 TAIL_EDGES = np.array([-1022, -640, -320, -160, -80, -40, -20, -11])
 LINE_DEPTH = 48  # bits of v's mantissa after which a line is taken as it is
-MAX_PIECES = 100_000  # of a row
+MAX_PIECES = 20_000  # of a row
 
 
 class Source(Protocol):
