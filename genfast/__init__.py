@@ -2,7 +2,7 @@
 
 from genfast import heads
 from genfast._core import cpu_target, num_threads
-from genfast.distributions import Distribution, Exponential, Normal, Uniform
+from genfast.distributions import Distribution, Exponential, Normal, NumericalInverse, Uniform
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
 from genfast.model import Model, compile, load, models, set_num_threads
 
@@ -17,6 +17,7 @@ __all__ = [
     "Normal",
     "NotCausalError",
     "NumericalError",
+    "NumericalInverse",
     "Uniform",
     "UnsupportedOpError",
     "compile",

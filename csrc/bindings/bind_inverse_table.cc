@@ -33,16 +33,15 @@ InverseTable make(int64_t rows, const Doubles& cells, const Array<int32_t>& cell
                        copied(high)});
 }
 
-Doubles evaluate(const InverseTable& table, const Doubles& u, bool complement, bool shared) {
+// u holds a row of numbers for each row of the table, or, if shared, one for all; out one row for each. Both C-contiguous float64.
+int64_t evaluate(const InverseTable& table, const Doubles& u, Doubles out, bool complement, bool shared) {
   const py::ssize_t rows = table.rows();
-  if (!shared && u.size() % rows != 0) throw py::value_error("u does not hold whole rows");
-  const int64_t n = shared ? u.size() : u.size() / rows;
-  Doubles out(std::vector<py::ssize_t>{rows, n});
+  const int64_t n = out.size() / rows;
+  if (out.size() != n * rows || u.size() != (shared ? n : n * rows)) throw py::value_error("u and out do not fit the table's rows");
   double* data = out.mutable_data();
   const double* from = u.data();
   const ReleasedGil released;
-  table.evaluate(from, data, n, complement, shared);
-  return out;
+  return table.evaluate(from, data, n, complement, shared);
 }
 
 // c: (m, 8), t: (m, k) → (m, k), with the kernel's roundings.
@@ -75,7 +74,7 @@ void bind_inverse_table(py::module_& m) {
            "segment_ref"_a, "nodes"_a, "pieces"_a, "tail_pieces"_a, "low"_a, "middle"_a, "high"_a)
       .def_property_readonly("rows", &InverseTable::rows)
       .def_property_readonly("bytes", &InverseTable::bytes)
-      .def("evaluate", &evaluate, "u"_a, "complement"_a = false, "shared"_a = false);
+      .def("evaluate", &evaluate, "u"_a, "out"_a.noconvert(), "complement"_a = false, "shared"_a = false);
   m.def("inverse_piece", &horner, "c"_a, "t"_a);
   m.def("inverse_tail_piece", &tail, "piece"_a, "v"_a);
 }

@@ -73,8 +73,8 @@ int64_t InverseTable::bytes() const {
                               4 * (p.cell_refs.size() + 2 * p.segment_ref.size() + p.nodes.size()) + 24 * p.low.size());
 }
 
-void InverseTable::evaluate(const double* u, double* out, int64_t n, bool complement, bool shared) const {
-  if (n <= 0) return;
+int64_t InverseTable::evaluate(const double* u, double* out, int64_t n, bool complement, bool shared) const {
+  if (n <= 0) return -1;
   const int64_t rows = parts_.rows;
   const InverseTableFn kernel = active_kernels().inverse_table;
   // A task is a stretch of one long row, or several short rows.
@@ -95,10 +95,7 @@ void InverseTable::evaluate(const double* u, double* out, int64_t n, bool comple
       return;
     }
   });
-  const int64_t index = bad.load();
-  if (index < rows * n)
-    throw ArgumentError((complement ? "q" : "u") + std::string(" must lie in [0, 1], but element ") + std::to_string(index) +
-                        " (in flat order) is " + std::to_string(u[index]));
+  return bad.load() < rows * n ? bad.load() : -1;
 }
 
 }  // namespace genfast

@@ -32,8 +32,8 @@ class InverseTable {
   int64_t rows() const { return parts_.rows; }
   int64_t bytes() const;
   // out[r][i] = F_r^-1(u[r][i]), or F_r^-1(1 - u[r][i]) if complement. With shared, every row reads the same n numbers u[i].
-  // Throws ArgumentError naming the first u that is NaN or outside [0, 1].
-  void evaluate(const double* u, double* out, int64_t n, bool complement, bool shared) const;
+  // Returns the first index of u, in its own order, that is NaN or outside [0, 1] (out is then unspecified), or -1. out may be u.
+  int64_t evaluate(const double* u, double* out, int64_t n, bool complement, bool shared) const;
 
  private:
   Parts parts_;

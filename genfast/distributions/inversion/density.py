@@ -1,4 +1,4 @@
-"""A user's density as something that may be trusted: called on arrays, checked, and scaled."""
+"""A user's function as something that may be trusted: called on arrays, checked, and, if a density, scaled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from genfast.errors import NumericalError
 
-__all__ = ["Density", "elementwise"]
+__all__ = ["Density", "Function"]
 
 
 def elementwise(function: Callable[..., Any], x: np.ndarray, args: Sequence[np.ndarray], name: str) -> Callable[..., Any]:
@@ -32,29 +32,26 @@ def elementwise(function: Callable[..., Any], x: np.ndarray, args: Sequence[np.n
     return np.vectorize(function, otypes=[np.float64])
 
 
-class Density:
-    """A density, or its logarithm, of one or many rows.
+class Function:
+    """A function of x and parameters, of one or many rows.
 
     Parameters
     ----------
     function : callable
         ``function(x, *params)``, all one-dimensional arrays of one length.
-    log : bool
-        Whether it returns logarithms.
+    name : str
+        For messages.
     params : sequence of (rows,) arrays
     rows : int
     probe : (m,) array
-        Points inside the domain, at which the function may be tried.
+        Points inside the domain of the first row, at which the function may be tried.
     """
 
     def __init__(
-        self, function: Callable[..., Any], log: bool, params: Sequence[np.ndarray], rows: int, probe: np.ndarray
+        self, function: Callable[..., Any], name: str, params: Sequence[np.ndarray], rows: int, probe: np.ndarray
     ) -> None:
-        self.name = "logpdf" if log else "pdf"
-        self.log, self.params, self.rows = log, tuple(params), rows
-        self.function = elementwise(function, probe, [np.full(probe.shape, p[0]) for p in self.params], self.name)
-        # What weight() divides by, or its logarithm.
-        self.scale = np.zeros(rows) if log else np.ones(rows)
+        self.name, self.params, self.rows = name, tuple(params), rows
+        self.function = elementwise(function, probe, [np.full(probe.shape, p[0]) for p in self.params], name)
 
     def raw(self, x: np.ndarray, row: np.ndarray) -> np.ndarray:
         """What the function returns for `x` (m, k) or (m,) of rows `row` (m,), as float64."""
@@ -83,6 +80,18 @@ class Density:
         """ "x = …", with the row and its parameters if there are several."""
         values = ", ".join(f"{p[row]:.6g}" for p in self.params)
         return f"x = {x!r}" + (f", row {row} (params {values})" if self.params else "")
+
+
+class Density(Function):
+    """A density, or, if `log`, its logarithm."""
+
+    def __init__(
+        self, function: Callable[..., Any], log: bool, params: Sequence[np.ndarray], rows: int, probe: np.ndarray
+    ) -> None:
+        super().__init__(function, "logpdf" if log else "pdf", params, rows, probe)
+        self.log = log
+        # What weight() divides by, or its logarithm.
+        self.scale = np.zeros(rows) if log else np.ones(rows)
 
     def check(self, y: np.ndarray, x: np.ndarray, row: np.ndarray) -> None:
         """Raise for the first value no density has: NumericalError."""

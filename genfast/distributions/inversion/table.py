@@ -375,3 +375,24 @@ def _horner(c: np.ndarray, t: np.ndarray) -> np.ndarray:
 def build(source: Source, u_error: float, low: np.ndarray, high: np.ndarray) -> Table:
     """Tables of all rows of `source`, whose supports are [low, high]."""
     return _Builder(source, u_error).finish(low, high)
+
+
+def joined(tables: list[Table]) -> dict[str, np.ndarray]:
+    """The arguments of `_core.InverseTable` for the rows of all tables, one after the other."""
+    if len(tables) == 1:
+        return tables[0].parts
+    out: dict[str, list[np.ndarray]] = {name: [] for name in tables[0].parts}
+    nodes = pieces = tails = segments = 0
+    for t in tables:
+        p = dict(t.parts)
+        p["cell_refs"] = np.where(p["cell_refs"] < 0, p["cell_refs"] - nodes, p["cell_refs"])
+        p["segment_ref"] = np.where(p["segment_ref"] < 0, p["segment_ref"] - nodes, p["segment_ref"] + tails)
+        p["nodes"] = np.where(p["nodes"] < 0, p["nodes"] - nodes, p["nodes"] + pieces)
+        p["segment_start"] = p["segment_start"][bool(segments) :] + segments
+        nodes += len(p["nodes"]) // 8
+        pieces += len(p["pieces"])
+        tails += len(p["tail_pieces"])
+        segments += len(p["segment_ref"])
+        for name, array in p.items():
+            out[name].append(array)
+    return {name: np.concatenate(arrays) for name, arrays in out.items()}
