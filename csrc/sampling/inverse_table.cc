@@ -57,7 +57,7 @@ InverseTable::InverseTable(Parts parts) : parts_(std::move(parts)) {
       require(next > node && next < nodes, "a node points backwards or outside");
       int& d = depth[static_cast<size_t>(next)];
       d = std::max(d, depth[static_cast<size_t>(node)] + 1);
-      require(d < 15, "nodes nested too deep");
+      require(d < 16, "nodes nested too deep");
     }
   require(p.segment_start.front() == 0 && p.segment_start.back() == static_cast<int64_t>(p.segment_ref.size()),
           "segments that do not cover their list");

@@ -50,8 +50,9 @@ class NumericalInverse(Distribution):
         Jumps, kinks, poles and narrow spikes inside the domain. A density that is not smooth is found out and resolved
         without them, with more work, except where it is infinite or too narrow to be seen.
     u_error : float
-        Largest \\|F(x(u)) - u\\|, in [1e-13, 0.01]. Below u = 2**-11, and above 1 - 2**-11, it is 2**11 · `u_error` relative to the
-        tail's probability. It does not include that x is rounded to a double.
+        Largest \\|F(x(u)) - u\\|, in [1e-13, 1e-4]. Below u = 2**-11, and above 1 - 2**-11, it is 2**11 · `u_error` relative to the
+        tail's probability. Where doubles cannot resolve F, x is within four units
+        in its last place instead.
     params : sequence of array_like, optional
         Parameters for `pdf`, `logpdf` or `cdf`, broadcast to one shape () or (rows,): one distribution a row. The function gets them as
         arrays of the length of x and must be elementwise in all of them.
@@ -121,8 +122,8 @@ class NumericalInverse(Distribution):
             if sources[name] is not None and not callable(sources[name]):
                 raise TypeError(f"{name} must be callable, got {type(sources[name]).__name__}")
         tolerance = as_numpy(u_error, "u_error")
-        if tolerance.ndim or not 1e-13 <= tolerance <= 1e-2:
-            raise ValueError(f"u_error must be a number in [1e-13, 0.01], got {u_error!r}")
+        if tolerance.ndim or not 1e-13 <= tolerance <= 1e-4:
+            raise ValueError(f"u_error must be a number in [1e-13, 1e-4], got {u_error!r}")
         if kind in ("dist", "samples", "histogram") and params is not None:
             raise TypeError(f"params goes with pdf, logpdf or cdf, not with {kind}")
         if kind in ("samples", "histogram"):
@@ -332,7 +333,9 @@ class NumericalInverse(Distribution):
         return self._low.reshape(self.batch_shape)[()], self._high.reshape(self.batch_shape)[()]
 
     def _fill(self, function: str, x: np.ndarray, out: np.ndarray) -> int:
-        if function not in ("icdf", "iccdf") or self._linear is not None or x.shape != out.shape or not out.size:
+        if not out.size:
+            return -1
+        if function not in ("icdf", "iccdf") or self._linear is not None or x.shape != out.shape:
             return super()._fill(function, x, out)
         complement = function == "iccdf"
         if self.batch_shape and out.size != self._rows:

@@ -45,6 +45,14 @@ class Cumulative:
         self.lower, self.upper, self.rows = lower, upper, lower.rows
         self.low, self.high = np.maximum(low, -LARGEST), np.minimum(high, LARGEST)
         self._inspect(u_error)
+        # Is the tail accurate relative to itself, down to 2^-80, or does it go in steps like 1 - exp(-x) near 0?
+        v, row = np.full(2 * self.rows, 2.0**-80), np.tile(np.arange(self.rows), 2)
+        side = np.repeat([False, True], self.rows)
+        reached = self.tail(row, self.quantile(row, v, side)[1], side)
+        self._steps = np.where(np.abs(reached / v - 1) < 0.5, 0.0, 2.0**-50).reshape(2, self.rows)
+
+    def resolution(self, row: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        return self._steps[upper.astype(int), row]
 
     def _inspect(self, u_error: float) -> None:
         n = 2001
@@ -52,7 +60,8 @@ class Cumulative:
         ends = np.stack([_rank(self.low), _rank(self.high)]).astype(np.float64)
         share = np.linspace(0, 1, n)[:, None]
         rank = ends[0] * (1 - share) + ends[1] * share
-        x = np.stack([_double(rank.astype(np.int64)), self.low + share * (self.high / 2 - self.low / 2) * 2])
+        even = self.low * (1 - share) + self.high * share
+        x = np.stack([_double(rank.astype(np.int64)), even])
         x = np.sort(np.clip(x.reshape(2 * n, self.rows), self.low, self.high), axis=0).T
         for function, falling in ((self.lower, False), (self.upper, True)):
             if function is None:

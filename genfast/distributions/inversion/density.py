@@ -109,8 +109,11 @@ class Density(Function):
     def weight(self, y: np.ndarray, d: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Density times distance, in units of the row's scale, of raw values `y` (m, k) at distances `d` from an anchor."""
         scale = self.scale[row][:, None]
-        with np.errstate(under="ignore", over="ignore"):
-            return np.exp(np.minimum(y + np.log(d) - scale, 700.0)) if self.log else y * d / scale
+        with np.errstate(all="ignore"):
+            if self.log:
+                return np.exp(np.minimum(y + np.log(d) - scale, 700.0))
+            share = d / scale  # the product of y and d alone may leave the range of doubles, and so may this
+            return np.where((share > 1e-290) & (share < 1e290), y * share, y * d / scale)
 
     def rescale(self, y: np.ndarray, d: np.ndarray, row: np.ndarray) -> None:
         """Raise the scales to the largest y · d."""

@@ -239,7 +239,7 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
         fading = pending.bottom < 2.0**52 * steps
         accept = (pending.error <= allowed + steps) & ((pending.decay <= MAX_DECAY) | (tail > total / 256) | fading)
         accept |= tail < 1e-310 * total
-        smallest = (width * near * LN2 < 4 * step) | (width < 1e-13 * np.maximum(1, np.abs(pending.low)))
+        smallest = (width * near * LN2 < 4 * step) | (width < 8 * np.spacing(np.maximum(1, np.abs(pending.low))))
         # Inside a panel as narrow as x resolves there is nothing to know but its mass; a wiggly interpolant would not be monotone.
         constant = smallest & ~accept
         pending.coefficients[constant] = 0
@@ -366,7 +366,7 @@ class Panels:
         if len(endless):
             i = endless[0]
             raise NumericalError(
-                f"{density.name} is not integrable: it grows like |x - a|^{exponent[i] - 1:.3g} towards a = {h.anchor[i]!r}"
+                f"{density.name} is not integrable: it grows like |x - a|^{exponent[i] - 1:.3g} towards a = {float(h.anchor[i])!r}"
                 f" ({density.where(float(x[i, 0]), int(h.row[i]))})"
             )
         keep = mass > 0
@@ -445,6 +445,9 @@ class Panels:
         mass = self.mass[row, i]
         both = np.where(upper, self.right[row, i] + mass * after, self.left[row, i] + mass * before)
         return np.minimum(both, 1)
+
+    def resolution(self, row: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        return np.zeros(len(row))
 
     def _shares(self, row: np.ndarray, i: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The shares of panel i's mass left and right of x."""

@@ -40,6 +40,10 @@ class Source(Protocol):
 
     def tail(self, row: np.ndarray, x: np.ndarray, upper: np.ndarray) -> np.ndarray: ...
 
+    def resolution(self, row: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """The absolute error of `tail`, where its relative error is not small."""
+        ...
+
 
 class Table(NamedTuple):
     """The arguments of `_core.InverseTable`, the number of pieces and the largest |F(x(u)) − u| seen at test points."""
@@ -96,7 +100,8 @@ class _Check:
             finite = np.isfinite(x)
             x = np.where(finite, x, 0.0)
             miss = np.abs(self.source.tail(row, x, upper) - v)
-            good = finite & (miss <= 0.5 * self.u_error * np.minimum(1, 2048 * v))
+            allowed = np.maximum(0.5 * self.u_error * np.minimum(1, 2048 * v), self.source.resolution(row, upper))
+            good = finite & (miss <= allowed)
         doubtful = np.flatnonzero(finite & ~good)
         if len(doubtful):
             r, s, w, y = row[doubtful], upper[doubtful], v[doubtful], x[doubtful]
@@ -304,7 +309,7 @@ class _Builder:
         t_last_v = np.nextafter(np.exp2(t_last.astype(float)), 0)
         last_t = 1 - 2.0 ** -(52.0 - used)
         line = (c[:, 2:] == 0).all(axis=1)
-        steps = 1.0
+        steps = leap = 1.0
         for _ in range(200):
             ends = np.empty((n + len(tail), 2))
             ends[:n] = _core.inverse_piece(c, np.stack([np.zeros(n), last_t], axis=1))
@@ -331,11 +336,13 @@ class _Builder:
             c[rest, 0] = np.where(room < 0, limit[wrong][bits][hard], c[rest, 0])
             q, over_q, s = which[~bits] - n, over[~bits], sign[wrong][~bits]
             mode = tail[q, 3]
-            unit = np.where(mode == 0, over_q + steps * np.spacing(np.abs(tail[q, 4])), steps * 2.0**-40)
+            # Where x = a ± 2^y is rounded to a, y has to move far to move x by the last place.
+            unit = np.where(mode == 0, over_q + steps * np.spacing(np.abs(tail[q, 4])), leap * 2.0**-40)
             tail[q, 4] -= s * np.where(mode == 0, 1, mode) * unit
-            steps = min(steps * 1.3, 1e6)
+            steps, leap = min(steps * 1.3, 1e6), leap * 1.3
         else:
-            raise AssertionError("pieces of the inverse table could not be put in order")
+            where = f"u = {float(start_v[which[0]])!r}, row {int(all_row[which[0]])}"
+            raise NumericalError(f"the pieces of the inverse near {where} could not be put in order")
         self.cells.reshape(-1, DEGREE + 1)[where[where >= 0]] = c[where >= 0]
         pieces = np.concatenate(self.pieces)
         pieces[-1 - where[where < 0]] = c[where < 0]
