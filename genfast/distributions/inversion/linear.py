@@ -23,18 +23,19 @@ class PiecewiseLinear:
         self.after = np.concatenate([np.cumsum(share[::-1])[::-1], zero])
         self.before[self.before > 1] = self.after[self.after > 1] = 1.0
         self.before[-1] = self.after[0] = 1.0
-        # What a sum can not distinguish from 1 is 1: nothing may follow it.
         self.slope = np.diff(x) / np.where(share > 0, share, 1)
 
     def icdf(self, u: np.ndarray) -> np.ndarray:
         """The smallest x with F(x) >= u; at 0 the lowest."""
         i = np.clip(np.searchsorted(self.before, u, side="left") - 1, 0, len(self.share) - 1)
-        return np.minimum(self.x[i] + (u - self.before[i]) * self.slope[i], self.x[i + 1])
+        inside = np.minimum(self.x[i] + (u - self.before[i]) * self.slope[i], self.x[i + 1])
+        return np.where(u >= self.before[i + 1], self.x[i + 1], inside)
 
     def iccdf(self, q: np.ndarray) -> np.ndarray:
         """The largest x with 1 − F(x) >= q, counted from above."""
         i = np.clip(len(self.after) - np.searchsorted(self.after[::-1], q, side="left") - 1, 0, len(self.share) - 1)
-        return np.maximum(self.x[i + 1] - (q - self.after[i + 1]) * self.slope[i], self.x[i])
+        inside = np.maximum(self.x[i + 1] - (q - self.after[i + 1]) * self.slope[i], self.x[i])
+        return np.where(q >= self.after[i], self.x[i], inside)
 
     def _place(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         i = np.clip(np.searchsorted(self.x, x, side="right") - 1, 0, len(self.share) - 1)

@@ -240,8 +240,9 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
         accept = (pending.error <= allowed + steps) & ((pending.decay <= MAX_DECAY) | (tail > total / 256) | fading)
         accept |= tail < 1e-310 * total
         smallest = (width * near * LN2 < 4 * step) | (width < 8 * np.spacing(np.maximum(1, np.abs(pending.low))))
-        # Inside a panel as narrow as x resolves there is nothing to know but its mass; a wiggly interpolant would not be monotone.
-        constant = smallest & ~accept
+        # Where x or the density is resolved no further there is nothing to know but the mass; a wiggly interpolant of noise would
+        # make F fall.
+        constant = (smallest & ~accept) | (accept & (pending.error > allowed))
         pending.coefficients[constant] = 0
         pending.coefficients[constant, 0] = pending.mass[constant] / 2
         accept |= smallest

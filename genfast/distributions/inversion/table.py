@@ -211,7 +211,7 @@ class _Builder:
             self.leaf(row[good], upper[good], v0[good], width[good], used, c[good], -1 - refs[good].astype(np.int64))
             self.pieces.append(c[good])
             self.piece_count += int(good.sum())
-            if self.piece_count > MAX_PIECES * self.rows:
+            if self.piece_count + 8 * int((~good).sum()) > MAX_PIECES * self.rows:
                 r = int(row[0])
                 at = self.source.quantile(row[:1], v0[:1], upper[:1])
                 raise NumericalError(
