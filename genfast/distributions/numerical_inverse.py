@@ -23,7 +23,8 @@ BLOCK = 1 << 17
 class NumericalInverse(Distribution):
     """Any univariate distribution, inverted numerically.
 
-    Exactly one of `dist`, `pdf`, `logpdf`, `cdf`, `samples` and `histogram` says which. Densities need not be normalised.
+    Exactly one of `dist`, `pdf`, `logpdf`, `cdf`, `samples` and `histogram` says which. Densities need not be
+    normalised.
 
     Parameters
     ----------
@@ -45,16 +46,19 @@ class NumericalInverse(Distribution):
         Ends of the support; infinite ones by default. With `params`, each may be an array of shape (rows,).
     center : float or (rows,) array, optional
         A point with typical density. Needed where the density is so narrow and far from 0 and from the ends of
-        the domain that it underflows to 0 at all of some thousand points tried, spaced by 2 % of their distance from those.
+        the domain that it underflows to 0 at all of some thousand points tried, spaced by 2 % of their distance from
+        those.
     points : sequence of float or (rows, k) array, optional
         Jumps, kinks, poles and narrow spikes inside the domain. A density that is not smooth is found out and resolved
         without them, with more work, except where it is infinite or too narrow to be seen.
     u_error : float
-        Largest \\|F(x(u)) - u\\|, in [1e-13, 1e-4]. Below u = 2**-11, and above 1 - 2**-11, it is 2**11 · `u_error` relative to the
+        Largest \\|F(x(u)) - u\\|, in [1e-13, 1e-4]. Below u = 2**-11, and above 1 - 2**-11, it is 2**11 · `u_error`
+        relative to the
         tail's probability. Where doubles cannot resolve F, x is within four units
         in its last place instead.
     params : sequence of array_like, optional
-        Parameters for `pdf`, `logpdf` or `cdf`, broadcast to one shape () or (rows,): one distribution a row. The function gets them as
+        Parameters for `pdf`, `logpdf` or `cdf`, broadcast to one shape () or (rows,): one distribution a row. The
+        function gets them as
         arrays of the length of x and must be elementwise in all of them.
 
     Attributes
@@ -71,20 +75,32 @@ class NumericalInverse(Distribution):
     ValueError, TypeError
         For bad arguments, and functions that do not return one real number for each x.
     genfast.NumericalError
-        If the density is NaN, negative, infinite, not integrable or zero everywhere, or F no distribution function; the message says
+        If the density is NaN, negative, infinite, not integrable or zero everywhere, or F no distribution function;
+        the message says
         at which x. Also if the work exceeds its bound: the message says where, and what was reached.
 
     Notes
     -----
-    F is integrated on panels of a logarithmic distance from the ends of the domain and `points`, by Chebyshev interpolation. Its
-    inverse is a table of polynomials, refined until the error measured at test points is small enough, after Derflinger, Hörmann &
-    Leydold, "Random variate generation by numerical inversion when only the density is known", ACM TOMACS 20 (2010); other than there,
-    pieces are chosen in u, so that the bits of u find them without a search. Tails go on to u = 2**-1022 (polynomials in log2 u), smaller u
+    F is integrated on panels of a logarithmic distance from the ends of the domain and `points`, by Chebyshev
+    interpolation. Its
+    inverse is a table of polynomials, refined until the error measured at test points is small enough, after
+    Derflinger, Hörmann &
+    Leydold, "Random variate generation by numerical inversion when only the density is known", ACM TOMACS 20 (2010);
+    other than there,
+    pieces are chosen in u, so that the bits of u find them without a search. Tails go on to u = 2**-1022
+    (polynomials in log2 u), smaller u
     count as that; x then may be the end of the domain or the largest double. `icdf` is monotone in u to the last bit.
 
-    `cdf` and `ccdf` of one distribution come from the integral itself; of many rows, from inverting the table by bisection. With
+    `cdf` and `ccdf` of one distribution come from the integral itself; of many rows, from inverting the table by
+    bisection. With
     `cdf=`, `log_prob` is a difference quotient with about 9 digits.
     """
+
+    u_error: Any
+    intervals: Any
+    _linear: linear.PiecewiseLinear | None
+    _functions: Any
+    _source: Any
 
     def __init__(
         self,
@@ -152,10 +168,7 @@ class NumericalInverse(Distribution):
     def _set_params(self, params: Sequence[Any] | None) -> None:
         if params is not None and not isinstance(params, tuple | list):
             raise TypeError(f"params must be a tuple or list of arrays, got {type(params).__name__}")
-        arrays = [np.array(as_numpy(p, f"params[{i}]"), np.float64) for i, p in enumerate(params or ())]
-        for i, a in enumerate(arrays):
-            if not np.isfinite(a).all():
-                raise ValueError(f"params[{i}] must be finite, got {a.ravel()[np.argmax(~np.isfinite(a).ravel())]!r}")
+        arrays = [np.asarray(p) for p in params or ()]
         try:
             shape = np.broadcast_shapes(*(a.shape for a in arrays))
         except ValueError:
@@ -166,7 +179,13 @@ class NumericalInverse(Distribution):
         self._rows = shape[0] if shape else 1
         if self._rows > MAX_ROWS:
             raise ValueError(f"params: at most {MAX_ROWS} rows (each takes 12 KiB or more), got {self._rows}")
-        self._params = [np.ascontiguousarray(np.broadcast_to(a, (self._rows,))) for a in arrays]
+        self._params = []
+        for i, p in enumerate(params or ()):
+            a = np.array(np.broadcast_to(as_numpy(p, f"params[{i}]"), (self._rows,)), np.float64)
+            bad = ~np.isfinite(a)
+            if bad.any():
+                raise ValueError(f"params[{i}] must be finite, got {float(a[bad][0])!r} at index {int(np.argmax(bad))}")
+            self._params.append(a)
 
     def _set_domain(self, domain: Any, center: Any, points: Any) -> None:
         def per_row(value: Any, name: str) -> np.ndarray:
@@ -213,15 +232,21 @@ class NumericalInverse(Distribution):
             if dist.is_discrete or dist.batch_shape:
                 raise TypeError(f"dist must be one continuous distribution, got {dist!r}")
             low, high = (float(end) for end in dist.support)
-            logpdf, pdf, median = dist.log_prob, None, dist.icdf(0.5)
-        elif callable(getattr(dist, "pdf", None)) and callable(getattr(dist, "support", None)) and not hasattr(dist, "pmf"):
+            logpdf: Any = dist.log_prob
+            pdf, median = None, dist.icdf(0.5)
+        elif (
+            callable(getattr(dist, "pdf", None))
+            and callable(getattr(dist, "support", None))
+            and not hasattr(dist, "pmf")
+        ):
             low, high = dist.support()
             if np.ndim(low) or np.ndim(high):
                 raise ValueError("dist must be one distribution, not an array of them: use pdf= with params=")
             logpdf, pdf, median = getattr(dist, "logpdf", None), dist.pdf, dist.median()
         else:
             raise TypeError(
-                f"dist must be a continuous frozen scipy.stats distribution or a genfast distribution, got {type(dist).__name__}"
+                f"dist must be a continuous frozen scipy.stats distribution or a genfast distribution, got "
+                f"{type(dist).__name__}"
             )
         if domain is None:
             domain = (float(low), float(high))
@@ -273,8 +298,14 @@ class NumericalInverse(Distribution):
         self._log_total = np.concatenate(totals)
         self._mean, self._var = np.concatenate(means), np.concatenate(variances)
         self._source = source if self._rows == 1 else None
-        if self._kind == "dist" and abs(self._log_total[0]) > 1e-6 and np.array_equal(self._points[0, [0, -1]], [self._low[0], self._high[0]]):
-            raise NumericalError(f"the density of dist integrates to {np.exp(self._log_total[0]):.9g}: give points= where it is narrow")
+        if (
+            self._kind == "dist"
+            and abs(self._log_total[0]) > 1e-6
+            and np.array_equal(self._points[0, [0, -1]], [self._low[0], self._high[0]])
+        ):
+            raise NumericalError(
+                f"the density of dist integrates to {np.exp(self._log_total[0]):.9g}: give points= where it is narrow"
+            )
         self._set_table(built)
 
     def _build_cdf(self, u_error: float) -> None:
@@ -313,7 +344,8 @@ class NumericalInverse(Distribution):
 
     def __repr__(self) -> str:
         rows = f", {self._rows} rows" if self.batch_shape else ""
-        return f"NumericalInverse({self._kind}{rows}, intervals={np.max(self.intervals)}, u_error={np.max(self.u_error):.2g})"
+        reached = f"intervals={np.max(self.intervals)}, u_error={np.max(self.u_error):.2g}"
+        return f"NumericalInverse({self._kind}{rows}, {reached})"
 
     # ---- what a distribution does
 
@@ -432,7 +464,7 @@ class NumericalInverse(Distribution):
         return out
 
     def _log_slope(self, row: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The logarithm of the difference quotient of the smaller tail, over half a millionth of x or of the quartiles' distance."""
+        """Logarithm of the difference quotient of the smaller tail, over 1e-5 of the quartiles' distance or more."""
         source = self._cumulative(slice(None), 1e-2)
         quartiles = np.empty((self._rows, 2))
         self._core.evaluate(np.tile([0.25, 0.75], (self._rows, 1)), quartiles)

@@ -41,7 +41,9 @@ class Cumulative:
         If F is NaN, outside [0, 1] or decreasing, at about two thousand points, or not 0 and 1 at the ends.
     """
 
-    def __init__(self, lower: Function, upper: Function | None, low: np.ndarray, high: np.ndarray, u_error: float) -> None:
+    def __init__(
+        self, lower: Function, upper: Function | None, low: np.ndarray, high: np.ndarray, u_error: float
+    ) -> None:
         self.lower, self.upper, self.rows = lower, upper, lower.rows
         self.low, self.high = np.maximum(low, -LARGEST), np.minimum(high, LARGEST)
         self._inspect(u_error)
@@ -78,7 +80,8 @@ class Cumulative:
                 r, i = np.argwhere(step < -1e-14)[0]
                 at = function.where(float(x[r, i]), int(r))
                 raise NumericalError(
-                    f"{function.name} must not {'rise' if falling else 'fall'}, but is {y[r, i]!r} at {at} and {y[r, i + 1]!r} "
+                    f"{function.name} must not {'rise' if falling else 'fall'}, but is {y[r, i]!r} at {at} and "
+                    f"{y[r, i + 1]!r} "
                     f"at x = {float(x[r, i + 1])!r}"
                 )
             for end, value in ((0, 1.0 if falling else 0.0), (-1, 0.0 if falling else 1.0)):
@@ -86,7 +89,8 @@ class Cumulative:
                 if off.any():
                     r = int(np.argmax(off))
                     raise NumericalError(
-                        f"{function.name} must be {value:.0f} at the {'upper' if end else 'lower'} end of the domain, but is "
+                        f"{function.name} must be {value:.0f} at the {'upper' if end else 'lower'} end of the "
+                        f"domain, but is "
                         f"{y[r, end]!r} at {function.where(float(x[r, end]), r)}: give domain="
                     )
 

@@ -12,7 +12,9 @@ from genfast.errors import NumericalError
 __all__ = ["Density", "Function"]
 
 
-def elementwise(function: Callable[..., Any], x: np.ndarray, args: Sequence[np.ndarray], name: str) -> Callable[..., Any]:
+def elementwise(
+    function: Callable[..., Any], x: np.ndarray, args: Sequence[np.ndarray], name: str
+) -> Callable[..., Any]:
     """`function` itself if it maps arrays of the shape of `x` element by element, else a loop over it.
 
     Raises
@@ -103,11 +105,15 @@ class Density(Function):
         if np.isnan(value):
             raise NumericalError(f"{self.name} is NaN at {at}")
         if np.isposinf(value):
-            raise NumericalError(f"{self.name} is infinite at {at}: if it has a pole, name it by points= or the domain's ends")
+            raise NumericalError(
+                f"{self.name} is infinite at {at}: if it has a pole, name it by points= or the domain's ends"
+            )
         raise NumericalError(f"{self.name} is negative at {at}: {value:.6g}")
 
     def weight(self, y: np.ndarray, d: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """Density times distance, in units of the row's scale, of raw values `y` (m, k) at distances `d` from an anchor."""
+        """Density times distance, in units of the row's scale, of raw values `y` (m, k) at distances `d` from an
+        anchor.
+        """
         scale = self.scale[row][:, None]
         with np.errstate(all="ignore"):
             if self.log:

@@ -2,15 +2,17 @@
 
 The real line is cut at the points where something may happen (the ends of the domain, a centre, poles and jumps). From
 each such anchor `a` the density is seen through x = a ± 2^s, so that poles, power-law ends and heavy tails all become
-smooth functions of s. On every panel of s the density is a Chebyshev interpolant in 16 points (its antiderivative is the
-distribution function); panels are halved until the coefficients have died out. Both running sums, from the left and from
+smooth functions of s. On every panel of s the density is a Chebyshev interpolant in 16 points (its antiderivative is
+the
+distribution function); panels are halved until the coefficients have died out. Both running sums, from the left and
+from
 the right, are kept, so that either tail has its full relative precision. What is nearer to an anchor than the smallest
 panel is a power law, fitted to the density there.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -123,7 +125,8 @@ def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d
     g = density.weight(y, true, row)
     rounded = np.abs(true - d).max(axis=1) > 1e-14 * d.min(axis=1)
     if rounded.any():
-        # Beside an anchor that is not 0, x is rounded and y belongs to another distance: move it along the local power law.
+        # Beside an anchor that is not 0, x is rounded and y belongs to another distance: move it along the local
+        # power law.
         some = np.flatnonzero(rounded & (g > 0).all(axis=1) & (np.diff(true, axis=1) != 0).all(axis=1))
         if len(some):
             slope = np.stack([np.gradient(a, b) for a, b in zip(np.log(g[some]), np.log(true[some]), strict=True)])
@@ -142,7 +145,9 @@ def _first(h: Halves) -> _Work:
     half, low, high = [], [], []
     for i in range(len(h.row)):
         if h.high[i] > LAST_EXPONENT:
-            edges = np.concatenate([np.arange(-16.0, -1024, -4)[::-1], np.arange(-15.5, 24.5, 0.5), np.arange(28.0, 1024, 4)])
+            edges = np.concatenate(
+                [np.arange(-16.0, -1024, -4)[::-1], np.arange(-15.5, 24.5, 0.5), np.arange(28.0, 1024, 4)]
+            )
         else:
             edges = h.high[i] - np.concatenate([np.arange(0, 16, 0.5), np.arange(16.0, 2200, 4)])[::-1]
         edges = edges[(edges > h.low[i] + 1e-3) & (edges < h.high[i] - 1e-3)]
@@ -212,7 +217,8 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
         mine = h.row[work.half] == r
         name = f" for row {r}" if rows > 1 else ""
         raise NumericalError(
-            f"{density.name} is zero{name} at all {mine.sum() * NODES} points tried between x = {x[mine].min():.6g} and "
+            f"{density.name} is zero{name} at all {mine.sum() * NODES} points tried between x = {x[mine].min():.6g} "
+            f"and "
             f"{x[mine].max():.6g}: give center= (a point where it is positive), points= or a narrower domain"
         )
     if fresh:
@@ -240,7 +246,8 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
         accept = (pending.error <= allowed + steps) & ((pending.decay <= MAX_DECAY) | (tail > total / 256) | fading)
         accept |= tail < 1e-310 * total
         smallest = (width * near * LN2 < 4 * step) | (width < 8 * np.spacing(np.maximum(1, np.abs(pending.low))))
-        # Where x or the density is resolved no further there is nothing to know but the mass; a wiggly interpolant of noise would
+        # Where x or the density is resolved no further there is nothing to know but the mass; a wiggly interpolant
+        # of noise would
         # make F fall.
         constant = (smallest & ~accept) | (accept & (pending.error > allowed))
         pending.coefficients[constant] = 0
@@ -258,7 +265,8 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
             at = float(h.anchor[pending.half[i]] + h.sign[pending.half[i]] * near[i])
             reached = float((pending.error[stuck] / total[stuck]).max())
             raise NumericalError(
-                f"{density.name} is not smooth enough near {density.where(at, int(row[i]))}: after {MAX_PANELS * NODES} evaluations "
+                f"{density.name} is not smooth enough near {density.where(at, int(row[i]))}: after "
+                f"{MAX_PANELS * NODES} evaluations "
                 f"its integral is known to {max(reached, 1e-17):.1e} there, not to {1e-3 * u_error:.0e}. "
                 "Name jumps and poles by points=, or ask for a larger u_error"
             )
@@ -277,9 +285,11 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
 class Panels:
     """F and F⁻¹ of one or many rows of densities.
 
-    A panel with `power` k is no polynomial: its mass nearer than d to the anchor (k > 0), or farther (k < 0), goes like d^k.
+    A panel with `power` k is no polynomial: its mass nearer than d to the anchor (k > 0), or farther (k < 0), goes
+    like d^k.
 
-    Arrays are (rows, panels), padded with panels of no mass: `left` and `right` are the masses strictly before and after a
+    Arrays are (rows, panels), padded with panels of no mass: `left` and `right` are the masses strictly before and
+    after a
     panel, as shares of 1.
     """
 
@@ -329,10 +339,11 @@ class Panels:
         self.x_high = table(np.where(positive, h.anchor[half] + far, h.anchor[half] - near), np.inf)
 
     def _outer_laws(self, density: Density, h: Halves, w: _Work, total: np.ndarray) -> tuple[_Work, list[np.ndarray]]:
-        """Heavy tails go on where the density underflows or overflows on its way (1 / (1 + x²) at 1e200): as power laws,
+        """Heavy tails go on where the density underflows or overflows on its way (1 / (1 + x²) at 1e200): as power
+        laws,
         if that is what they are. Returns the panels without those that are replaced, and what `_inner_laws` returns."""
         keep = np.ones(len(w.half), bool)
-        found: list[tuple[float, float, float, float]] = []
+        found: list[tuple[Any, ...]] = []
         for i in np.flatnonzero((h.high > LAST_EXPONENT) & (not density.log)):
             mine = np.flatnonzero(w.half == i)
             scale = density.scale[h.row[i]]
@@ -367,7 +378,8 @@ class Panels:
         if len(endless):
             i = endless[0]
             raise NumericalError(
-                f"{density.name} is not integrable: it grows like |x - a|^{exponent[i] - 1:.3g} towards a = {float(h.anchor[i])!r}"
+                f"{density.name} is not integrable: it grows like |x - a|^{exponent[i] - 1:.3g} towards a = "
+                f"{float(h.anchor[i])!r}"
                 f" ({density.where(float(x[i, 0]), int(h.row[i]))})"
             )
         keep = mass > 0
@@ -392,7 +404,8 @@ class Panels:
             if slope[i] >= -1:
                 raise NumericalError(f"{self.density.name} is not integrable: it falls like x^{slope[i]:.3g} at {at}")
             raise NumericalError(
-                f"{self.density.name} has {share[i]:.2g} of its mass beyond the largest double ({at}): it can only be inverted "
+                f"{self.density.name} has {share[i]:.2g} of its mass beyond the largest double ({at}): it can only "
+                f"be inverted "
                 "in another variable, such as log x"
             )
 

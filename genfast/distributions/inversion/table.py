@@ -1,9 +1,13 @@
 """Tables of F⁻¹ for the native kernel (csrc/sampling/inverse_table.h explains them), from any source of quantiles.
 
-Where u is folded to v = min(u, 1 − u), each piece of the table is a polynomial that interpolates x(v) in Chebyshev–Lobatto
-points of its range. A piece is taken when (1) Bernstein's coefficients of its derivative prove that it is monotone, by more
-than its rounding errors, and (2) F at test points between the nodes is within the tolerance of v, or x is within four units in
-its last place of the exact quantile. Otherwise its range is cut. A straight line is monotone and errs in u by no more than
+Where u is folded to v = min(u, 1 − u), each piece of the table is a polynomial that interpolates x(v) in
+Chebyshev–Lobatto
+points of its range. A piece is taken when (1) Bernstein's coefficients of its derivative prove that it is monotone,
+by more
+than its rounding errors, and (2) F at test points between the nodes is within the tolerance of v, or x is within
+four units in
+its last place of the exact quantile. Otherwise its range is cut. A straight line is monotone and errs in u by no
+more than
 the width of its range, so cutting always ends. At last the ends of neighbouring pieces, computed as the kernel computes
 them, are put in order.
 """
@@ -215,7 +219,8 @@ class _Builder:
                 r = int(row[0])
                 at = self.source.quantile(row[:1], v0[:1], upper[:1])
                 raise NumericalError(
-                    f"the inverse needs more than {MAX_PIECES} pieces (now near x = {float(at[0][0] + at[1][0])!r}, row {r}): "
+                    f"the inverse needs more than {MAX_PIECES} pieces (now near x = {float(at[0][0] + at[1][0])!r}, "
+                    f"row {r}): "
                     "the distribution function is too rough; ask for a larger u_error"
                 )
             bad = ~good
@@ -294,7 +299,7 @@ class _Builder:
         self.add_tails()
         anchor, d = self.source.quantile(np.arange(self.rows), np.full(self.rows, 0.5), np.zeros(self.rows, bool))
         middle = anchor + d
-        row, upper, v0, v1, used, c, where = (np.concatenate(column) for column in zip(*self.leaves, strict=True))
+        row, upper, v0, _, used, c, where = (np.concatenate(column) for column in zip(*self.leaves, strict=True))
         t_row, t_upper, t_first, t_last, tail = (np.concatenate(column) for column in zip(*self.tails, strict=True))
         n = len(row)
 
@@ -325,7 +330,8 @@ class _Builder:
             bits = which < n
             p, over_p, s = which[bits], over[bits], sign[wrong][bits]
             lowered = s * c[p, 1] - 1.5 * over_p - steps * np.spacing(np.abs(c[p, 1]))
-            # So large a correction that the proof of monotonicity would be in doubt, or a plateau: a line, or a constant.
+            # So large a correction that the proof of monotonicity would be in doubt, or a plateau: a line, or a
+            # constant.
             hard = (over_p > 2.0**-6 * s * c[p, 1]) | line[p]
             c[p, 1] = s * np.maximum(lowered, 0)
             rest = p[hard]
@@ -341,8 +347,8 @@ class _Builder:
             tail[q, 4] -= s * np.where(mode == 0, 1, mode) * unit
             steps, leap = min(steps * 1.3, 1e6), leap * 1.3
         else:
-            where = f"u = {float(start_v[which[0]])!r}, row {int(all_row[which[0]])}"
-            raise NumericalError(f"the pieces of the inverse near {where} could not be put in order")
+            at = f"u = {float(start_v[which[0]])!r}, row {int(all_row[which[0]])}"
+            raise NumericalError(f"the pieces of the inverse near {at} could not be put in order")
         self.cells.reshape(-1, DEGREE + 1)[where[where >= 0]] = c[where >= 0]
         pieces = np.concatenate(self.pieces)
         pieces[-1 - where[where < 0]] = c[where < 0]
