@@ -10,6 +10,7 @@ namespace genfast {
 void bind_categorical(py::module_& m);
 void bind_distributions(py::module_& m);
 void bind_graph(py::module_& m);
+void bind_inverse_table(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_model(py::module_& m);
 void bind_uniforms(py::module_& m);
@@ -50,6 +51,7 @@ PYBIND11_MODULE(_core, m) {
   genfast::bind_categorical(m);
   genfast::bind_distributions(m);
   genfast::bind_graph(m);
+  genfast::bind_inverse_table(m);
   genfast::bind_kernels(m);
   genfast::bind_model(m);
   genfast::bind_uniforms(m);

@@ -55,6 +55,13 @@ GENFAST_INLINE Several<V, N> bits_shl(Several<V, N> a) {
 #undef GENFAST_S
 #undef GENFAST_SEVERAL
 
+// column[j] lane i = rows[8 * index[i] + j]: eight rows of eight doubles, transposed. The index is an integer in a double's bits.
+GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x8 (&column)[8]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) column[i] = f64x8::load(rows + 8 * numerics::to_bits(index[i]));
+  transpose8(column);
+}
+
 }  // namespace
 }  // namespace GENFAST_NS
 }  // namespace genfast

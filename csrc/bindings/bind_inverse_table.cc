@@ -1,0 +1,82 @@
+// InverseTable for genfast/distributions/inversion/, and the two formulas of its pieces, which the builder needs to the last bit.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstring>
+
+#include "bindings/gil.h"
+#include "numerics/inverse_table.h"
+#include "sampling/inverse_table.h"
+
+namespace py = pybind11;
+
+namespace genfast {
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
+using Doubles = Array<double>;
+
+template <class T>
+std::vector<T> copied(const Array<T>& a) {
+  return std::vector<T>(a.data(), a.data() + a.size());
+}
+
+InverseTable make(int64_t rows, const Doubles& cells, const Array<int32_t>& cell_refs, const Array<int64_t>& segment_start,
+                  const Array<int32_t>& segment_exponent, const Array<int32_t>& segment_ref, const Array<int32_t>& nodes,
+                  const Doubles& pieces, const Doubles& tail_pieces, const Doubles& low, const Doubles& middle,
+                  const Doubles& high) {
+  auto aligned = AlignedBuffer<double>::uninitialised(static_cast<size_t>(cells.size()));
+  if (cells.size()) std::memcpy(aligned.data(), cells.data(), static_cast<size_t>(cells.size()) * sizeof(double));
+  return InverseTable({rows, std::move(aligned), copied(cell_refs), copied(segment_start), copied(segment_exponent),
+                       copied(segment_ref), copied(nodes), copied(pieces), copied(tail_pieces), copied(low), copied(middle),
+                       copied(high)});
+}
+
+// u holds a row of numbers for each row of the table, or, if shared, one for all; out one row for each. Both C-contiguous float64.
+int64_t evaluate(const InverseTable& table, const Doubles& u, Doubles out, bool complement, bool shared) {
+  const py::ssize_t rows = table.rows();
+  const int64_t n = out.size() / rows;
+  if (out.size() != n * rows || u.size() != (shared ? n : n * rows)) throw py::value_error("u and out do not fit the table's rows");
+  double* data = out.mutable_data();
+  const double* from = u.data();
+  const ReleasedGil released;
+  return table.evaluate(from, data, n, complement, shared);
+}
+
+// c: (m, 8), t: (m, k) → (m, k), with the kernel's roundings.
+Doubles horner(const Doubles& c, const Doubles& t) {
+  if (c.ndim() != 2 || c.shape(1) != numerics::kPieceCoefficients || t.ndim() != 2 || t.shape(0) != c.shape(0))
+    throw py::value_error("c must be (m, 8) and t (m, k)");
+  Doubles out(std::vector<py::ssize_t>{t.shape(0), t.shape(1)});
+  for (py::ssize_t i = 0; i < t.shape(0); ++i)
+    for (py::ssize_t j = 0; j < t.shape(1); ++j)
+      *out.mutable_data(i, j) = numerics::horner<double, numerics::kPieceCoefficients>(*t.data(i, j), c.data(i, 0));
+  return out;
+}
+
+// piece: (m, 16), v: (m, k) → (m, k).
+Doubles tail(const Doubles& piece, const Doubles& v) {
+  if (piece.ndim() != 2 || piece.shape(1) != numerics::kTailPieceSize || v.ndim() != 2 || v.shape(0) != piece.shape(0))
+    throw py::value_error("piece must be (m, 16) and v (m, k)");
+  Doubles out(std::vector<py::ssize_t>{v.shape(0), v.shape(1)});
+  for (py::ssize_t i = 0; i < v.shape(0); ++i)
+    for (py::ssize_t j = 0; j < v.shape(1); ++j) *out.mutable_data(i, j) = numerics::tail_piece(*v.data(i, j), piece.data(i, 0));
+  return out;
+}
+
+}  // namespace
+
+void bind_inverse_table(py::module_& m) {
+  using namespace py::literals;
+  py::class_<InverseTable>(m, "InverseTable")
+      .def(py::init(&make), py::kw_only(), "rows"_a, "cells"_a, "cell_refs"_a, "segment_start"_a, "segment_exponent"_a,
+           "segment_ref"_a, "nodes"_a, "pieces"_a, "tail_pieces"_a, "low"_a, "middle"_a, "high"_a)
+      .def_property_readonly("rows", &InverseTable::rows)
+      .def_property_readonly("bytes", &InverseTable::bytes)
+      .def("evaluate", &evaluate, "u"_a, "out"_a.noconvert(), "complement"_a = false, "shared"_a = false);
+  m.def("inverse_piece", &horner, "c"_a, "t"_a);
+  m.def("inverse_tail_piece", &tail, "piece"_a, "v"_a);
+}
+
+}  // namespace genfast
