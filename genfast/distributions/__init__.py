@@ -2,6 +2,7 @@
 
 from genfast.distributions.affine import Affine
 from genfast.distributions.base import Distribution
+from genfast.distributions.categorical import Categorical
 from genfast.distributions.continuous import (
     Cauchy,
     Exponential,
@@ -31,6 +32,7 @@ from genfast.distributions.discrete import (
 from genfast.distributions.discretized import Discretized
 from genfast.distributions.gamma_beta import Beta, Chi2, F, Gamma, InverseGamma, StudentT
 from genfast.distributions.mixture import Mixture
+from genfast.distributions.numerical_inverse import NumericalInverse
 from genfast.distributions.truncated import Truncated
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Binomial",
+    "Categorical",
     "Cauchy",
     "Chi2",
     "DiscreteUniform",
@@ -58,6 +61,7 @@ __all__ = [
     "Mixture",
     "NegativeBinomial",
     "Normal",
+    "NumericalInverse",
     "Pareto",
     "Poisson",
     "Rayleigh",
