@@ -90,25 +90,29 @@ static F beta_fraction(F a, F b, F x, F y, F offset) {
   const F least = select(by_a < by_b, by_a, by_b);
   const F depth = floor(select(least < F(120), least, F(120)));
   int m = 120;
-  while (m > 10 && !any(depth >= F(m - 10))) m -= 10;
-  F v = F(1);
+  while (m > 12 && !any(depth > F(m - 12))) m -= 12;
+  while (m > 2 && !any(depth > F(m - 2))) m -= 2;
+  // v = scale p / q, scale a bound of the partial denominators, so that p and q stay in range without divisions in the chain.
+  const F recip_scale = F(1) / (depth + F(1) + abs(offset));
+  F p = F(1), q = F(1);
   F inverse = F(1) / (a + F(2 * m + 1));
   for (; m >= 0; --m) {
     const F k = F(m);
-    const F below = a + F(2 * m - 1);  // its inverse serves the next level; a - 1 at m = 0 is not used
     const F ak = a + k;
-    const F alpha = (ak * inverse) * ((a + b + k) * inverse * x) * (F(m + 1) * ((b - F(m + 1)) * x));
-    // One division gives 1 / v and 1 / below.
-    const F joint = F(1) / (v * below);
-    const F next_inverse = m > 0 ? joint * v : F(0);
-    const F recip_v = m > 0 ? joint * below : F(1) / v;
-    const F deepest = select(depth < F(m + 1), F(0), alpha * recip_v);
-    F beta = fma(ak, (offset + fma(k, F(1) + y, F(1))) * inverse, deepest);
-    beta = beta + fma(k * (b - k) * x, next_inverse, k);
-    v = select(depth >= k, beta, v);
-    inverse = next_inverse;
+    const F left = ak * inverse;
+    const F alpha = left * recip_scale * ((a + b + k) * inverse * x) * (F(m + 1) * recip_scale * ((b - F(m + 1)) * x));
+    F beta = fma(left, offset + fma(k, F(1) + y, F(1)), k);
+    if (m > 0) {
+      inverse = F(1) / (a + F(2 * m - 1));
+      beta = fma(k * (b - k) * x, inverse, beta);
+    }
+    beta = beta * recip_scale;
+    const auto deepest = depth < F(m + 1);
+    const F next = select(deepest, beta, fma(beta, p, alpha * q));
+    q = select(deepest, F(1), p);
+    p = next;
   }
-  return F(1) / v;
+  return q * recip_scale / p;
 }
 
 // I_x(a, b), 1 - I_x(a, b) and x y f(x) = D, for x, y = 1 - x > 0 and offset = a y - b x.
@@ -186,17 +190,9 @@ struct BetaQuantile {
 template <class F, class M>
 static BetaQuantile<F> beta_inverse(const BetaShape<F>& s, F t, M lower) {
   const F a = s.a, b = s.b, one = F(1);
-  const F log_t = log_f64(t), log_rest = log_f64(F(1) - t);
-  const F log_low = select(lower, log_t, log_rest), log_high = select(lower, log_rest, log_t);
   const F p = a / s.n, q = b / s.n;
-  const F log_p = select(p > q, log1p_f64(-q), log_f64(p)), log_q = select(p > q, log_f64(q), log1p_f64(-p));
-  const F log_beta = fma(a, log_p, b * log_q) - log_f64(s.factor);
-  const F lead_x = (log_low + log_beta + log_f64(a)) / a, lead_y = (log_high + log_beta + log_f64(b)) / b;
-  const F lead_x0 = exp_f64(select(lead_x < F(0), lead_x, F(0))), lead_y0 = exp_f64(select(lead_y < F(0), lead_y, F(0)));
-  const F bend_x = lead_x0 * (b - F(1)) / (a + F(1)), bend_y = lead_y0 * (a - F(1)) / (b + F(1));
-  const auto by_x = (lead_x < F(-0.7)) & (abs(bend_x) * sqrt(a + one) < F(0.25));
-  const auto by_y = (lead_y < F(-0.7)) & (abs(bend_y) * sqrt(b + one) < F(0.25));
   // 26.5.22: x = a / (a + b e^(2 w)).
+  const F log_t = log_f64(t);
   const F z = rough_normal_quantile(-log_t);
   const F y_p = select(lower, z, -z);
   const F ra = one / (F(2) * select(a > F(0.75), a, F(0.75)) - one), rb = one / (F(2) * select(b > F(0.75), b, F(0.75)) - one);
@@ -208,24 +204,42 @@ static BetaQuantile<F> beta_inverse(const BetaShape<F>& s, F t, M lower) {
   const F odds = exp_f64(select(w < F(-300), F(-600), select(w > F(300), F(600), F(2) * w))) * (b / a);  // y / x
   F x = one / (one + odds), y = odds * x;
   const auto small = (a < F(0.9)) | (b < F(0.9));
-  if (any(small)) {
-    const F share_x = exp_f64(a * log_p) / a, share_y = exp_f64(b * log_q) / b;
-    const F total = share_x + share_y;
-    const F low = exp_f64(log_low) * total, high = exp_f64(log_high) * total;
-    const auto to_x = low < share_x;
-    const F x0 = exp_f64(log_f64(a * low) / a), y0 = exp_f64(log_f64(b * high) / b);
-    x = select(small, select(to_x, x0, one - y0), x);
-    y = select(small, select(to_x, one - x0, y0), y);
+  const auto wide = (z > F(4)) | small | (inside < F(0.5) * h);
+  F lead_x = F(0), lead_y = F(0), by_power = F(0);
+  if (any(wide)) {
+    const F log_rest = log_f64(F(1) - t);
+    const F log_low = select(lower, log_t, log_rest), log_high = select(lower, log_rest, log_t);
+    const F log_p = select(p > q, log1p_f64(-q), log_f64(p)), log_q = select(p > q, log_f64(q), log1p_f64(-p));
+    if (any(small)) {
+      const F share_x = exp_f64(a * log_p) / a, share_y = exp_f64(b * log_q) / b;
+      const F total = share_x + share_y;
+      const F low = exp_f64(log_low) * total, high = exp_f64(log_high) * total;
+      const auto to_x = low < share_x;
+      const F x0 = exp_f64(log_f64(a * low) / a), y0 = exp_f64(log_f64(b * high) / b);
+      x = select(small, select(to_x, x0, one - y0), x);
+      y = select(small, select(to_x, one - x0, y0), y);
+    }
+    // The leading power of either tail with one correction.
+    const F log_beta = fma(a, log_p, b * log_q) - log_f64(s.factor);
+    lead_x = (log_low + log_beta + log_f64(a)) / a;
+    lead_y = (log_high + log_beta + log_f64(b)) / b;
+    const F x0 = exp_f64(select(lead_x < F(0), lead_x, F(0))), y0 = exp_f64(select(lead_y < F(0), lead_y, F(0)));
+    const F bend_x = x0 * (b - F(1)) / (a + F(1)), bend_y = y0 * (a - F(1)) / (b + F(1));
+    const auto by_x = wide & (lead_x < F(-0.7)) & (abs(bend_x) * sqrt(a + one) < F(0.25));
+    const auto by_y = wide & (lead_y < F(-0.7)) & (abs(bend_y) * sqrt(b + one) < F(0.25));
+    const F x1 = x0 * (one + bend_x), y1 = y0 * (one + bend_y);
+    x = select(by_x, x1, select(by_y, one - y1, x));
+    y = select(by_x, one - x1, select(by_y, y1, y));
+    lead_x = select(wide, lead_x, F(0));
+    lead_y = select(wide, lead_y, F(0));
+    by_power = select(by_x | by_y, one, F(0));
   }
-  const F x1 = lead_x0 * (one + bend_x), y1 = lead_y0 * (one + bend_y);
-  x = select(by_x, x1, select(by_y, one - y1, x));
-  y = select(by_x, one - x1, select(by_y, y1, y));
   // Which half: decided by I_1/2 itself where the starting value does not make it certain.
   auto flip = x > F(0.5);
-  const auto wide = (z > F(4)) | small | (inside < F(0.5) * h);
-  const F nearest = select(x < y, x, y);
-  const F trusted = select(by_x, F(0.4), select(by_y, F(0.4), select(wide, F(0), F(0.2))));
-  const auto unsure = nearest >= trusted;
+  const F spread = sqrt(p * q / (s.n + one));
+  const F gap = abs(x - F(0.5));
+  const F trusted = select(by_power > F(0), F(0.1), select(wide, one, fma(spread, F(0.3), F(0.01))));
+  const auto unsure = gap < trusted;
   if (any(unsure)) {
     const Tails<F> middle = beta_tails(s, F(0.5), F(0.5), F(0.5) * (a - b));
     const F excess = select(lower, t - middle.lower, middle.upper - t);
@@ -240,7 +254,7 @@ static BetaQuantile<F> beta_inverse(const BetaShape<F>& s, F t, M lower) {
   const F root = sqrt(own.a * (own.n / own.b));
   const BetaProblem<F> problem = {own, select(root > one, root, one)};
   F v = invert_in_cells(problem, t, own_lower, start, select(tiny, exp_f64(leading), F(-1)));
-  v = select(v < F(0.5), v, F(0.5));
+  v = select(unsure & (v > F(0.5)), F(0.5), v);
   return {select(flip, one - v, v), select(flip, v, one - v)};
 }
 
