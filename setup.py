@@ -1,4 +1,4 @@
-"""Builds genfast._core (C++17, pybind11) and genfast._bitgen (Cython). Everything else is in pyproject.toml.
+"""Builds genfast._core (C++17, pybind11) and genfast._bitgen, _philox (Cython). All else is in pyproject.toml.
 
 Environment: GENFAST_BUILD_JOBS, the number of compilers at once (default: one a core).
 """
@@ -84,13 +84,19 @@ def core() -> Extension:
 
 
 def bitgen() -> list[Extension]:
-    extension = Extension(
-        "genfast._bitgen",
-        ["genfast/_bitgen.pyx"],
-        include_dirs=[numpy.get_include()],
-        extra_compile_args=["-O2", "-g0"],
-    )
-    return cythonize([extension], language_level=3, build_dir="build/cython")
+    """NumPy's bit generators: theirs read natively, and ours."""
+    extensions = [
+        Extension(
+            f"genfast.{name}",
+            [f"genfast/{name}.pyx"],
+            include_dirs=["csrc", numpy.get_include()],
+            extra_compile_args=[flag for flag in COMPILE if not flag.startswith("-W")],
+            extra_link_args=LINK,
+            language="c++",
+        )
+        for name in ("_bitgen", "_philox")
+    ]
+    return cythonize(extensions, language_level=3, build_dir="build/cython")
 
 
 ParallelCompile("GENFAST_BUILD_JOBS", needs_recompile=needs_recompile).install()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from genfast import _core
-from genfast.rng import Generator, as_seed, draw
+from genfast.rng import RNG, as_seed, is_counted, uniforms
 
 __all__ = ["Model", "compile", "load", "models", "set_num_threads"]
 
@@ -65,7 +65,7 @@ class Model:
         self,
         n: int,
         *,
-        rng: int | Generator | None = None,
+        rng: RNG = None,
         u: Any = None,
         first_row: int = 0,
         condition: Mapping[str, Any] | None = None,
@@ -79,9 +79,10 @@ class Model:
         ----------
         n : int
             Number of samples; 0 gives an empty array.
-        rng : int, numpy.random.Generator, numpy.random.BitGenerator or None
-            A seed in [0, 2**64): row i, site s takes the uniform u(seed, first_row + i, s) of Philox4x32-10 (Salmon et
-            al., 2011). Or a NumPy generator, read in order. None: a fresh seed.
+        rng : int, Stream, numpy.random.Generator, numpy.random.BitGenerator, scipy.stats.qmc.QMCEngine or None
+            A seed in [0, 2**64) or a `Stream`: row i, site s takes the uniform u(seed, first_row + i, s) of
+            Philox4x32-10 (Salmon et al., 2011). Or a NumPy generator, read in order; or a QMC engine of d = sites, one
+            point a sample. None: a fresh seed.
         u : array_like of shape (n, sites), optional
             Your own uniforms in [0, 1], in the input's layout, instead of `rng`.
         first_row : int
@@ -122,10 +123,8 @@ class Model:
                     raise ValueError("first_row numbers the rows of a seed; it does nothing with u")
                 arguments = _core.Arguments(u=self._uniforms(u, n), conditions=conditions, progress=report, **shared)
                 out = self._core.sample(n, arguments)
-            elif isinstance(rng, Generator):
-                if first_row:
-                    raise ValueError("first_row numbers the rows of a seed; a NumPy generator is read in order")
-                out = self._sample_generator(n, rng, conditions, report, shared)
+            elif not is_counted(rng):
+                out = self._sample_in_order(n, rng, first_row, conditions, report, shared)
             else:
                 arguments = _core.Arguments(
                     seed=as_seed(rng), first_row=first_row, conditions=conditions, progress=report, **shared
@@ -303,16 +302,27 @@ class Model:
             arrays[name] = np.ascontiguousarray(np.broadcast_to(fed, (n, *shape)))
         return arrays
 
-    def _sample_generator(
-        self, n: int, generator: Generator, conditions: dict[str, np.ndarray], report: Any, shared: dict[str, Any]
+    def _sample_in_order(
+        self,
+        n: int,
+        rng: RNG,
+        first_row: int,
+        conditions: dict[str, np.ndarray],
+        report: Any,
+        shared: dict[str, Any],
     ) -> np.ndarray:
         parts = []
-        for begin in range(0, max(n, 1), GENERATOR_ROWS):
-            rows = min(GENERATOR_ROWS, n - begin)
+        # A QMC engine is asked once: the points of a Latin hypercube belong together.
+        step = max(n, 1) if hasattr(rng, "d") else GENERATOR_ROWS
+        for begin in range(0, max(n, 1), step):
+            rows = min(step, n - begin)
             part = {name: array[begin : begin + rows] for name, array in conditions.items()}
             whole = report and (lambda done, _, begin=begin: report(begin * self.sites + done, n * self.sites))
             arguments = _core.Arguments(
-                u=draw(generator, rows, self.sites), conditions=part, progress=whole or None, **shared
+                u=uniforms(rng, rows, self.sites, first_row=first_row),
+                conditions=part,
+                progress=whole or None,
+                **shared,
             )
             parts.append(self._core.sample(rows, arguments))
         return np.concatenate(parts)

@@ -11,7 +11,16 @@ namespace genfast {
 inline constexpr int kMaxFamilyParams = 4;
 
 // X(name, parameters), the parameters in the order of the Python constructor.
-#define GENFAST_CLOSED_FORM_FAMILIES(X) X(Uniform, 2) X(Normal, 2) X(Exponential, 1)
+#define GENFAST_CLOSED_FORM_FAMILIES(X) \
+  X(Uniform, 2)                         \
+  X(Normal, 2)                          \
+  X(LogNormal, 2)                       \
+  X(HalfNormal, 1)                      \
+  X(Exponential, 1)                     \
+  X(Laplace, 2)                         \
+  X(Logistic, 2)                        \
+  X(Cauchy, 2)                          \
+  X(Gumbel, 2) X(Weibull, 2) X(Pareto, 2) X(Rayleigh, 1) X(Triangular, 3) X(Kumaraswamy, 2)
 
 #define GENFAST_FAMILIES(X) GENFAST_CLOSED_FORM_FAMILIES(X)
 

@@ -104,7 +104,7 @@ py::list families() {
   py::list list;
   for (int i = 0; i < static_cast<int>(Family::count); ++i) {
     const FamilyInfo& family = info(static_cast<Family>(i));
-    list.append(py::make_tuple(family.name, family.params));
+    list.append(py::make_tuple(family.name, family.params, has_float_kernel(static_cast<Family>(i))));
   }
   return list;
 }
@@ -114,7 +114,7 @@ py::list families() {
 void bind_distributions(py::module_& m) {
   py::module_ d = m.def_submodule("distributions", "Elementwise families over contiguous arrays. Private.");
   using namespace py::literals;
-  d.def("families", &families, "[(name, number of parameters)]");
+  d.def("families", &families, "[(name, number of parameters, has a float32 kernel)]");
   d.def("evaluate", &evaluate_family, "family"_a, "fn"_a, "x"_a, "params"_a, "out"_a,
         "Fills out; x and parameters repeat. Returns the first flat index of a probability outside [0, 1], or -1.");
   d.def("sample", &sample_family, "family"_a, "seed"_a, "row"_a, "first_site"_a, "params"_a, "out"_a);

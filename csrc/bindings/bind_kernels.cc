@@ -259,6 +259,19 @@ py::array_t<T> uniform_array(uint64_t seed, uint64_t row, uint64_t first_site, i
   return out;
 }
 
+template <class T>
+py::array_t<T> uniform_rows(const std::string& name, uint64_t seed, uint64_t first_row, int64_t rows, uint64_t first_site,
+                            int64_t sites) {
+  require(rows >= 0 && sites >= 0, "rows and sites must not be negative");
+  py::array_t<T> out(std::vector<py::ssize_t>{rows, sites});
+  const Kernels& kernels = target(name);
+  if constexpr (sizeof(T) == sizeof(double))
+    kernels.uniforms_f64(out.mutable_data(), sites, seed, first_row, rows, first_site, sites);
+  else
+    kernels.uniforms_f32(out.mutable_data(), sites, seed, first_row, rows, first_site, sites);
+  return out;
+}
+
 py::tuple philox(const std::vector<uint32_t>& counter, const std::vector<uint32_t>& key) {
   require(counter.size() == 4 && key.size() == 2, "a counter has four words and a key two");
   const auto b = numerics::philox4x32({{counter[0], counter[1], counter[2], counter[3]}}, key[0], key[1]);
@@ -286,6 +299,8 @@ void bind_kernels(py::module_& m) {
         "probs"_a = false);
   k.def("uniforms", &uniform_array<double>, "seed"_a, "row"_a, "first_site"_a, "n"_a);
   k.def("uniforms_f32", &uniform_array<float>, "seed"_a, "row"_a, "first_site"_a, "n"_a);
+  k.def("uniform_rows_f64", &uniform_rows<double>, "target"_a, "seed"_a, "first_row"_a, "rows"_a, "first_site"_a, "sites"_a);
+  k.def("uniform_rows_f32", &uniform_rows<float>, "target"_a, "seed"_a, "first_row"_a, "rows"_a, "first_site"_a, "sites"_a);
   k.def("philox4x32", &philox, "counter"_a, "key"_a);
 }
 

@@ -12,6 +12,7 @@ void bind_graph(py::module_& m);
 void bind_inverse_table(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_model(py::module_& m);
+void bind_uniforms(py::module_& m);
 }  // namespace genfast
 
 namespace {
@@ -51,4 +52,5 @@ PYBIND11_MODULE(_core, m) {
   genfast::bind_inverse_table(m);
   genfast::bind_kernels(m);
   genfast::bind_model(m);
+  genfast::bind_uniforms(m);
 }

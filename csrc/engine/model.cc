@@ -10,7 +10,6 @@
 #include "genfast/genfast.h"
 #include "graph/reader.h"
 #include "kernels/kernels.h"
-#include "numerics/uniforms.h"
 
 namespace genfast {
 namespace {
@@ -181,6 +180,7 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
   } else {
     u.resize(levels.size());
     row.resize(static_cast<size_t>(sites));
+    const UniformsFn<double> fill = active_kernels().uniforms_f64;
     for (int64_t r = 0; r < rows; ++r) {
       const double* from = row.data();
       if (options.u) {
@@ -189,7 +189,7 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
           if (!(from[s] >= 0 && from[s] <= 1))
             throw ArgumentError("u: row " + std::to_string(begin + r) + ", site " + std::to_string(s) + " is outside [0, 1]");
       } else {
-        uniforms(options.seed, options.first_row + static_cast<uint64_t>(begin + r), 0, sites, row.data());
+        fill(row.data(), sites, options.seed, options.first_row + static_cast<uint64_t>(begin + r), 1, 0, sites);
       }
       for (int64_t s = 0; s < sites; ++s) u[s * rows + r] = from[s];
     }

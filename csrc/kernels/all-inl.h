@@ -9,5 +9,6 @@
 #include "kernels/categorical-inl.h"
 #include "kernels/bernoulli-inl.h"
 #include "kernels/inverse_table-inl.h"
+#include "kernels/uniforms-inl.h"
 #include "kernels/table-inl.h"
 // clang-format on

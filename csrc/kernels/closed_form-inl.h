@@ -3,6 +3,7 @@
 // clang-format off: the order matters
 #include "kernels/lanes-inl.h"
 #include "numerics/closed_form.h"
+#include "kernels/normal-inl.h"
 #include "kernels/elementwise-inl.h"
 // clang-format on
 

@@ -4,6 +4,15 @@ namespace genfast {
 namespace GENFAST_NS {
 namespace {
 
+template <class D, class = void>
+struct OfNormal {
+  static constexpr bool value = false, float_kernel = false;
+};
+template <class D>
+struct OfNormal<D, std::void_t<decltype(D::float_kernel)>> {
+  static constexpr bool value = true, float_kernel = D::float_kernel;
+};
+
 template <class D, FamilyFn fn, class F>
 GENFAST_INLINE F family_value(F x, const F* p) {
   if constexpr (fn == FamilyFn::icdf) return D::icdf(x, p);
@@ -31,15 +40,32 @@ void elementwise(const ElementArgs& a) {
   }
 }
 
+template <class D, int params, FamilyFn fn>
+constexpr ElementFn element_kernel() {
+  if constexpr (OfNormal<D>::value && takes_probability(fn))
+    return normal_quantiles<D, params, fn == FamilyFn::iccdf, double>;
+  else
+    return elementwise<D, params, fn>;
+}
+template <class D, int params, bool upper>
+constexpr ElementF32Fn element_kernel_f32() {
+  if constexpr (OfNormal<D>::float_kernel)
+    return normal_quantiles<D, params, upper, float>;
+  else
+    return nullptr;
+}
+
 }  // namespace
 }  // namespace GENFAST_NS
 }  // namespace genfast
 
-// The row of kernels of one family: <target>_<family>_kernels, in the order of FamilyFn.
-#define GENFAST_FAMILY_ROW(name, params)                                                                              \
-  extern const ElementFn GENFAST_FAMILY_SYMBOL(GENFAST_NS, name)[static_cast<int>(FamilyFn::count)] = {               \
-      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::icdf>,                                        \
-      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::iccdf>,                                       \
-      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::cdf>,                                         \
-      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::ccdf>,                                        \
-      GENFAST_NS::elementwise<numerics::name##Family, params, FamilyFn::log_prob>};
+// The kernels of one family: <target>_<family>_kernels.
+#define GENFAST_FAMILY_ROW(name, params)                                                     \
+  extern const FamilyKernels GENFAST_FAMILY_SYMBOL(GENFAST_NS, name) = {                     \
+      {GENFAST_NS::element_kernel<numerics::name##Family, params, FamilyFn::icdf>(),         \
+       GENFAST_NS::element_kernel<numerics::name##Family, params, FamilyFn::iccdf>(),        \
+       GENFAST_NS::element_kernel<numerics::name##Family, params, FamilyFn::cdf>(),          \
+       GENFAST_NS::element_kernel<numerics::name##Family, params, FamilyFn::ccdf>(),         \
+       GENFAST_NS::element_kernel<numerics::name##Family, params, FamilyFn::log_prob>()},    \
+      {GENFAST_NS::element_kernel_f32<numerics::name##Family, params, false>(),              \
+       GENFAST_NS::element_kernel_f32<numerics::name##Family, params, true>()}};

@@ -68,6 +68,10 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 // log_prob[r] += log p(level[r]) in nats. Same arithmetic and same return value as CategoricalFn.
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns, void* scratch);
+// out[r * stride + i] = u(seed, first_row + r, first_site + i) of numerics/uniforms.h for r < rows, i < sites.
+template <class T>
+using UniformsFn = void (*)(T* out, int64_t stride, uint64_t seed, uint64_t first_row, int64_t rows, uint64_t first_site,
+                            int64_t sites);
 
 // Tables of inverse distribution functions, one a row: sampling/inverse_table.h owns and explains them. Every index is valid.
 inline constexpr int kInverseOctaves = 10, kInverseCellBits = 3, kInverseCells = kInverseOctaves << kInverseCellBits;
@@ -99,6 +103,13 @@ struct ElementArgsOf {
 using ElementArgs = ElementArgsOf<double>;
 // Parameters are valid and probabilities in [0, 1]: the caller checked. Any other x, NaN and infinities included, is defined.
 using ElementFn = void (*)(const ElementArgs&);
+using ElementF32Fn = void (*)(const ElementArgsOf<float>&);
+
+struct FamilyKernels {
+  ElementFn f64[static_cast<int>(FamilyFn::count)];
+  ElementF32Fn f32[2];  // icdf and iccdf of float probabilities, or null where float goes through double
+  ElementFn operator[](FamilyFn fn) const { return f64[static_cast<int>(fn)]; }
+};
 
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
@@ -115,7 +126,10 @@ struct Kernels {
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
   InverseTableFn inverse_table;
-  const ElementFn* elementwise[static_cast<int>(Family::count)];  // [family][FamilyFn]
+  UniformsFn<double> uniforms_f64;
+  UniformsFn<float> uniforms_f32;
+  const FamilyKernels* families[static_cast<int>(Family::count)];
+  const FamilyKernels& elementwise(Family family) const { return *families[static_cast<int>(family)]; }
 };
 
 inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain

@@ -145,6 +145,19 @@ GENFAST_INLINE f64x8 widen_high(f32x16 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
 }
 
+// Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
+// of two vectors in turn: a0 b0 a2 b2 ...
+GENFAST_INLINE f64x8 bits_xor(f64x8 x, f64x8 y, f64x8 z) {
+  return {_mm256_xor_pd(_mm256_xor_pd(x.a, y.a), z.a), _mm256_xor_pd(_mm256_xor_pd(x.b, y.b), z.b)};
+}
+GENFAST_INLINE f64x8 bits_mul32(f64x8 x, f64x8 y) {
+  return {_mm256_castsi256_pd(_mm256_mul_epu32(_mm256_castpd_si256(x.a), _mm256_castpd_si256(y.a))),
+          _mm256_castsi256_pd(_mm256_mul_epu32(_mm256_castpd_si256(x.b), _mm256_castpd_si256(y.b)))};
+}
+GENFAST_INLINE f64x8 interleave_even(f64x8 x, f64x8 y) { return {_mm256_unpacklo_pd(x.a, y.a), _mm256_unpacklo_pd(x.b, y.b)}; }
+GENFAST_INLINE f64x8 interleave_odd(f64x8 x, f64x8 y) { return {_mm256_unpackhi_pd(x.a, y.a), _mm256_unpackhi_pd(x.b, y.b)}; }
+GENFAST_INLINE f32x16 as_f32(f64x8 x) { return {_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b)}; }
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 x) {
   const __m256 x8 = _mm256_add_ps(x.a, x.b);
@@ -194,6 +207,22 @@ GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x
     transpose4(r[4] + half, r[5] + half, r[6] + half, r[7] + half, high);
     for (int j = 0; j < 4; ++j) column[half + j] = {low[j], high[j]};
   }
+}
+
+// The lanes of m, in order, to `to`, which has room for a whole vector.
+template <class T, class M, class V>
+GENFAST_INLINE void compress_store(T* to, M m, V x) {
+  alignas(64) T lane[64 / sizeof(T)];
+  x.store(lane);
+  for (uint32_t bits = mask_bits(m); bits; bits &= bits - 1) *to++ = lane[__builtin_ctz(bits)];
+}
+// The inverse: lanes outside m keep `otherwise`. A whole vector is readable at `from`.
+template <class T, class M, class V>
+GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
+  alignas(64) T lane[64 / sizeof(T)];
+  otherwise.store(lane);
+  for (uint32_t bits = mask_bits(m); bits; bits &= bits - 1) lane[__builtin_ctz(bits)] = *from++;
+  return V::load(lane);
 }
 
 // Stops the compiler from turning one load and many uses into many loads.

@@ -86,6 +86,19 @@ GENFAST_INLINE uint32_t mask_bits(m64x8 m) { return m; }
 GENFAST_INLINE f64x8 widen_low(f32x16 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a.v)); }
 GENFAST_INLINE f64x8 widen_high(f32x16 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1)); }
 
+// Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
+// of two vectors in turn: a0 b0 a2 b2 ...
+GENFAST_INLINE f64x8 bits_xor(f64x8 a, f64x8 b, f64x8 c) {
+  return _mm512_castsi512_pd(
+      _mm512_ternarylogic_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v), _mm512_castpd_si512(c.v), 0x96));
+}
+GENFAST_INLINE f64x8 bits_mul32(f64x8 a, f64x8 b) {
+  return _mm512_castsi512_pd(_mm512_mul_epu32(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)));
+}
+GENFAST_INLINE f64x8 interleave_even(f64x8 a, f64x8 b) { return _mm512_unpacklo_pd(a.v, b.v); }
+GENFAST_INLINE f64x8 interleave_odd(f64x8 a, f64x8 b) { return _mm512_unpackhi_pd(a.v, b.v); }
+GENFAST_INLINE f32x16 as_f32(f64x8 a) { return _mm512_castpd_ps(a.v); }
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 a) {
   const __m256 x8 = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
@@ -141,6 +154,17 @@ GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x
     column[odd + 4] = _mm512_shuffle_f64x2(b, d, 0x88);
     column[odd + 6] = _mm512_shuffle_f64x2(b, d, 0xdd);
   }
+}
+
+// compress_store: the lanes of m, in order, to `to`, which has room for a whole vector. expand_load: the inverse; other lanes keep
+// `otherwise`; a whole vector is readable at `from`. The register forms: compressing straight to memory is microcode on Zen 4.
+GENFAST_INLINE void compress_store(float* to, m32x16 m, f32x16 a) { _mm512_storeu_ps(to, _mm512_maskz_compress_ps(m, a.v)); }
+GENFAST_INLINE void compress_store(double* to, m64x8 m, f64x8 a) { _mm512_storeu_pd(to, _mm512_maskz_compress_pd(m, a.v)); }
+GENFAST_INLINE f32x16 expand_load(const float* from, m32x16 m, f32x16 otherwise) {
+  return _mm512_mask_expand_ps(otherwise.v, m, _mm512_loadu_ps(from));
+}
+GENFAST_INLINE f64x8 expand_load(const double* from, m64x8 m, f64x8 otherwise) {
+  return _mm512_mask_expand_pd(otherwise.v, m, _mm512_loadu_pd(from));
 }
 
 // Stops the compiler from turning one load and many uses into many loads.

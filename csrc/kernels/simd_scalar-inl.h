@@ -93,6 +93,32 @@ GENFAST_INLINE f64x8 widen_high(f32x16 a) {
   return r;
 }
 
+// Integer work on the bits of f64x8: three-way exclusive or, the 64-bit products of the low halves, and lanes 0 2 4 6 (or 1 3 5 7)
+// of two vectors in turn: a0 b0 a2 b2 ...
+GENFAST_INLINE f64x8 bits_xor(f64x8 a, f64x8 b, f64x8 c) {
+  for (int i = 0; i < 8; ++i)
+    a.v[i] = numerics::from_bits(numerics::to_bits(a.v[i]) ^ numerics::to_bits(b.v[i]) ^ numerics::to_bits(c.v[i]));
+  return a;
+}
+GENFAST_INLINE f64x8 bits_mul32(f64x8 a, f64x8 b) {
+  for (int i = 0; i < 8; ++i)
+    a.v[i] = numerics::from_bits((numerics::to_bits(a.v[i]) & 0xffffffff) * (numerics::to_bits(b.v[i]) & 0xffffffff));
+  return a;
+}
+GENFAST_INLINE f64x8 interleave_even(f64x8 a, f64x8 b) {
+  for (int i = 1; i < 8; i += 2) a.v[i] = b.v[i - 1];
+  return a;
+}
+GENFAST_INLINE f64x8 interleave_odd(f64x8 a, f64x8 b) {
+  for (int i = 1; i < 8; i += 2) a.v[i - 1] = a.v[i], a.v[i] = b.v[i];
+  return a;
+}
+GENFAST_INLINE f32x16 as_f32(f64x8 a) {
+  f32x16 r;
+  memcpy(&r, &a, sizeof r);
+  return r;
+}
+
 // Folds of a fixed shape: lane i with lane i + 8, then + 4, + 2, + 1.
 GENFAST_INLINE float fold_sum(f32x16 a) {
   for (int step = 8; step; step /= 2)
@@ -120,6 +146,20 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
 GENFAST_INLINE void load_rows(const double* rows, const double (&index)[8], f64x8 (&column)[8]) {
   for (int i = 0; i < 8; ++i)
     for (int j = 0; j < 8; ++j) column[j].v[i] = rows[8 * numerics::to_bits(index[i]) + j];
+}
+
+// The lanes of m, in order, to `to`, which has room for a whole vector.
+template <class T, class M, class V>
+GENFAST_INLINE void compress_store(T* to, M m, V a) {
+  for (size_t i = 0; i < 64 / sizeof(T); ++i)
+    if (m.v[i]) *to++ = a.v[i];
+}
+// The inverse: lanes outside m keep `otherwise`. A whole vector is readable at `from`.
+template <class T, class M, class V>
+GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
+  for (size_t i = 0; i < 64 / sizeof(T); ++i)
+    if (m.v[i]) otherwise.v[i] = *from++;
+  return otherwise;
 }
 
 // Stops the compiler from turning one load and many uses into many loads.

@@ -24,8 +24,10 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     GENFAST_NS::bernoulli,
     GENFAST_NS::bernoulli_log_prob,
     GENFAST_NS::inverse_table,
+    GENFAST_NS::uniform_rows<double>,
+    GENFAST_NS::uniform_rows<float>,
     {
-#define X(name, params) GENFAST_FAMILY_SYMBOL(GENFAST_NS, name),
+#define X(name, params) &GENFAST_FAMILY_SYMBOL(GENFAST_NS, name),
         GENFAST_FAMILIES(X)
 #undef X
     },

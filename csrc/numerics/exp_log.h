@@ -25,7 +25,8 @@ struct ExpLogF64 {
   using bits = uint64_t;
   static constexpr int mantissa = 52;
   static constexpr double magic = 6755399441055744.0;
-  static constexpr double log2e = 0x1.71547652b82fep+0, ln2_hi = 0x1.62e42fee00000p-1, ln2_lo = 0x1.a39ef35793c76p-33;
+  static constexpr double log2e = 0x1.71547652b82fep+0, ln2 = 0x1.62e42fefa39efp-1, ln2_hi = 0x1.62e42fee00000p-1,
+                          ln2_lo = 0x1.a39ef35793c76p-33;
   static constexpr double exp_low = -708.39641853226408, exp_high = 709.78271289338397;
   static constexpr double min_normal = 0x1p-1022, infinity = __builtin_inf();
   static constexpr bits sqrt_half = 0x3fe6a09e667f3bcd, one = 0x3ff0000000000000, fraction = 0x000fffffffffffff,
@@ -57,6 +58,17 @@ GENFAST_INLINE F exp_tail(F r, ExpLogF64) {
   return fma(q, r, F(0.5));
 }
 
+// e^r on |r| <= ln2/2. In double the last two additions are each monotone in r, and so is the result between neighbouring floats;
+// in float the form is one operation shorter, and fixed by what has been drawn with it.
+template <class F>
+GENFAST_INLINE F exp_reduced(F r, ExpLogF32 c) {
+  return fma(fma(exp_tail(r, c), r, F(1)), r, F(1));
+}
+template <class F>
+GENFAST_INLINE F exp_reduced(F r, ExpLogF64 c) {
+  return F(1) + fma(r * r, exp_tail(r, c), r);
+}
+
 // (log(1+f) series) R with log(1+f) = 2s + s z R(z), s = f/(2+f), z = s^2, for 1+f in [sqrt(1/2), sqrt(2)].
 template <class F>
 GENFAST_INLINE F log_tail(F z, ExpLogF32) {
@@ -86,7 +98,7 @@ template <class C, class F>
 GENFAST_INLINE F exp_any(F x) {
   const F t = fma(x, F(C::log2e), F(C::magic));
   const F r = reduce_ln2<C>(x, t - F(C::magic));
-  const F p = fma(fma(exp_tail(r, C()), r, F(1)), r, F(1));
+  const F p = exp_reduced(r, C());
   // Adding n to the exponent field reaches 2^128 * 0.9, which no multiplication by a finite 2^n could.
   F y = bits_add(p, bits_shl<C::mantissa>(t));
   y = select(x <= F(C::exp_high), y, x + F(C::infinity));  // NaN stays NaN
@@ -99,7 +111,7 @@ GENFAST_INLINE F exp_nonpositive_any(F x) {
   constexpr auto magic = C::magic + ((typename C::bits{1} << (sizeof(typename C::bits) == 4 ? 7 : 10)) - 1);  // + exponent bias
   const F t = fma(x, F(C::log2e), F(magic));
   const F r = reduce_ln2<C>(x, t - F(magic));
-  const F p = fma(fma(exp_tail(r, C()), r, F(1)), r, F(1));
+  const F p = exp_reduced(r, C());
   return select(x < F(C::exp_low), F(0), p * bits_shl<C::mantissa>(t));
 }
 

@@ -1,22 +1,42 @@
-// The standard normal distribution over a double lane type F: quantile, tail probability, density; and the Normal family. Called
-// by the elementwise kernels and by families that are functions of a normal.
+// The standard normal distribution over a lane type F: quantile (double and float), tail probability; and the families Normal,
+// LogNormal and HalfNormal. Called by the elementwise kernels and by families that are functions of a normal.
 //
-// Every coefficient is our own fit (Chebyshev interpolation in 60 digits, rounded to double). The quantile is monotone in u by
-// construction: each value is a large term that moves by at least an ulp with its argument, plus a small correction whose
-// rounding noise is below half that step.
+// Every coefficient is our own fit (Chebyshev interpolation in 40 to 60 digits, rounded). The quantile is monotone in u by
+// construction: each value is a large term that moves by about an ulp or more with its argument, plus a small correction whose
+// rounding noise stays below half that step; where two formulas meet, both are clamped to the value between them.
 #pragma once
 #include "numerics/exp_log.h"
 
 namespace genfast {
 namespace numerics {
 
-constexpr double kNormalTail = 0x1.152aaa3bf81ccp-3;  // e^-2: below this probability the tail formula holds
 constexpr double kLogSqrt2Pi = 0x1.d67f1c864beb5p-1;
 
-// Phi^-1(1/2 + q) for |q| <= 1/2 - e^-2: 2.75 q plus a correction of at most q / 4 either way.
+// tail: e^-2, the probability where centre and tail formula meet; meet: -Phi^-1(tail).
+struct NormalF32 : ExpLogF32 {
+  static constexpr float tail = 0x1.152aaap-3f, meet = 0x1.19fd30p+0f;
+};
+struct NormalF64 : ExpLogF64 {
+  static constexpr double tail = 0x1.152aaa3bf81ccp-3, meet = 0x1.19fd30bc4de03p+0;
+};
+
+// Phi^-1(1/2 + q) / q - 2.75 as a polynomial in z = q^2, |q| <= 1/2 - e^-2; it stays within +-0.27.
 template <class F>
-GENFAST_INLINE F normal_quantile_centre(F q) {
-  const F z = q * q;
+GENFAST_INLINE F normal_centre_ratio(F z, NormalF32) {
+  F w = F(0x1.a868b8p+18f);
+  w = fma(w, z, F(-0x1.4c8528p+17f));
+  w = fma(w, z, F(0x1.14d7bp+15f));
+  w = fma(w, z, F(-0x1.84bc2ep+11f));
+  w = fma(w, z, F(0x1.7a8c2p+8f));
+  w = fma(w, z, F(0x1.336ee2p+5f));
+  w = fma(w, z, F(0x1.fb3626p+3f));
+  w = fma(w, z, F(0x1.715156p+2f));
+  w = fma(w, z, F(0x1.4ffe22p+1f));
+  w = fma(w, z, F(-0x1.f26cep-3f));
+  return w;
+}
+template <class F>
+GENFAST_INLINE F normal_centre_ratio(F z, NormalF64) {
   F w = F(0x1.b92e71a52be29p+49);
   w = fma(w, z, F(-0x1.1846d4761952dp+50));
   w = fma(w, z, F(0x1.5146cc83e8a66p+49));
@@ -40,77 +60,120 @@ GENFAST_INLINE F normal_quantile_centre(F q) {
   w = fma(w, z, F(0x1.71713082dbcdfp+2));
   w = fma(w, z, F(0x1.4ffddeaa22dbbp+1));
   w = fma(w, z, F(-0x1.f26ce009d8fa7p-3));
-  return fma(q, F(2.75), q * w);
+  return w;
 }
 
-// g(r) = r + Phi^-1(e^(-r^2/2)): a rational on 2 <= r <= 6 and another on 6 <= r <= 39.
+// With r = sqrt(-2 log p) = 2.75 + t, Phi^-1(p) = -((r - 0.75) - gap). near: 2 <= r <= 6; far: up to the smallest p.
 template <class F>
-GENFAST_INLINE F normal_tail_gap_near(F r) {
-  F num = F(0x1.f0eaa3ad8dcbep-26);
-  num = fma(num, r, F(0x1.712b6a82e0834p-14));
-  num = fma(num, r, F(0x1.7b3c43c4811e2p-7));
-  num = fma(num, r, F(0x1.ae50b44e114bcp-2));
-  num = fma(num, r, F(0x1.795dbb66e494dp+2));
-  num = fma(num, r, F(0x1.310f2fb80deb9p+5));
-  num = fma(num, r, F(0x1.09959aafec7e8p+7));
-  num = fma(num, r, F(0x1.01809fec60e8dp+8));
-  num = fma(num, r, F(0x1.b698633c78922p+7));
-  num = fma(num, r, F(0x1.fb8ad70ae119fp+5));
-  num = fma(num, r, F(0x1.efbe3108d77e4p+1));
-  F den = F(0x1.a392331a232fcp-17);
-  den = fma(den, r, F(0x1.1d9fe76efd1d0p-9));
-  den = fma(den, r, F(0x1.9756257e42208p-4));
-  den = fma(den, r, F(0x1.be53aa7260802p+0));
-  den = fma(den, r, F(0x1.c2bb9681fe7adp+3));
-  den = fma(den, r, F(0x1.e51cde38e264dp+5));
-  den = fma(den, r, F(0x1.2eeceda5f5cf1p+7));
-  den = fma(den, r, F(0x1.8e4ddcc231e8bp+7));
-  den = fma(den, r, F(0x1.d00a0794c5e37p+6));
-  den = fma(den, r, F(0x1.7af10b4c97d11p+4));
-  den = fma(den, r, F(0x1.0000000000000p+0));
+GENFAST_INLINE F normal_gap_near(F t, NormalF32) {
+  F num = F(-0x1.176fdep-12f);
+  num = fma(num, t, F(-0x1.35b8d4p-7f));
+  num = fma(num, t, F(-0x1.3a6a9ap-4f));
+  num = fma(num, t, F(-0x1.44a592p-3f));
+  num = fma(num, t, F(0x1.ab655p-11f));
+  F den = F(0x1.79cc92p-12f);
+  den = fma(den, t, F(0x1.f4761ep-7f));
+  den = fma(den, t, F(0x1.6925c6p-3f));
+  den = fma(den, t, F(0x1.7845e6p-1f));
+  den = fma(den, t, F(0x1.0p+0f));
   return num / den;
 }
 template <class F>
-GENFAST_INLINE F normal_tail_gap_far(F r) {
-  F num = F(0x1.5526aa340ac35p-49);
-  num = fma(num, r, F(0x1.91fb06209d6fap-35));
-  num = fma(num, r, F(0x1.17e2277094042p-25));
-  num = fma(num, r, F(0x1.abf1d0c977c7cp-18));
-  num = fma(num, r, F(0x1.f63ccd9ab56fcp-12));
-  num = fma(num, r, F(0x1.02073a1cf5baap-6));
-  num = fma(num, r, F(0x1.ea23f1ff91f02p-3));
-  num = fma(num, r, F(0x1.b68a930976f83p+0));
-  num = fma(num, r, F(0x1.738118cdde9a0p+2));
-  num = fma(num, r, F(0x1.15737a589fcedp+3));
-  num = fma(num, r, F(0x1.89ae8a1b93818p+1));
-  F den = F(0x1.72c2c5ca72748p-38);
-  den = fma(den, r, F(0x1.429ea2554ed7fp-28));
-  den = fma(den, r, F(0x1.24b7630a8ce13p-20));
-  den = fma(den, r, F(0x1.93cb3710e2344p-14));
-  den = fma(den, r, F(0x1.eb521968c5cddp-9));
-  den = fma(den, r, F(0x1.19f6851f12829p-4));
-  den = fma(den, r, F(0x1.3ac6932c12113p-1));
-  den = fma(den, r, F(0x1.5bb8ffddb2180p+1));
-  den = fma(den, r, F(0x1.773244054950fp+2));
-  den = fma(den, r, F(0x1.467694f9f7933p+2));
-  den = fma(den, r, F(0x1.0000000000000p+0));
+GENFAST_INLINE F normal_gap_far(F t, NormalF32) {
+  F num = F(-0x1.9ed5bcp-11f);
+  num = fma(num, t, F(-0x1.dd595ap-6f));
+  num = fma(num, t, F(-0x1.4477b6p-3f));
+  num = fma(num, t, F(0x1.494a4p-11f));
+  F den = F(0x1.175b4ap-10f);
+  den = fma(den, t, F(0x1.81171cp-5f));
+  den = fma(den, t, F(0x1.bb7b54p-2f));
+  den = fma(den, t, F(0x1.0p+0f));
+  return num / den;
+}
+template <class F>
+GENFAST_INLINE F normal_gap_near(F t, NormalF64) {
+  F num = F(-0x1.31af5b72584eap-24);
+  num = fma(num, t, F(-0x1.edf96960786dbp-18));
+  num = fma(num, t, F(-0x1.d50e2138ca877p-13));
+  num = fma(num, t, F(-0x1.8c7cfba31d5c4p-9));
+  num = fma(num, t, F(-0x1.633f8fb846fd3p-6));
+  num = fma(num, t, F(-0x1.6402a00c14ae3p-4));
+  num = fma(num, t, F(-0x1.78334c401e798p-3));
+  num = fma(num, t, F(-0x1.4384ea994a0e9p-3));
+  num = fma(num, t, F(0x1.ab654fd8b1ba6p-11));
+  F den = F(0x1.99d5465a81fa2p-24);
+  den = fma(den, t, F(0x1.651bbb86313d7p-17));
+  den = fma(den, t, F(0x1.8036315fb71fap-12));
+  den = fma(den, t, F(0x1.7fd60b8f262b5p-8));
+  den = fma(den, t, F(0x1.a7067901dd1cfp-5));
+  den = fma(den, t, F(0x1.14365ae49b383p-2));
+  den = fma(den, t, F(0x1.ab36637bc3e18p-1));
+  den = fma(den, t, F(0x1.69091a1615fdep+0));
+  den = fma(den, t, F(0x1.0000000000000p+0));
+  return num / den;
+}
+template <class F>
+GENFAST_INLINE F normal_gap_far(F t, NormalF64) {
+  F num = F(-0x1.0ef3ce1a560d3p-50);
+  num = fma(num, t, F(-0x1.1d0e785d3eb29p-40));
+  num = fma(num, t, F(-0x1.4696d843fe2c4p-32));
+  num = fma(num, t, F(-0x1.2d081503654e1p-25));
+  num = fma(num, t, F(-0x1.07b015ed44080p-19));
+  num = fma(num, t, F(-0x1.e0adec756985cp-15));
+  num = fma(num, t, F(-0x1.e314b48d3fb14p-11));
+  num = fma(num, t, F(-0x1.16be53522ebfep-7));
+  num = fma(num, t, F(-0x1.761d8582a55e0p-5));
+  num = fma(num, t, F(-0x1.10bdecb1a9d12p-3));
+  num = fma(num, t, F(-0x1.440d5520931bap-3));
+  num = fma(num, t, F(0x1.ab63ef3ae6631p-11));
+  F den = F(0x1.697466baef383p-50);
+  den = fma(den, t, F(0x1.803d94fcff9f8p-40));
+  den = fma(den, t, F(0x1.c1c094ed58968p-32));
+  den = fma(den, t, F(0x1.adda66477771ep-25));
+  den = fma(den, t, F(0x1.8e6ac9ef1de16p-19));
+  den = fma(den, t, F(0x1.8ad7e8a59b150p-14));
+  den = fma(den, t, F(0x1.bea8ffdd0d822p-10));
+  den = fma(den, t, F(0x1.2e6f9da6af0a4p-6));
+  den = fma(den, t, F(0x1.f741fe19d979bp-4));
+  den = fma(den, t, F(0x1.f9f6c4f5b06e6p-2));
+  den = fma(den, t, F(0x1.17506e55b7f55p+0));
+  den = fma(den, t, F(0x1.0000000000000p+0));
   return num / den;
 }
 
-// -Phi^-1(p) for 0 <= p <= e^-2.
+// Phi^-1(1/2 + q) for |q| <= 1/2 - tail.
+template <class C, class F>
+GENFAST_INLINE F normal_quantile_centre(F q) {
+  const F x = fma(q, F(2.75), q * normal_centre_ratio(q * q, C()));
+  return select(x > F(C::meet), F(C::meet), select(x < F(-C::meet), F(-C::meet), x));
+}
+
+// The r of the tail formula, p <= tail.
+template <class C, class F>
+GENFAST_INLINE F normal_tail_radius(F p) {
+  return sqrt(F(-2) * log_any<C>(p));
+}
+
+// -Phi^-1(p) from its r and gap.
+template <class C, class F>
+GENFAST_INLINE F normal_tail_value(F p, F r, F gap) {
+  const F x = (r - F(0.75)) - gap;
+  return select(p > F(0), max(x, F(C::meet)), F(C::infinity));
+}
+
+// Phi^-1(1/2 + q), where p = 1/2 - |q| is given besides because it is more precise than q in the tails.
 template <class F>
-static F normal_quantile_tail(F p) {
-  const F r = sqrt(F(-2) * log_f64(p));
-  const F x = r - select(r > F(6), normal_tail_gap_far(r), normal_tail_gap_near(r));
-  return select(p > F(0), x, select(p == F(0), F(__builtin_inf()), p));
+static F normal_quantile(F q, F p) {
+  using C = NormalF64;
+  const F r = normal_tail_radius<C>(p), t = r - F(2.75);
+  const F gap = select(r > F(6), normal_gap_far(t, C()), normal_gap_near(t, C()));
+  return select(p <= F(C::tail), copysign(normal_tail_value<C>(p, r, gap), q), normal_quantile_centre<C>(q));
 }
 
 // Phi^-1(u), u in [0, 1]. Phi^-1(1 - u) is its exact negative.
 template <class F>
-static F normal_quantile(F u) {
-  const F q = u - F(0.5);
-  const F p = select(q < F(0), u, F(1) - u);
-  return select(p > F(kNormalTail), normal_quantile_centre(q), copysign(normal_quantile_tail(p), q));
+GENFAST_INLINE F normal_quantile(F u) {
+  return normal_quantile(u - F(0.5), select(u < F(0.5), u, F(1) - u));
 }
 
 // e^(a^2/2) Phi(-a): a rational on 1 <= a <= 5.5 and another on 5.5 <= a <= 40, all coefficients positive.
@@ -141,13 +204,19 @@ static F normal_mills(F a) {
   return num / den;
 }
 
-// Phi(-a) for a >= 1, relative accuracy down to 2^-1022, below which it is 0. What a^2 rounds off is put back.
+// e^(-a^2/2) without the rounding error of a^2; 0 below 2^-1022.
 template <class F>
-GENFAST_INLINE F normal_upper(F a) {
+GENFAST_INLINE F exp_minus_half_square(F a) {
   a = select(a > F(40), F(40), a);
   const F square = a * a;
-  const F v = exp_nonpositive_f64(F(-0.5) * square) * normal_mills(a);
-  return fma(F(-0.5) * fma(a, a, -square), v, v);
+  const F e = exp_nonpositive_f64(F(-0.5) * square);
+  return fma(F(-0.5) * fma(a, a, -square), e, e);
+}
+
+// Phi(-a) for a >= 1, accurate relative to itself down to 2^-1022, below which it is 0.
+template <class F>
+GENFAST_INLINE F normal_upper(F a) {
+  return exp_minus_half_square(a) * normal_mills(select(a > F(40), F(40), a));
 }
 
 // Phi(z) - 1/2 for |z| <= 1.
@@ -177,15 +246,15 @@ static F normal_cdf(F z) {
   return select(a < F(1), F(0.5) + normal_cdf_centre(z), select(z < F(0), tail, F(1) - tail));
 }
 
+// A family with from_normal is that function of a standard normal, increasing: icdf(u) = from_normal(Phi^-1(u), p). The kernels
+// compute Phi^-1 their own way, for float too where float_kernel says so.
+
 // p = loc, scale.
 struct NormalFamily {
+  static constexpr bool float_kernel = true;
   template <class F>
-  static F icdf(F u, const F* p) {
-    return fma(p[1], normal_quantile(u), p[0]);
-  }
-  template <class F>
-  static F iccdf(F q, const F* p) {
-    return fma(-p[1], normal_quantile(q), p[0]);
+  static F from_normal(F z, const F* p) {
+    return fma(p[1], z, p[0]);
   }
   template <class F>
   static F cdf(F x, const F* p) {
@@ -199,6 +268,57 @@ struct NormalFamily {
   static F log_prob(F x, const F* p) {
     const F z = (x - p[0]) / p[1];
     return fma(F(-0.5) * z, z, -(log_f64(p[1]) + F(kLogSqrt2Pi)));
+  }
+};
+
+// p = loc, scale of the logarithm.
+struct LogNormalFamily {
+  static constexpr bool float_kernel = false;
+  template <class F>
+  static F from_normal(F z, const F* p) {
+    return exp_f64(fma(p[1], z, p[0]));
+  }
+  template <class F>
+  static F cdf(F x, const F* p) {
+    return select(x <= F(0), F(0), normal_cdf((log_f64(x) - p[0]) / p[1]));
+  }
+  template <class F>
+  static F ccdf(F x, const F* p) {
+    return select(x <= F(0), F(1), normal_cdf((p[0] - log_f64(x)) / p[1]));
+  }
+  template <class F>
+  static F log_prob(F x, const F* p) {
+    const F y = log_f64(x), z = (y - p[0]) / p[1];
+    const F value = fma(F(-0.5) * z, z, -(y + (log_f64(p[1]) + F(kLogSqrt2Pi))));
+    return select(x <= F(0), F(-ExpLogF64::infinity), select(x < F(ExpLogF64::infinity), value, -x));
+  }
+};
+
+// p = scale: |Z| scale.
+struct HalfNormalFamily {
+  template <class F>
+  static F icdf(F u, const F* p) {
+    return p[0] * normal_quantile(F(0.5) * u, F(0.5) - F(0.5) * u);
+  }
+  template <class F>
+  static F iccdf(F q, const F* p) {
+    return p[0] * normal_quantile(F(0.5) - F(0.5) * q, F(0.5) * q);
+  }
+  template <class F>
+  static F cdf(F x, const F* p) {
+    const F z = x / p[0];
+    return select(z <= F(0), F(0), select(z < F(1), F(2) * normal_cdf_centre(z), F(1) - F(2) * normal_upper(z)));
+  }
+  template <class F>
+  static F ccdf(F x, const F* p) {
+    const F z = x / p[0];
+    return select(z <= F(0), F(1), select(z < F(1), F(1) - F(2) * normal_cdf_centre(z), F(2) * normal_upper(z)));
+  }
+  template <class F>
+  static F log_prob(F x, const F* p) {
+    const F z = x / p[0];
+    const F value = fma(F(-0.5) * z, z, -(log_f64(p[0]) + F(kLogSqrt2Pi - ExpLogF64::ln2)));
+    return select(x < F(0), F(-ExpLogF64::infinity), value);
   }
 };
 

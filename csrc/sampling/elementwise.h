@@ -26,13 +26,16 @@ struct RealsOut {
   float* f32;
 };
 
-// out[i] = fn(x[i]; params[..][i]), i < n. float results are the double ones rounded, except where a family has a kernel for
-// float (Normal: icdf and iccdf of float x with float out). Returns the first i whose probability is outside [0, 1], or -1.
+// Whether icdf, iccdf and samples in float have a kernel of their own. It takes the parameters rounded to float.
+bool has_float_kernel(Family family);
+
+// out[i] = fn(x[i]; params[..][i]), i < n. float results are the double ones rounded, except for icdf and iccdf of float x
+// where the family has a float kernel. Returns the first i whose probability is outside [0, 1], or -1.
 int64_t evaluate(Family family, FamilyFn fn, const Reals& x, const Repeated* params, int64_t n, const RealsOut& out,
                  const std::function<void()>& poll = {});
 
 // out[i] = icdf(u(seed, row, first_site + i); params[..][i]): the same bits as evaluate() of those uniforms. float results use
-// the uniforms of double, except where the family has a kernel for float, which uses those of float.
+// the uniforms of double, except where the family has a float kernel, which reads those of float.
 void sample(Family family, uint64_t seed, uint64_t row, uint64_t first_site, const Repeated* params, int64_t n, const RealsOut& out,
             const std::function<void()>& poll = {});
 

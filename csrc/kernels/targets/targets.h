@@ -10,13 +10,13 @@ bool cpu_runs_scalar();
 bool cpu_runs_avx2();
 bool cpu_runs_avx512();
 
-// A family's row of kernels, defined in the target's file of the family's group and gathered in its table.
+// A family's kernels, defined in the target's file of the family's group and gathered in its table.
 #define GENFAST_FAMILY_SYMBOL2(target, name) target##_##name##_kernels
 #define GENFAST_FAMILY_SYMBOL(target, name) GENFAST_FAMILY_SYMBOL2(target, name)
-#define X(name, params)                                                   \
-  extern const ElementFn scalar_##name##_kernels[static_cast<int>(FamilyFn::count)]; \
-  extern const ElementFn avx2_##name##_kernels[static_cast<int>(FamilyFn::count)];   \
-  extern const ElementFn avx512_##name##_kernels[static_cast<int>(FamilyFn::count)];
+#define X(name, params)                               \
+  extern const FamilyKernels scalar_##name##_kernels; \
+  extern const FamilyKernels avx2_##name##_kernels;   \
+  extern const FamilyKernels avx512_##name##_kernels;
 GENFAST_FAMILIES(X)
 #undef X
 
