@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfast import _core
+import genfast._core as _core
 from genfast.arrays import as_numpy
 from genfast.distributions.base import Distribution
 from genfast.distributions.inversion import cumulative, linear, panels, table
