@@ -366,8 +366,9 @@ class TestRows:
     LOC, SCALE = np.linspace(-5, 50, 100), np.linspace(0.5, 3, 100)
 
     @pytest.fixture(scope="class")
-    def d(self):
-        return gf.NumericalInverse(pdf=lambda x, a, b: np.exp(-0.5 * ((x - a) / b) ** 2), params=(self.LOC, self.SCALE))
+    @classmethod
+    def d(cls):
+        return gf.NumericalInverse(pdf=lambda x, a, b: np.exp(-0.5 * ((x - a) / b) ** 2), params=(cls.LOC, cls.SCALE))
 
     def test_every_row(self, d):
         truth = st.norm(self.LOC, self.SCALE)

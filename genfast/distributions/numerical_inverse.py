@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from genfast import _core
-from genfast.distributions.base import Distribution, as_numpy
+import genfast._core as _core
+from genfast.arrays import as_numpy
+from genfast.distributions.base import Distribution
 from genfast.distributions.inversion import cumulative, linear, panels, table
 from genfast.distributions.inversion.density import Density, Function
 from genfast.errors import NumericalError
@@ -390,7 +391,9 @@ class NumericalInverse(Distribution):
         flat = out.reshape(-1)
         for first in range(0, flat.size, BLOCK):
             part = flat[first : first + BLOCK]
-            self._fill("icdf", _core.kernels.uniforms(seed, row, first_site + first, part.size), part)
+            u = np.empty((1, part.size))
+            _core.fill_uniforms(u, seed, row, first_site + first)
+            self._fill("icdf", u[0], part)
 
     def _compute(self, function: str, x: np.ndarray) -> np.ndarray:
         if self._linear is not None:

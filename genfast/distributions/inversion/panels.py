@@ -166,7 +166,8 @@ def _forgive_overflow(h: Halves, w: _Work, density: Density, y: np.ndarray) -> N
         flip = slice(None, None, int(h.sign[i]))
         outward = y[mine][:, flip].ravel()
         with np.errstate(invalid="ignore"):
-            zero = outward < np.nanmax(outward) - 1500 if density.log else outward == 0
+            largest = np.max(outward, where=~np.isnan(outward), initial=-np.inf)
+            zero = outward < largest - 1500 if density.log else outward == 0
         positive = np.flatnonzero(~zero & ~np.isnan(outward))
         gone = np.flatnonzero(zero)
         gone = gone[gone > positive[-1]] if len(positive) else gone

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from genfast import _core
+import genfast._core as _core
 from genfast.errors import NumericalError
 
 __all__ = ["Source", "Table", "build"]
