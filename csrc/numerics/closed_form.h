@@ -323,13 +323,23 @@ struct RayleighFamily {
 
 // p = low, mode, high. Both halves are clamped to the mode, where they meet.
 struct TriangularFamily {
+  template <class F>
+  static F least(F a, F b) {
+    return select(a < b, a, b);
+  }
+  // x from the end of its side, or, past the side's middle in probability, from the mode: then a side that is the whole support
+  // (mode = low or high) keeps its far tail. `*_half` is where the two meet, so that neither passes the other.
   // u is a probability below, q one above; each is exact on its own side.
   template <class F>
   static F quantile(F u, F q, const F* p) {
-    const F width = p[2] - p[0], left = p[1] - p[0], right = p[2] - p[1];
-    const F low = p[0] + sqrt((u * width) * left), high = p[2] - sqrt((q * width) * right);
-    const F x = select(low > p[1], p[1], low), y = select(high < p[1], p[1], high);
-    return select(u * width <= left, x, y);
+    const F width = p[2] - p[0], left = p[1] - p[0], right = p[2] - p[1], half = F(0.5) * width;
+    const F low_root = sqrt((u * width) * left), high_root = sqrt((q * width) * right);
+    const F low_half = p[0] + sqrt(half * left), high_half = p[2] - sqrt(half * right);
+    const F below = fma(u, width, -left), above = fma(q, width, -right);  // probability past the mode, times the width
+    const F low = select(u <= F(0.5), least(p[0] + low_root, low_half), max(p[1] - left * (above / (left + low_root)), low_half));
+    const F high =
+        select(q <= F(0.5), max(p[2] - high_root, high_half), least(p[1] + right * (below / (right + high_root)), high_half));
+    return select(u * width <= left, least(low, p[1]), max(high, p[1]));
   }
   template <class F>
   static F icdf(F u, const F* p) {
@@ -347,15 +357,22 @@ struct TriangularFamily {
   static F upper(F x, const F* p) {
     return ((p[2] - x) / (p[2] - p[0])) * ((p[2] - x) / (p[2] - p[1]));
   }
+  // The probability between the mode and x, of the side that is `side` wide.
+  template <class F>
+  static F from_mode(F distance, F side, const F* p) {
+    return (distance / (p[2] - p[0])) * ((F(2) * side - distance) / side);
+  }
   template <class F>
   static F cdf(F x, const F* p) {
-    const F v = select(x < p[1], lower(x, p), F(1) - upper(x, p));
-    return select(x <= p[0], F(0), select(x >= p[2], F(1), v));
+    const F width = p[2] - p[0], left = p[1] - p[0], right = p[2] - p[1], q = upper(x, p);
+    const F past = select(q > F(0.5), left / width + from_mode(x - p[1], right, p), F(1) - q);
+    return select(x <= p[0], F(0), select(x >= p[2], F(1), select(x < p[1], lower(x, p), past)));
   }
   template <class F>
   static F ccdf(F x, const F* p) {
-    const F v = select(x < p[1], F(1) - lower(x, p), upper(x, p));
-    return select(x <= p[0], F(1), select(x >= p[2], F(0), v));
+    const F width = p[2] - p[0], left = p[1] - p[0], right = p[2] - p[1], u = lower(x, p);
+    const F before = select(u > F(0.5), right / width + from_mode(p[1] - x, left, p), F(1) - u);
+    return select(x <= p[0], F(1), select(x >= p[2], F(0), select(x < p[1], before, upper(x, p))));
   }
   template <class F>
   static F log_prob(F x, const F* p) {
