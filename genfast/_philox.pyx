@@ -20,10 +20,10 @@ cdef extern from "numerics/philox.h" namespace "genfast::numerics" nogil:
 
 
 cdef struct philox_state:
-    PhiloxBlock counter  # of the block that holds the next word
-    PhiloxBlock block  # its words, once one has been taken
+    PhiloxBlock counter
+    PhiloxBlock block  # its words
     uint32_t key[2]
-    int position  # of the next word, 0 to 3; at 0 `block` is not computed yet
+    int position  # of the next word in `block`; 4 when all are taken
 
 
 # The domain word of this generator's counters; numerics/uniforms.h has 0 and 1.
@@ -33,20 +33,21 @@ NAME = "genfast.Philox"
 PERIOD = 1 << 98
 
 
+cdef inline void increment(PhiloxBlock *counter) noexcept nogil:
+    counter.word[0] += 1
+    if counter.word[0] == 0:
+        counter.word[1] += 1
+        if counter.word[1] == 0:
+            counter.word[2] += 1
+
+
 cdef inline uint32_t next_word(philox_state *s) noexcept nogil:
-    cdef uint32_t word
-    if s.position == 0:
-        s.block = philox4x32(s.counter, s.key[0], s.key[1])
-    word = s.block.word[s.position]
-    s.position += 1
     if s.position == 4:
+        increment(&s.counter)
+        s.block = philox4x32(s.counter, s.key[0], s.key[1])
         s.position = 0
-        s.counter.word[0] += 1
-        if s.counter.word[0] == 0:
-            s.counter.word[1] += 1
-            if s.counter.word[1] == 0:
-                s.counter.word[2] += 1
-    return word
+    s.position += 1
+    return s.block.word[s.position - 1]
 
 
 cdef uint32_t next_uint32(void *state) noexcept nogil:
@@ -104,9 +105,7 @@ cdef class Philox(BitGenerator):
             BitGenerator.__init__(self, key)
         self._state.key[0] = key & 0xFFFFFFFF
         self._state.key[1] = key >> 32
-        self._state.counter.word[0] = self._state.counter.word[1] = self._state.counter.word[2] = 0
-        self._state.counter.word[3] = DOMAIN
-        self._state.position = 0
+        self._go_to([0, 0, 0, DOMAIN], 0)
         self._bitgen.state = &self._state
         self._bitgen.next_uint64 = &next_uint64
         self._bitgen.next_uint32 = &next_uint32
@@ -115,16 +114,16 @@ cdef class Philox(BitGenerator):
 
     @property
     def state(self):
-        cdef philox_state s
         with self.lock:
-            s = self._state
+            counter, position = self._place()
+            key = [self._state.key[0], self._state.key[1]]
         return {
             "bit_generator": NAME,
             "state": {
-                "counter": np.array([s.counter.word[i] for i in range(4)], np.uint32),
-                "key": np.array([s.key[0], s.key[1]], np.uint32),
+                "counter": np.array(counter, np.uint32),
+                "key": np.array(key, np.uint32),
             },
-            "position": s.position,
+            "position": position,
         }
 
     @state.setter
@@ -140,15 +139,27 @@ cdef class Philox(BitGenerator):
             raise ValueError("state must have state.counter, state.key and position") from None
         if len(counter) != 4 or len(key) != 2:
             raise ValueError("state: a counter has four words and a key two")
-        cdef philox_state s
-        for i in range(4):
-            s.counter.word[i] = as_index(counter[i], "state: a counter word", 1 << 32)
-        for i in range(2):
-            s.key[i] = as_index(key[i], "state: a key word", 1 << 32)
-        s.position = as_index(position, "state: position", 4)
-        s.block = philox4x32(s.counter, s.key[0], s.key[1])
+        counter = [as_index(word, "state: a counter word", 1 << 32) for word in counter]
+        key = [as_index(word, "state: a key word", 1 << 32) for word in key]
+        position = as_index(position, "state: position", 4)
         with self.lock:
-            self._state = s
+            self._state.key[0], self._state.key[1] = key
+            self._go_to(counter, position)
+
+    def _place(self):
+        """The counter of the next word's block, and its position in there. The caller holds the lock."""
+        cdef PhiloxBlock counter = self._state.counter
+        if self._state.position == 4:
+            increment(&counter)
+        return [counter.word[0], counter.word[1], counter.word[2], counter.word[3]], self._state.position % 4
+
+    def _go_to(self, counter, position):
+        """Makes that word the next one. The caller holds the lock."""
+        cdef int i
+        for i in range(4):
+            self._state.counter.word[i] = counter[i]
+        self._state.block = philox4x32(self._state.counter, self._state.key[0], self._state.key[1])
+        self._state.position = position
 
     def advance(self, delta):
         """Go on, or with a negative `delta` back, by `delta` 64-bit draws. Returns self.
@@ -167,19 +178,18 @@ cdef class Philox(BitGenerator):
         return twin._move(_integer(jumps, "jumps") << 66)
 
     def _move(self, words):
+        # Not through `state`: in older NumPy the lock cannot be taken twice.
         with self.lock:
-            state = self.state
-            low = [int(word) for word in state["state"]["counter"]]
-            at = ((low[0] | low[1] << 32 | low[2] << 64) << 2 | state["position"]) + words
+            counter, position = self._place()
+            at = ((counter[0] | counter[1] << 32 | counter[2] << 64) << 2 | position) + words
             at %= PERIOD
             block = at >> 2
-            state["state"]["counter"] = [block & 0xFFFFFFFF, block >> 32 & 0xFFFFFFFF, block >> 64, low[3]]
-            state["position"] = at & 3
-            self.state = state
+            self._go_to([block & 0xFFFFFFFF, block >> 32 & 0xFFFFFFFF, block >> 64, counter[3]], at & 3)
         return self
 
     def __reduce__(self):
-        return _restore, (type(self), self._seed_seq, self.state)
+        # One argument, then the state: the form that NumPy 1.26's Generator takes apart.
+        return _unpickle, ((type(self), self._seed_seq),), self.state
 
 
 def _integer(value, name):
@@ -187,7 +197,6 @@ def _integer(value, name):
     return as_index(abs(value), name, 1 << 128) * (1 if value >= 0 else -1)
 
 
-def _restore(cls, seed_seq, state):
-    twin = cls(seed_seq)
-    twin.state = state
-    return twin
+def _unpickle(made_of):
+    cls, seed_seq = made_of
+    return cls(seed_seq)

@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 DLPACK_CPU = 1
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+# What is of NumPy's kind without a further look.
+PLAIN = (np.ndarray, np.generic, int, float, list, tuple)
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,18 @@ def as_numpy(x: Any, name: str, dtype: DTypeLike | None = None, *, contiguous: b
         If `x` is ragged, on another device, or needs a gradient (detach it).
     """
     array = _borrow(x, name)
-    if array.dtype.name == "bfloat16" or array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf":
         bits = bfloat16_bits(x)
         if bits is None:
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
         array = (bits.astype(np.uint32) << 16).view(np.float32)
-    want = array.dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
+    if dtype is None:
+        want = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+    else:
+        want = np.dtype(dtype)
     if want.kind in "iu" and array.dtype.kind == "f":
         raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
-    if want.kind in "iu" and array.size and not np.can_cast(array.dtype, want):
+    if want.kind in "iu" and array.dtype != want and array.size and not np.can_cast(array.dtype, want):
         limits, low, high = np.iinfo(want), int(array.min()), int(array.max())
         if low < limits.min or high > limits.max:
             raise ValueError(f"{name} holds {low if low < limits.min else high}, which does not fit {want}")
@@ -120,22 +126,20 @@ def as_numpy(x: Any, name: str, dtype: DTypeLike | None = None, *, contiguous: b
         # A longdouble beyond the range becomes an infinity; a signalling NaN a quiet one.
         with np.errstate(over="ignore", invalid="ignore"):
             array = array.astype(want)
-    if contiguous:
+    if contiguous and not (array.flags.c_contiguous and array.flags.aligned):
         array = np.require(array, requirements=("C", "A"))
     return array
 
 
 def bfloat16_bits(x: Any) -> np.ndarray | None:
     """The uint16 bit patterns of a bfloat16 array, a view of its memory; None when `x` holds anything else."""
-    torch = sys.modules.get("torch")
-    if _kind(x) == TORCH:
-        assert torch is not None
-        if x.dtype != torch.bfloat16:
-            return None
-        return _torch_numpy(x, "x", view=torch.int16).view(np.uint16)
-    if isinstance(x, np.ndarray | np.generic) and x.dtype.name == "bfloat16":
-        return np.asarray(x).view(np.uint16)
-    return None
+    if isinstance(x, (np.ndarray, np.generic)):
+        # The package ml_dtypes; NumPy knows no such kind itself.
+        return np.asarray(x).view(np.uint16) if x.dtype.kind == "V" and x.dtype.name == "bfloat16" else None
+    if _kind(x) is not TORCH:
+        return None
+    torch = sys.modules["torch"]
+    return _torch_numpy(x, "x", view=torch.int16).view(np.uint16) if x.dtype == torch.bfloat16 else None
 
 
 def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
@@ -146,14 +150,14 @@ def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
     TypeError
         If it is any other dtype, or none.
     """
+    if dtype is None or dtype is np.float64 or dtype is F64:
+        return F64
     torch = sys.modules.get("torch")
-    if dtype is None:
-        return np.dtype(np.float64)
     if torch is not None and isinstance(dtype, getattr(torch, "dtype", ())):
         dtype = str(dtype).removeprefix("torch.")
     try:
         found = np.dtype(dtype)
-        if found in (np.dtype(np.float64), np.dtype(np.float32)):
+        if found in (F32, F64):
             return found
     except TypeError:
         pass
@@ -168,10 +172,10 @@ def result_dtype(*inputs: Any) -> np.dtype:
     widest = 0
     for x in inputs:
         dtype = getattr(x, "dtype", None)
-        text = str(dtype).removeprefix("torch.") if dtype is not None else ""
-        if "float" in text:
-            widest = max(widest, 4 if text in ("float16", "bfloat16", "float32") else 8)
-    return np.dtype(np.float32 if widest == 4 else np.float64)
+        # NumPy's dtypes have a kind, torch's say it in a word; bfloat16 has kind V in NumPy.
+        if dtype is not None and (getattr(dtype, "is_floating_point", False) or "float" in _dtype_name(dtype)):
+            widest = max(widest, dtype.itemsize)
+    return F32 if 0 < widest <= 4 else F64
 
 
 def as_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
@@ -202,11 +206,12 @@ def check_size(shape: tuple[int, ...], dtype: DTypeLike = np.float64, name: str 
     ValueError
         If its bytes pass 2**60, which no machine holds. (What only this machine cannot hold is NumPy's MemoryError.)
     """
+    count = math.prod(shape)
     # An empty array may still have an axis that NumPy's own arithmetic overflows on.
-    nonzero = math.prod(size for size in shape if size)
+    nonzero = count or math.prod(size for size in shape if size)
     if nonzero * np.dtype(dtype).itemsize > 1 << 60:
         raise ValueError(f"{name} {shape} of {np.dtype(dtype)} is too large for an array")
-    return math.prod(shape)
+    return count
 
 
 def check_uniforms(u: np.ndarray, name: str = "u") -> np.ndarray:
@@ -294,11 +299,10 @@ def output(
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {target.shape}")
     if not target.flags.writeable:
         raise ValueError(f"{name} is read-only")
+    if target.flags.carray and not any(np.may_share_memory(target, x) for x in inputs):
+        return Output(target, lambda: out)
     if any(size > 1 and stride == 0 for size, stride in zip(target.shape, target.strides, strict=True)):
         raise ValueError(f"{name} overlaps itself (an expanded or broadcast array); pass a copy of it")
-    direct = target.flags.carray and not any(np.may_share_memory(target, x) for x in inputs)
-    if direct:
-        return Output(target, lambda: out)
     buffer = np.empty(shape, want)
 
     def copy() -> Any:
@@ -308,8 +312,14 @@ def output(
     return Output(buffer, copy)
 
 
+def _dtype_name(dtype: Any) -> str:
+    if isinstance(dtype, np.dtype) and dtype.kind != "V":
+        return "float" if dtype.kind == "f" else ""
+    return str(dtype)
+
+
 def _kind(x: Any) -> Kind:
-    if isinstance(x, np.ndarray | np.generic | int | float | list | tuple):
+    if isinstance(x, PLAIN):
         return NUMPY
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, getattr(torch, "Tensor", ())):
@@ -332,7 +342,7 @@ def _borrow(x: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} is a masked array; fill or compress it first")
     if isinstance(x, np.ndarray):
         return np.asarray(x)
-    if _kind(x) == TORCH:
+    if _kind(x) is TORCH:
         return _torch_numpy(x, name)
     if hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__") and not isinstance(x, np.generic):
         if int(x.__dlpack_device__()[0]) != DLPACK_CPU:
@@ -349,6 +359,11 @@ def _borrow(x: Any, name: str) -> np.ndarray:
 
 def _torch_numpy(x: Any, name: str, view: Any = None) -> np.ndarray:
     torch = sys.modules["torch"]
+    if view is None and not x.requires_grad and x.dtype != torch.bfloat16:
+        try:
+            return x.numpy()
+        except (RuntimeError, TypeError):  # said better below
+            pass
     if x.device.type != "cpu":
         raise ValueError(f"{name} is on {x.device}; genfast computes on the CPU: pass {name}.cpu()")
     if x.requires_grad and torch.is_grad_enabled():

@@ -118,12 +118,12 @@ class Stream:
 
 def as_index(value: Any, name: str, limit: int) -> int:
     """`value` as an int in [0, limit). Raises TypeError or ValueError naming the argument `name`."""
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
     try:
         index = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}") from None
+    if value is True or value is False:
+        raise TypeError(f"{name} must be an integer, got bool")
     if not 0 <= index < limit:
         bound = f"2**{limit.bit_length() - 1}" if limit & (limit - 1) == 0 else str(limit)
         raise ValueError(f"{name} must be an integer in [0, {bound}), got {index}")
