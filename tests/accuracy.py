@@ -1,7 +1,8 @@
 """How far from the truth the distributions are: the measurement behind docs/accuracy.json.
 
     python tests/accuracy.py             prints the table
-    python tests/accuracy.py --write     writes docs/accuracy.json: what is measured, with the margin below
+    python tests/accuracy.py --write     writes docs/accuracy.json and the table in docs/distributions.md: what is measured,
+                                         with the margin below
 
 The truth is mpmath at 40 digits. For every distribution, u (and the upper tail's q) runs over a grid from 1e-300 to
 1 - 1e-16, and x = icdf(u) is put back into the exact F. Reported per dtype, as worst cases over grid and parameters:
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from mpmath import mp, mpf
 import genfast as gf
 
 CONTRACT = Path(__file__).parent.parent / "docs" / "accuracy.json"
+TABLE = CONTRACT.with_name("distributions.md")
 MARGIN = 1.5  # contract / measured: other CPUs round alike, other grids may be a little worse
 FLOOR = {"float64": 2.0**-52, "float32": 2.0**-23}  # no contract promises less than one ulp
 DIGITS = 40
@@ -126,11 +129,11 @@ def student_case(d: Any, df: float) -> Case:
 
 def triangular_case(low: float, mode: float, high: float) -> Case:
     a, c, b = mpf(low), mpf(mode), mpf(high)
-    left, right = (b - a) * (c - a), (b - a) * (b - c)
+    w, left, right = b - a, (b - a) * (c - a), (b - a) * (b - c)
     return Case(
         gf.Triangular(low, mode, high),
-        lambda x: (x - a) ** 2 / left if x < c else 1 - (b - x) ** 2 / right,
-        lambda x: 1 - (x - a) ** 2 / left if x < c else (b - x) ** 2 / right,
+        lambda x: (x - a) ** 2 / left if x < c else (c - a) / w + (x - c) * (2 * (b - c) - (x - c)) / right,
+        lambda x: (b - x) ** 2 / right if x >= c else (b - c) / w + (c - x) * (2 * (c - a) - (c - x)) / left,
         lambda x: 2 * (x - a) / left if x < c else 2 * (b - x) / right,
     )
 
@@ -199,6 +202,7 @@ def closed_cases() -> list[Case]:
         ),
         triangular_case(-1.0, 0.25, 2.0),
         triangular_case(0.0, 0.0, 1.0),
+        triangular_case(0.0, 1.0, 1.0),
     ]
     for shape in (0.5, 1.5, 20.0):
         k = mpf(shape)
@@ -431,6 +435,19 @@ def main() -> None:
         for name, rows in measured.items()
     }
     CONTRACT.write_text(json.dumps(contract, indent=1) + "\n")
+    write_table(contract)
+
+
+def write_table(contract: dict[str, dict[str, dict[str, float]]]) -> None:
+    """The last three columns of the table in docs/distributions.md."""
+    lines = TABLE.read_text().splitlines()
+    for i, line in enumerate(lines):
+        found = re.match(r"\| `(\w+)\(", line)
+        if found and found[1] in contract:
+            row = contract[found[1]]
+            errors = row["float64"]["x"], row["float64"]["u"], row["float32"]["x"]
+            lines[i] = "|".join(re.split(r"(?<!\\)\|", line)[:4]) + "".join(f"| {error:.1e} " for error in errors) + "|"
+    TABLE.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

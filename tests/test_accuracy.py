@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import mpmath
 import numpy as np
 import pytest
-from accuracy import CONTRACT, DIGITS, Case, all_cases, measure, measure_f64
+from accuracy import CONTRACT, DIGITS, TABLE, Case, all_cases, measure, measure_f64
 
 import genfast as gf
 
@@ -34,6 +35,13 @@ def test_the_contract_holds(name: str) -> None:
 def test_the_normal_keeps_four_ulp() -> None:
     assert PROMISED["Normal"]["float64"]["x"] <= 4 * 2.0**-52
     assert PROMISED["Normal"]["float32"]["x"] <= 4 * 2.0**-23
+
+
+def test_the_documentation_has_the_contract() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)\(.*\|([^|]*\|[^|]*\|[^|]*)\|$", TABLE.read_text(), re.MULTILINE))
+    for name, promised in PROMISED.items():
+        stated = [float(cell) for cell in rows[name].split("|")]
+        assert stated == [promised["float64"]["x"], promised["float64"]["u"], promised["float32"]["x"]], name
 
 
 def test_a_planted_error_is_found() -> None:

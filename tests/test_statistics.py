@@ -169,7 +169,7 @@ def test_categorical() -> None:
     p = np.exp(logits) / np.exp(logits).sum()
     off = p.copy()
     off[::2] *= 1.01
-    counts = np.bincount(np.asarray(gf.Categorical(logits).sample((DRAWS,), rng=4)), minlength=100)
+    counts = np.bincount(np.asarray(gf.Categorical(logits).sample((5 * DRAWS,), rng=4)), minlength=100)
     assert p_value(counts, p) >= ALPHA
     assert p_value(counts, off / off.sum()) < ALPHA
 
@@ -177,8 +177,7 @@ def test_categorical() -> None:
 def test_uniforms() -> None:
     """One row and one site of many rows: both are uniform, cell by cell."""
     stream = gf.Stream(5)
-    for u in (stream.uniforms(1, DRAWS).ravel(), stream.uniforms(DRAWS // 4, 1, first_site=7).ravel()):
-        counts = np.bincount((u * 1000).astype(int), minlength=1000)
-        assert p_value(counts, np.full(1000, 1e-3)) >= ALPHA
-        off = np.where(np.arange(1000) < 500, 1.01, 0.99) * 1e-3
-        assert p_value(counts, off) < ALPHA
+    for u in (stream.uniforms(1, DRAWS).ravel(), stream.uniforms(DRAWS, 1, first_site=7).ravel()):
+        counts = np.bincount((u * CELLS).astype(int), minlength=CELLS)
+        assert p_value(counts, np.full(CELLS, 1 / CELLS)) >= ALPHA
+        assert p_value(counts, np.where(np.arange(CELLS) < CELLS // 2, 1.01, 0.99) / CELLS) < ALPHA
