@@ -1,8 +1,8 @@
 """How far from the truth the distributions are: the measurement behind docs/accuracy.json.
 
     python tests/accuracy.py             prints the table
-    python tests/accuracy.py --write     writes docs/accuracy.json and the table in docs/distributions.md: what is measured,
-                                         with the margin below
+    python tests/accuracy.py --write     writes docs/accuracy.json and the table in docs/distributions.md: what is
+                                         measured, times the margin below
 
 The truth is mpmath at 40 digits. For every distribution, u (and the upper tail's q) runs over a grid from 1e-300 to
 1 - 1e-16, and x = icdf(u) is put back into the exact F. Reported per dtype, as worst cases over grid and parameters:
