@@ -36,6 +36,10 @@ def multinomial(z):
     return torch.multinomial(torch.softmax(z, -1), 1)
 
 
+def named(filters):
+    return ", ".join(f"{name} {value}" for name, value in filters.items())
+
+
 def rounds(rows, columns):
     return int(np.clip(2e8 / (rows * columns + 2e4), 7, 2000))
 
@@ -51,21 +55,21 @@ def test_rows(benchmark, threads, rows, columns, side):
         "searchsorted": lambda: searchsorted(tensor),
         "multinomial": lambda: multinomial(tensor),
     }[side]
-    note(benchmark, f"{rows} rows of {columns}", side, rows=rows, columns=columns)
+    note(benchmark, f"categorical: {rows} rows of {columns}", side, n=rows)
     benchmark.pedantic(call, rounds=rounds(rows, columns), iterations=5 if rows * columns < 1e5 else 1, warmup_rounds=3)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 def test_other_types(benchmark, threads, dtype):
     z = torch.from_numpy(logits(32, 50_257)).to(getattr(torch, dtype))
-    note(benchmark, "32 rows of 50257", dtype)
+    note(benchmark, f"categorical: 32 rows of 50257, {dtype}", "genfast", n=32)
     benchmark.pedantic(lambda: gf.Categorical(z).sample(rng=0), rounds=50, warmup_rounds=3)
 
 
 @pytest.mark.parametrize("filters", [{"top_k": 50}, {"top_p": 0.95}, {"min_p": 0.05}, {"top_k": 50, "top_p": 0.9}])
 def test_filters(benchmark, threads, filters):
     z = logits(8, 50_257)
-    note(benchmark, "filters, 8 rows of 50257", f"genfast {filters}")
+    note(benchmark, f"categorical: 8 rows of 50257, {named(filters)}", "genfast", n=8)
     benchmark.pedantic(lambda: gf.Categorical(z, **filters).sample(rng=0), rounds=50, warmup_rounds=3)
 
 
@@ -76,7 +80,7 @@ def test_torch_top_k(benchmark, threads):
         value, index = torch.topk(z, 50)
         return index.gather(1, multinomial(value))
 
-    note(benchmark, "filters, 8 rows of 50257", "torch top_k 50")
+    note(benchmark, "categorical: 8 rows of 50257, top_k 50", "torch topk, multinomial", n=8)
     benchmark.pedantic(top_k, rounds=50, warmup_rounds=3)
 
 
@@ -89,7 +93,7 @@ def test_torch_top_p(benchmark, threads):
         p[p.cumsum(-1) - p > 0.95] = 0
         return index.gather(1, torch.multinomial(p, 1))
 
-    note(benchmark, "filters, 8 rows of 50257", "torch top_p 0.95")
+    note(benchmark, "categorical: 8 rows of 50257, top_p 0.95", "torch sort, multinomial", n=8)
     benchmark.pedantic(top_p, rounds=20, warmup_rounds=2)
 
 
@@ -104,5 +108,5 @@ def test_many_draws_of_one_row(benchmark, threads, side, columns):
     else:
         urn = DiscreteAliasUrn(p, random_state=0)
         call = lambda: urn.rvs(1_000_000)
-    note(benchmark, f"1e6 draws of one row of {columns}", side)
+    note(benchmark, f"categorical: 1e6 draws of one row of {columns}", side, n=1_000_000)
     benchmark.pedantic(call, rounds=20, warmup_rounds=2)
