@@ -26,9 +26,11 @@ inline constexpr int kMaxFamilyParams = 4;
 #define GENFAST_BETA_FAMILIES(X) X(Beta, 2) X(F, 2) X(StudentT, 3)
 #define GENFAST_DISCRETE_FAMILIES(X) \
   X(Poisson, 1) X(Binomial, 2) X(NegativeBinomial, 2) X(Geometric, 1) X(Bernoulli, 1) X(DiscreteUniform, 2) X(Hypergeometric, 3)
+#define GENFAST_CIRCULAR_FAMILIES(X) X(VonMises, 2)
 
 #define GENFAST_FAMILIES(X) \
-  GENFAST_CLOSED_FORM_FAMILIES(X) GENFAST_GAMMA_FAMILIES(X) GENFAST_BETA_FAMILIES(X) GENFAST_DISCRETE_FAMILIES(X)
+  GENFAST_CLOSED_FORM_FAMILIES(X) GENFAST_GAMMA_FAMILIES(X) GENFAST_BETA_FAMILIES(X) GENFAST_DISCRETE_FAMILIES(X) \
+  GENFAST_CIRCULAR_FAMILIES(X)
 
 enum class Family : uint8_t {
 #define X(name, params) name,

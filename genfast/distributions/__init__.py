@@ -3,6 +3,7 @@
 from genfast.distributions.affine import Affine
 from genfast.distributions.base import Distribution
 from genfast.distributions.categorical import Categorical
+from genfast.distributions.circular import VonMises
 from genfast.distributions.continuous import (
     Cauchy,
     Exponential,
@@ -69,6 +70,7 @@ __all__ = [
     "Triangular",
     "Truncated",
     "Uniform",
+    "VonMises",
     "Weibull",
     "from_scipy",
     "from_torch",
