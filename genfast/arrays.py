@@ -27,6 +27,7 @@ __all__ = [
     "check_uniforms",
     "float_dtype",
     "kind_of",
+    "named_dtype",
     "output",
     "result_dtype",
 ]
@@ -138,6 +139,17 @@ def bfloat16_bits(x: Any) -> np.ndarray | None:
     return None
 
 
+def named_dtype(dtype: Any) -> np.dtype | None:
+    """The NumPy dtype of a NumPy dtype, its name, or a torch dtype; None for anything else, bfloat16 too."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(dtype, getattr(torch, "dtype", ())):
+        dtype = str(dtype).removeprefix("torch.")
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        return None
+
+
 def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
     """float64 or float32 from a NumPy dtype, its name, a torch dtype, or None (float64).
 
@@ -146,17 +158,9 @@ def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
     TypeError
         If it is any other dtype, or none.
     """
-    torch = sys.modules.get("torch")
-    if dtype is None:
-        return np.dtype(np.float64)
-    if torch is not None and isinstance(dtype, getattr(torch, "dtype", ())):
-        dtype = str(dtype).removeprefix("torch.")
-    try:
-        found = np.dtype(dtype)
-        if found in (np.dtype(np.float64), np.dtype(np.float32)):
-            return found
-    except TypeError:
-        pass
+    found = np.dtype(np.float64) if dtype is None else named_dtype(dtype)
+    if found in (np.dtype(np.float64), np.dtype(np.float32)):
+        return found
     raise TypeError(f"{name} must be float64 or float32, got {dtype!r}")
 
 
