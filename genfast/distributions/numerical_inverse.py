@@ -282,23 +282,34 @@ class NumericalInverse(Distribution):
             self._functions = (logpdf, True)
             self._build_panels(u_error)
 
+    def _by_rows(self, part: Callable[[slice], tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """`part` of all rows, in parts of a fixed size, so that no row depends on the number of threads; its results
+        transposed. What the first of the rows that fail raises is raised."""
+        slices = [slice(r, min(r + ROWS_AT_ONCE, self._rows)) for r in range(0, self._rows, ROWS_AT_ONCE)]
+        threads = min(_core.num_threads(), len(slices))
+        if threads == 1:
+            return list(zip(*map(part, slices), strict=True))
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(threads)
+        try:
+            return list(zip(*pool.map(part, slices), strict=True))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
     def _build_panels(self, u_error: float) -> None:
-        built, means, variances, totals = [], [], [], []
-        for first in range(0, self._rows, ROWS_AT_ONCE):
-            rows = slice(first, min(first + ROWS_AT_ONCE, self._rows))
+        def part(rows: slice) -> tuple[Any, ...]:
             density = self._density(rows)
             with np.errstate(all="ignore"):
                 source = panels.integrate(density, panels.halves(self._points[rows]), u_error)
-                built.append(table.build(source, u_error, self._low[rows], self._high[rows]))
-                mean, var = source.moments()
+                built = table.build(source, u_error, self._low[rows], self._high[rows])
                 log_total = np.log(source.total.astype(np.float64))
                 log_total += density.scale if density.log else np.log(density.scale)
-            means.append(mean)
-            variances.append(var)
-            totals.append(log_total)
-        self._log_total = np.concatenate(totals)
-        self._mean, self._var = np.concatenate(means), np.concatenate(variances)
-        self._source = source if self._rows == 1 else None
+                return built, source if self._rows == 1 else None, log_total, *source.moments()
+
+        built, sources, *moments = self._by_rows(part)
+        self._log_total, self._mean, self._var = map(np.concatenate, moments)
+        self._source = sources[0]
         if (
             self._kind == "dist"
             and abs(self._log_total[0]) > 1e-6
@@ -307,16 +318,17 @@ class NumericalInverse(Distribution):
             raise NumericalError(
                 f"the density of dist integrates to {np.exp(self._log_total[0]):.9g}: give points= where it is narrow"
             )
-        self._set_table(built)
+        self._set_table(list(built))
 
     def _build_cdf(self, u_error: float) -> None:
-        built = []
-        for first in range(0, self._rows, ROWS_AT_ONCE):
-            rows = slice(first, min(first + ROWS_AT_ONCE, self._rows))
+        def part(rows: slice) -> tuple[Any, ...]:
             source = self._cumulative(rows, u_error)
-            built.append(table.build(source, u_error, self._low[rows], self._high[rows]))
-        self._source = source if self._rows == 1 else None
-        self._set_table(built)
+            built = table.build(source, u_error, self._low[rows], self._high[rows])
+            return built, source if self._rows == 1 else None
+
+        built, sources = self._by_rows(part)
+        self._source = sources[0]
+        self._set_table(list(built))
         self._mean, self._var = self._table_moments()
 
     def _cumulative(self, rows: slice, u_error: float) -> cumulative.Cumulative:
