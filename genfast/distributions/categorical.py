@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genfast import _core
+import genfast._core as _core
 from genfast.arrays import (
     NUMPY,
     TORCH,
@@ -279,7 +279,9 @@ class Categorical(Distribution):
         else:
             name, found = "dtype", named_dtype(dtype)
         if found is None or found.kind not in "iuf":
-            raise TypeError(f"{name} must be an integer or float dtype, got {dtype if dtype is not None else out.dtype!r}")
+            raise TypeError(
+                f"{name} must be an integer or float dtype, got {dtype if dtype is not None else out.dtype!r}"
+            )
         most = np.iinfo(found).max if found.kind in "iu" else 2 ** (np.finfo(found).nmant + 1)
         if self._data.shape[-1] - 1 > most:
             raise ValueError(f"{name} {found} does not hold category {self._data.shape[-1] - 1}")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from genfast import _core
+import genfast._core as _core
 from genfast.distributions.inversion.density import Density
 from genfast.errors import NumericalError
 
@@ -120,6 +120,15 @@ def _places(h: Halves, w: _Work) -> tuple[np.ndarray, np.ndarray]:
     return anchor + sign * d, d
 
 
+def _slopes(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy/dx (m, k) along each row: of the parabola through three neighbours, at the ends of the line through two."""
+    step = np.diff(x, axis=1)
+    line = np.diff(y, axis=1) / step
+    before, after = step[:, :-1], step[:, 1:]
+    middle = (line[:, :-1] * after + line[:, 1:] * before) / (before + after)
+    return np.concatenate([line[:, :1], middle, line[:, -1:]], axis=1)
+
+
 def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
     """Coefficients, mass and error estimate of the panels from the raw density y at their nodes."""
     row = h.row[w.half]
@@ -131,8 +140,7 @@ def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d
         # power law.
         some = np.flatnonzero(rounded & (g > 0).all(axis=1) & (np.diff(true, axis=1) != 0).all(axis=1))
         if len(some):
-            slope = np.stack([np.gradient(a, b) for a, b in zip(np.log(g[some]), np.log(true[some]), strict=True)])
-            g[some] *= (d[some] / true[some]) ** slope
+            g[some] *= (d[some] / true[some]) ** _slopes(np.log(g[some]), np.log(true[some]))
     g *= (LN2 * (w.high - w.low) / 2)[:, None]
     w.coefficients = g @ _TO_COEFFICIENTS.T
     w.mass = g @ _WEIGHTS
@@ -218,7 +226,7 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
     if len(empty):
         r = int(empty[0])
         mine = h.row[work.half] == r
-        name = f" for row {r}" if rows > 1 else ""
+        name = f" for row {density.first + r}" if rows > 1 or density.first else ""
         raise NumericalError(
             f"{density.name} is zero{name} at all {mine.sum() * NODES} points tried between x = {x[mine].min():.6g} "
             f"and "
@@ -297,7 +305,7 @@ class Panels:
     """
 
     def __init__(self, density: Density, h: Halves, w: _Work, u_error: float) -> None:
-        self.density, self.rows = density, density.rows
+        self.density, self.rows, self.first = density, density.rows, density.first
         _, total = _inclusive(h, w, self.rows)
         w = w.take(w.mass > 1e-312 * total[h.row[w.half]])
         w, outer = self._outer_laws(density, h, w, total)
