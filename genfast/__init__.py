@@ -1,12 +1,24 @@
-"""genfast: a sample is a deterministic function of uniforms, computed fast."""
+"""genfast: a sample is a deterministic function of uniforms, computed fast.
 
-from typing import Any
+Uniforms      Stream, Philox; every `rng=` also takes an int seed, a NumPy generator or a SciPy QMC engine
+Continuous    Uniform, Normal, LogNormal, HalfNormal, Exponential, Laplace, Logistic, Cauchy, Gumbel, Weibull, Pareto,
+              Rayleigh, Triangular, Kumaraswamy, StudentT, Gamma, InverseGamma, Chi2, Beta, F
+Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hypergeometric, DiscreteUniform, Categorical
+Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
+Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula
+Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers
+Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
+Machine       cpu_target, num_threads, set_num_threads
+
+Every distribution is a `Distribution` (icdf, iccdf, cdf, ccdf, log_prob, sample, mean, var, support), every joint a
+`Joint` (sample, log_prob, rosenblatt, inverse_rosenblatt).
+"""
+
+from typing import TYPE_CHECKING
 
 from genfast import heads
 from genfast._core import cpu_target, num_threads
-from genfast.chain import Chain
 from genfast.distributions import (
-    Affine,
     Bernoulli,
     Beta,
     Binomial,
@@ -14,7 +26,6 @@ from genfast.distributions import (
     Cauchy,
     Chi2,
     DiscreteUniform,
-    Discretized,
     Distribution,
     Exponential,
     F,
@@ -28,34 +39,35 @@ from genfast.distributions import (
     Laplace,
     Logistic,
     LogNormal,
-    Mixture,
     NegativeBinomial,
     Normal,
-    NumericalInverse,
     Pareto,
     Poisson,
     Rayleigh,
     StudentT,
     Triangular,
-    Truncated,
     Uniform,
     VonMises,
     Weibull,
-    from_scipy,
-    from_torch,
 )
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
-from genfast.joints import (
-    DiscreteBayesNet,
-    GaussianCopula,
-    GaussianMixture,
-    Joint,
-    MarkovChain,
-    MultivariateNormal,
-    StudentTCopula,
-)
+from genfast.lazy import exports
 from genfast.model import Model, compile, load, models, set_num_threads
 from genfast.stream import Stream
+
+if TYPE_CHECKING:
+    from genfast._philox import Philox
+    from genfast.chain import Chain
+    from genfast.distributions import Affine, Discretized, Mixture, NumericalInverse, Truncated, from_scipy, from_torch
+    from genfast.joints import (
+        DiscreteBayesNet,
+        GaussianCopula,
+        GaussianMixture,
+        Joint,
+        MarkovChain,
+        MultivariateNormal,
+        StudentTCopula,
+    )
 
 __version__ = "0.1.0"
 
@@ -123,14 +135,31 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Philox subclasses a class of numpy.random, whose import takes longer than genfast's own.
-    if name == "Philox":
-        from genfast._philox import Philox
-
-        globals()[name] = Philox
-        return Philox
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = exports(
+    globals(),
+    {
+        "genfast._philox": ("Philox",),
+        "genfast.chain": ("Chain",),
+        "genfast.distributions": (
+            "Affine",
+            "Discretized",
+            "Mixture",
+            "NumericalInverse",
+            "Truncated",
+            "from_scipy",
+            "from_torch",
+        ),
+        "genfast.joints": (
+            "DiscreteBayesNet",
+            "GaussianCopula",
+            "GaussianMixture",
+            "Joint",
+            "MarkovChain",
+            "MultivariateNormal",
+            "StudentTCopula",
+        ),
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -27,6 +27,7 @@ __all__ = [
     "check_uniforms",
     "float_dtype",
     "kind_of",
+    "named_dtype",
     "output",
     "result_dtype",
 ]
@@ -133,13 +134,24 @@ def as_numpy(x: Any, name: str, dtype: DTypeLike | None = None, *, contiguous: b
 
 def bfloat16_bits(x: Any) -> np.ndarray | None:
     """The uint16 bit patterns of a bfloat16 array, a view of its memory; None when `x` holds anything else."""
-    if isinstance(x, (np.ndarray, np.generic)):
+    if isinstance(x, np.ndarray | np.generic):
         # The package ml_dtypes; NumPy knows no such kind itself.
         return np.asarray(x).view(np.uint16) if x.dtype.kind == "V" and x.dtype.name == "bfloat16" else None
     if _kind(x) is not TORCH:
         return None
     torch = sys.modules["torch"]
     return _torch_numpy(x, "x", view=torch.int16).view(np.uint16) if x.dtype == torch.bfloat16 else None
+
+
+def named_dtype(dtype: Any) -> np.dtype | None:
+    """The NumPy dtype of a NumPy dtype, its name, or a torch dtype; None for anything else, bfloat16 too."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(dtype, getattr(torch, "dtype", ())):
+        dtype = str(dtype).removeprefix("torch.")
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        return None
 
 
 def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
@@ -152,15 +164,9 @@ def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
     """
     if dtype is None or dtype is np.float64 or dtype is F64:
         return F64
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(dtype, getattr(torch, "dtype", ())):
-        dtype = str(dtype).removeprefix("torch.")
-    try:
-        found = np.dtype(dtype)
-        if found in (F32, F64):
-            return found
-    except TypeError:
-        pass
+    found = named_dtype(dtype)
+    if found in (F32, F64):
+        return found
     raise TypeError(f"{name} must be float64 or float32, got {dtype!r}")
 
 

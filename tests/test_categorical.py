@@ -394,6 +394,66 @@ def test_torch_in_torch_out(rng):
     assert isinstance(gf.Categorical(bf16(z)).sample(rng=0), torch.Tensor)
 
 
+def test_it_is_a_distribution(rng):
+    d = gf.Categorical(rng.normal(size=(3, 9)).astype(np.float32))
+    assert isinstance(d, gf.Distribution) and d.is_discrete and d.batch_shape == (3,)
+    assert gf.from_torch(torch.distributions.Categorical(torch.tensor([0.5, 0.5]))).sample(5, rng=0).dtype == np.int64
+    # A float32 argument gives float32, as everywhere.
+    k = np.arange(9, dtype=np.float32)[:, None]
+    for function in (d.cdf, d.ccdf, d.log_prob):
+        assert function(k).dtype == np.float32 and function(k.astype(int)).dtype == np.float64
+        np.testing.assert_array_equal(function(k), function(k.astype(int)).astype(np.float32))
+        out = np.empty((9, 3))
+        assert function(k, out=out) is out and (out == function(k, dtype=np.float64)).all()
+
+
+@pytest.mark.parametrize("filters", [{}, {"top_k": 5, "temperature": 2.0}])
+def test_iccdf_is_the_smallest_k_whose_tail_is_at_most_q(rng, filters):
+    z = rng.normal(size=(4, 12))
+    z[1, [0, 11]] = -INF
+    d = gf.Categorical(z, **filters)
+    tails, possible = np.asarray(d.ccdf(np.arange(12)[:, None])).T, d.probs > 0
+    steps = np.unique(tails)
+    q = np.concatenate([[0.0, 1.0, 1e-300], steps, np.nextafter(steps, 1), rng.random(50)]).clip(0, 1)
+    want = [[next(k for k in range(12) if possible[r, k] and tails[r, k] <= p) for r in range(4)] for p in q]
+    got = d.iccdf(q[:, None])
+    assert got.dtype == np.int64
+    np.testing.assert_array_equal(got, want)
+    first, last = d.support
+    np.testing.assert_array_equal(d.iccdf(1.0), first)
+    np.testing.assert_array_equal(d.iccdf(0.0), last)
+    assert isinstance(d.iccdf(torch.tensor(0.5, dtype=torch.float64)), torch.Tensor)
+    with pytest.raises(ValueError, match=r"q must lie in \[0, 1\], got nan at index 1"):
+        d.iccdf([0.5, np.nan, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64, torch.int16])
+def test_dtype_and_out(rng, dtype):
+    d, u = gf.Categorical(rng.normal(size=(5, 200))), rng.random((7, 5))
+    name = str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
+    for call in (lambda **k: d.sample(7, rng=3, **k), lambda **k: d.icdf(u, **k), lambda **k: d.iccdf(u, **k)):
+        want, got = call(), call(dtype=dtype)
+        assert want.dtype == np.int64 and got.dtype == name
+        np.testing.assert_array_equal(got, want)
+        for out in (np.empty((7, 5), name), np.empty((5, 7), name).T, np.empty((14, 5), name)[::2]):
+            assert call(out=out) is out and (out == want).all()
+    tensor = torch.empty(7, 5, dtype=torch.int32)
+    draws, valid = d.sample(7, rng=3, out=tensor, check="mask")
+    assert draws is tensor and valid.all() and (tensor.numpy() == d.sample(7, rng=3)).all()
+    with pytest.raises(ValueError, match="dtype int8 does not hold category 199"):
+        d.sample(rng=0, dtype=np.int8)
+    with pytest.raises(ValueError, match=r"out.dtype int8 does not hold category 199"):
+        d.icdf(0.5, out=np.empty(5, np.int8))
+    with pytest.raises(TypeError, match="dtype must be an integer or float dtype"):
+        d.icdf(0.5, dtype=complex)
+    with pytest.raises(TypeError, match=r"out\.dtype must be an integer or float dtype"):
+        d.sample(rng=0, out=torch.empty(5, dtype=torch.bfloat16))
+    with pytest.raises(TypeError, match="out must be a NumPy array or a tensor, got list"):
+        d.sample(rng=0, out=[0] * 5)
+    with pytest.raises(ValueError, match=r"out must have shape \(5,\)"):
+        d.sample(rng=0, out=np.empty(4, np.int64))
+
+
 def test_views_lists_and_integers(rng):
     z = rng.normal(size=(6, 40)).astype(np.float32)
     want = gf.Categorical(np.ascontiguousarray(z[::2, ::3])).sample(rng=0)

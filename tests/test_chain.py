@@ -76,6 +76,52 @@ def test_discrete_conditionals_give_pairs() -> None:
     np.testing.assert_allclose(again, x, atol=1e-9)
 
 
+def by_rows(x: np.ndarray) -> gf.Distribution:
+    def logistic(t: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        z = np.abs((t - a) / b)
+        return -z - 2 * np.log1p(np.exp(-z))
+
+    return gf.NumericalInverse(logpdf=logistic, params=(x[:, 0], 1.0 + x[:, 1]), center=x[:, 0])
+
+
+def test_a_chain_of_categoricals_and_numerical_inverses() -> None:
+    def logits(x: np.ndarray) -> np.ndarray:
+        return -((np.arange(4.0) - x[:, :1]) ** 2)
+
+    joint = gf.Chain([gf.Normal(1.0, 2.0), lambda x: gf.Categorical(logits(x)), by_rows])
+    n = 70
+    u = gf.Stream(6).uniforms(n, 3)
+    x = joint.sample(n, rng=6)
+    p = np.exp(logits(x))
+    p /= p.sum(axis=1, keepdims=True)
+    f = p.cumsum(axis=1)
+    np.testing.assert_array_equal(x[:, 1], (f < u[:, 1:2]).sum(axis=1))
+    scale = 1 + x[:, 1]
+    np.testing.assert_allclose(x[:, 2], stats.logistic(x[:, 0], scale).ppf(u[:, 2]), atol=1e-9)
+    level = x[:, 1].astype(int)
+    exact = stats.norm(1, 2).logpdf(x[:, 0]) + np.log(p[np.arange(n), level])
+    np.testing.assert_allclose(joint.log_prob(x), exact + stats.logistic(x[:, 0], scale).logpdf(x[:, 2]), rtol=1e-9)
+    lower, upper = joint.rosenblatt(x)
+    assert (lower[:, 1] < u[:, 1]).all() and (u[:, 1] <= upper[:, 1]).all()
+    np.testing.assert_allclose(upper[:, 1] - lower[:, 1], p[np.arange(n), level], rtol=1e-9)
+    np.testing.assert_allclose(upper[:, 2], u[:, 2], atol=1e-11)
+    np.testing.assert_allclose(joint.inverse_rosenblatt((lower, upper)), x, rtol=1e-9, atol=1e-9)
+
+
+def test_a_chain_gives_the_same_bits_for_one_and_two_threads() -> None:
+    joint = gf.Chain([gf.Gamma(2.0), lambda x: gf.Categorical(-((np.arange(3) - x[:, :1]) ** 2)), by_rows])
+    before, found = gf.num_threads(), []
+    try:
+        for count in (1, 2):
+            gf.set_num_threads(count)
+            x = joint.sample(70, rng=1)
+            found.append([x, joint.log_prob(x), *joint.rosenblatt(x)])
+    finally:
+        gf.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        assert one.tobytes() == two.tobytes()
+
+
 def test_rows_do_not_depend_on_each_other() -> None:
     for joint in (banana(), mixed()):
         whole = joint.sample(64, rng=3)

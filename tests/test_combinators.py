@@ -432,37 +432,31 @@ def test_discretized_errors() -> None:
 # --- of other families
 
 
-class _Rows:
-    """Stands for gf.Categorical, which is no Distribution: four levels, the first and the last impossible."""
-
-    batch_shape = (2,)
-    mean, var, support = np.full(2, 1.5), np.full(2, 0.25), (np.ones(2), np.full(2, 2))
-    _inside = gf.Discretized(gf.Uniform([1.0, 1.0], 3.0), np.arange(5.0))
-
-    def icdf(self, u: np.ndarray) -> np.ndarray:
-        return self._inside.icdf(u).astype(np.int64)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inside, name)
-
-
-_Rows.__module__ = "genfast.distributions.categorical"
-
-
-def test_a_categorical_is_taken_too() -> None:
+def test_a_categorical_is_a_distribution_like_any_other() -> None:
+    # Levels 0 … 3 with the first and the last impossible.
+    rows = gf.Categorical(probs=[[0, 1, 1, 0], [0, 1, 1, 0]])
     u = np.linspace(0, 1, 9)[:, None]
-    plus = gf.Affine(_Rows(), 1.0)
+    plus = gf.Affine(rows, 1.0)
     np.testing.assert_array_equal(plus.icdf(u), 2 + (u > 0.5) + np.zeros(2))
     np.testing.assert_array_equal(plus.iccdf(u), 2 + (u < 0.5) + np.zeros(2))
     np.testing.assert_array_equal(plus.support, [[2, 2], [3, 3]])
-    mixture = gf.Mixture([0.5, 0.5], [_Rows(), gf.Affine(_Rows(), 5.0)])
+    mixture = gf.Mixture([0.5, 0.5], [rows, gf.Affine(rows, 5.0)])
     np.testing.assert_array_equal(mixture.icdf([[0.2], [0.4], [0.6], [0.9]]), [[1, 1], [2, 2], [6, 6], [7, 7]])
-    chain = gf.Chain([gf.Uniform(), lambda x: _Rows()])
+    np.testing.assert_array_equal(mixture.cdf(np.arange(9.0)[:, None])[:, 0], [0, 0.25, 0.5, 0.5, 0.5, 0.5, 0.75, 1, 1])
+    chain = gf.Chain([gf.Uniform(), lambda x: rows])
     x = chain.sample(2, u=[[0.5, 0.3], [0.5, 0.7]])
     np.testing.assert_array_equal(x[:, 1], [1, 2])
     lower, upper = chain.rosenblatt(x)
     np.testing.assert_array_equal(lower[:, 1], [0, 0.5])
     np.testing.assert_array_equal(upper[:, 1], [0.5, 1])
+
+
+def test_a_truncated_categorical_against_its_table() -> None:
+    probs = np.array([0.1, 0.0, 0.25, 0.05, 0.4, 0.2])
+    d = gf.Truncated(gf.Categorical(probs=probs), 1, 4.5)
+    kept = probs[1:5] / probs[1:5].sum()
+    check_levels(d, np.arange(1.0, 5.0)[kept > 0], kept[kept > 0])
+    np.testing.assert_allclose(d.mean, np.arange(1, 5) @ kept)
 
 
 def test_discrete_families() -> None:

@@ -98,6 +98,34 @@ def test_shared_behaviour(name: str) -> None:
         joint.log_prob(np.zeros((2, joint.sites + 1)))
 
 
+@pytest.mark.parametrize("name", {**continuous(), **discrete()})
+def test_the_same_bits_for_one_and_two_threads(name: str) -> None:
+    joint = {**continuous(), **discrete()}[name]
+    u = gf.Stream(8).uniforms(20_000, joint.sites)
+    before, found = gf.num_threads(), []
+    try:
+        for count in (1, 2):
+            gf.set_num_threads(count)
+            x = joint.sample(20_000, rng=7)
+            found.append([x, joint.sample(20_000, u=u), joint.log_prob(x), np.array(joint.rosenblatt(x))])
+    finally:
+        gf.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        assert one.tobytes() == two.tobytes()
+
+
+def test_tables_of_categoricals() -> None:
+    first, given = np.array([0.2, 0.0, 0.8]), np.array([[0.5, 0.5], [1.0, 0.0], [0.1, 0.9]])
+    by_table = gf.DiscreteBayesNet([((), first), ((0,), given)])
+    net = gf.DiscreteBayesNet([((), gf.Categorical(probs=first)), ((0,), gf.Categorical(probs=given))])
+    np.testing.assert_array_equal(net.sample(500, rng=1), by_table.sample(500, rng=1))
+    square = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0], [0.25, 0.5, 0.25]])
+    chain = gf.MarkovChain(gf.Categorical(probs=first), gf.Categorical(probs=square), 6)
+    np.testing.assert_array_equal(chain.sample(500, rng=1), gf.MarkovChain(first, square, 6).sample(500, rng=1))
+    with pytest.raises(ValueError, match=r"tables\[1\] must have shape \(3, levels\)"):
+        gf.DiscreteBayesNet([((), gf.Categorical(probs=first)), ((0,), gf.Categorical(probs=first))])
+
+
 DIGEST = """
 import hashlib, numpy as np, genfast as gf
 from joints_for_tests import continuous, discrete

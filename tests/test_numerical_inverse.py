@@ -106,6 +106,13 @@ def miss(truth, x, v, upper, ulps=4):
     return np.where((ends.min(0) <= v) & (v <= ends.max(0)), 0, np.abs(f(x) - v))
 
 
+@pytest.fixture
+def threads():
+    before = gf.num_threads()
+    yield gf.set_num_threads
+    gf.set_num_threads(before)
+
+
 @pytest.mark.parametrize("name", CASES)
 class TestAccuracy:
     def test_u_error(self, name):
@@ -351,10 +358,20 @@ class TestFrozen:
         u = np.linspace(0.001, 0.999, 999)
         np.testing.assert_allclose(d.icdf(u), gf.Normal(2.0, 3.0).icdf(u), rtol=0, atol=1e-10)
 
+    def test_torch(self):
+        torch = pytest.importorskip("torch")
+        d = gf.NumericalInverse(torch.distributions.Gamma(torch.tensor(2.5), torch.tensor(0.5)))
+        u = np.linspace(0.001, 0.999, 999)
+        np.testing.assert_allclose(d.icdf(u), gf.Gamma(2.5, 2.0).icdf(u), rtol=1e-10)
+        with pytest.raises(TypeError, match="one continuous distribution"):
+            gf.NumericalInverse(torch.distributions.Poisson(3.0))
+        with pytest.raises(TypeError, match="one continuous distribution"):
+            gf.NumericalInverse(torch.distributions.Normal(torch.zeros(2), 1.0))
+
     def test_others_are_refused(self):
-        with pytest.raises(TypeError, match="continuous frozen"):
+        with pytest.raises(TypeError, match="one continuous distribution"):
             gf.NumericalInverse(st.poisson(3))
-        with pytest.raises(TypeError, match="continuous frozen"):
+        with pytest.raises(TypeError, match=r"must be a genfast, frozen .* distribution, got str"):
             gf.NumericalInverse("normal")
         with pytest.raises(ValueError, match="params="):
             gf.NumericalInverse(st.norm([0, 1], 1))
@@ -395,6 +412,51 @@ class TestRows:
                 pdf=lambda x, a, b: np.exp(-0.5 * ((x - a) / b) ** 2), params=(self.LOC[some], self.SCALE[some])
             )
             np.testing.assert_array_equal(part.icdf(u[:, some]), d.icdf(u)[:, some])
+
+    def test_threads_change_nothing(self, d, threads):
+        again = []
+        for count in (1, 2):
+            threads(count)
+            loc, scale = self.LOC, self.SCALE
+            again.append(
+                gf.NumericalInverse(pdf=lambda x, a, b: np.exp(-0.5 * ((x - a) / b) ** 2), params=(loc, scale))
+            )
+        for name, part in again[0]._parts.items():
+            np.testing.assert_array_equal(again[1]._parts[name], part, name)
+        np.testing.assert_array_equal(again[0].mean, again[1].mean)
+
+    def test_the_first_culprit_is_named_with_threads_too(self, threads):
+        threads(2)
+        bad = np.zeros(300)
+        bad[[70, 200]] = 1
+        with pytest.raises(gf.NumericalError, match=r"NaN at x = .*, row 70 \(params 1\)"):
+            gf.NumericalInverse(pdf=lambda x, b: np.where(b > 0, np.nan, np.exp(-x * x)), params=(bad,))
+        with pytest.raises(gf.NumericalError, match=r"is zero for row 70 at all"):
+            gf.NumericalInverse(pdf=lambda x, b: np.where(b > 0, 0.0, np.exp(-x * x)), params=(bad,))
+        with pytest.raises(gf.NumericalError, match=r"must be in \[0, 1\], but is 2 at .*, row 70"):
+            gf.NumericalInverse(cdf=lambda x, b: np.where(b > 0, 2.0, 1 / (1 + np.exp(-x))), params=(bad,))
+
+    def test_torch_in_torch_out(self):
+        torch = pytest.importorskip("torch")
+        loc = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        d = gf.NumericalInverse(pdf=lambda x, a: np.exp(-np.abs(x - a)), params=(loc,))
+        plain = gf.NumericalInverse(pdf=lambda x, a: np.exp(-np.abs(x - a)), params=(loc.numpy(),))
+        u = np.array([[0.2], [0.7]])
+        for got, want in (
+            (d.icdf(torch.from_numpy(u)), plain.icdf(u)),
+            (d.iccdf(u), plain.iccdf(u)),
+            (plain.cdf(torch.from_numpy(u)), plain.cdf(u)),
+            (d.sample(3, rng=0), plain.sample(3, rng=0)),
+            (d.mean, plain.mean),
+            (d.var, plain.var),
+            (d.support[0], plain.support[0]),
+        ):
+            assert isinstance(got, torch.Tensor) and got.dtype == torch.float64
+            np.testing.assert_array_equal(got.numpy(), want)
+        assert d.icdf(torch.full((2,), 0.5)).dtype == torch.float32
+        values = torch.arange(5.0)
+        assert isinstance(gf.NumericalInverse(samples=values).sample(3, rng=0), torch.Tensor)
+        assert isinstance(gf.NumericalInverse(histogram=(np.ones(4), values)).icdf(0.3), torch.Tensor)
 
     def test_domains_and_roots_per_row(self):
         b = np.array([1.0, 2.0, 5.0])

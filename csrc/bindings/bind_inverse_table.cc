@@ -1,10 +1,12 @@
-// InverseTable for genfast/distributions/inversion/, and the two formulas of its pieces, which the builder needs to the last bit.
+// InverseTable for genfast/distributions/inversion/, and what builds it: the two formulas of its pieces, to the last bit, and the panels'
+// Chebyshev series.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cstring>
 
 #include "bindings/gil.h"
+#include "numerics/chebyshev.h"
 #include "numerics/inverse_table.h"
 #include "sampling/inverse_table.h"
 
@@ -65,6 +67,52 @@ Doubles tail(const Doubles& piece, const Doubles& v) {
   return out;
 }
 
+// Neither is converted: what is not contiguous or of another type is a mistake.
+using Lanes = py::array_t<double, py::array::c_style>;
+using Longs = py::array_t<int64_t, py::array::c_style>;
+using Bools = py::array_t<bool, py::array::c_style>;
+
+void require(bool condition, const char* message) {
+  if (!condition) throw py::value_error(message);
+}
+
+// Panels (panels, coefficients), and for each lane the number of its own.
+void require_lanes(const Lanes& panels, const Longs& panel, const Lanes& x) {
+  require(panels.ndim() == 2 && panels.shape(1) >= 1, "panels must be (panels, coefficients)");
+  require(panel.size() == x.size(), "there must be a panel for every number");
+  const int64_t* number = panel.data();
+  for (py::ssize_t i = 0; i < panel.size(); ++i)
+    require(number[i] >= 0 && number[i] < panels.shape(0), "a panel's number is out of range");
+}
+
+Lanes chebyshev(const Lanes& panels, const Longs& panel, const Lanes& tau) {
+  require_lanes(panels, panel, tau);
+  Lanes out(tau.size());
+  double* result = out.mutable_data();
+  const double *c = panels.data(), *t = tau.data();
+  const int64_t* number = panel.data();
+  const int64_t n = tau.size(), count = panels.shape(1);
+  const ReleasedGil released;
+  for (int64_t i = 0; i < n; ++i) result[i] = numerics::chebyshev(c + number[i] * count, count, t[i]);
+  return out;
+}
+
+Lanes chebyshev_inverse(const Lanes& integrals, const Lanes& densities, const Longs& panel, const Lanes& share, const Bools& upper) {
+  require_lanes(integrals, panel, share);
+  require_lanes(densities, panel, share);
+  require(integrals.shape(1) == densities.shape(1) + 1 && upper.size() == share.size(), "the arrays do not fit each other");
+  Lanes out(share.size());
+  double* result = out.mutable_data();
+  const double *f = integrals.data(), *g = densities.data(), *s = share.data();
+  const int64_t* number = panel.data();
+  const bool* up = upper.data();
+  const int64_t n = share.size(), count = densities.shape(1);
+  const ReleasedGil released;
+  for (int64_t i = 0; i < n; ++i)
+    result[i] = numerics::chebyshev_inverse(f + number[i] * (count + 1), g + number[i] * count, count, s[i], up[i]);
+  return out;
+}
+
 }  // namespace
 
 void bind_inverse_table(py::module_& m) {
@@ -77,6 +125,9 @@ void bind_inverse_table(py::module_& m) {
       .def("evaluate", &evaluate, "u"_a, "out"_a.noconvert(), "complement"_a = false, "shared"_a = false);
   m.def("inverse_piece", &horner, "c"_a, "t"_a);
   m.def("inverse_tail_piece", &tail, "piece"_a, "v"_a);
+  m.def("chebyshev", &chebyshev, "panels"_a.noconvert(), "panel"_a.noconvert(), "tau"_a.noconvert());
+  m.def("chebyshev_inverse", &chebyshev_inverse, "integrals"_a.noconvert(), "densities"_a.noconvert(), "panel"_a.noconvert(),
+        "share"_a.noconvert(), "upper"_a.noconvert());
 }
 
 }  // namespace genfast

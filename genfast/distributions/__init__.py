@@ -1,6 +1,7 @@
 """Distributions with batched parameters: quantiles, probabilities, densities, draws and moments."""
 
-from genfast.distributions.affine import Affine
+from typing import TYPE_CHECKING
+
 from genfast.distributions.base import Distribution
 from genfast.distributions.categorical import Categorical
 from genfast.distributions.circular import VonMises
@@ -20,7 +21,6 @@ from genfast.distributions.continuous import (
     Uniform,
     Weibull,
 )
-from genfast.distributions.convert import from_scipy, from_torch
 from genfast.distributions.discrete import (
     Bernoulli,
     Binomial,
@@ -30,11 +30,16 @@ from genfast.distributions.discrete import (
     NegativeBinomial,
     Poisson,
 )
-from genfast.distributions.discretized import Discretized
 from genfast.distributions.gamma_beta import Beta, Chi2, F, Gamma, InverseGamma, StudentT
-from genfast.distributions.mixture import Mixture
-from genfast.distributions.numerical_inverse import NumericalInverse
-from genfast.distributions.truncated import Truncated
+from genfast.lazy import exports
+
+if TYPE_CHECKING:
+    from genfast.distributions.affine import Affine
+    from genfast.distributions.convert import from_scipy, from_torch
+    from genfast.distributions.discretized import Discretized
+    from genfast.distributions.mixture import Mixture
+    from genfast.distributions.numerical_inverse import NumericalInverse
+    from genfast.distributions.truncated import Truncated
 
 __all__ = [
     "Affine",
@@ -75,3 +80,22 @@ __all__ = [
     "from_scipy",
     "from_torch",
 ]
+
+__getattr__ = exports(
+    globals(),
+    {
+        "genfast.distributions.affine": ("Affine",),
+        "genfast.distributions.convert": (
+            "from_scipy",
+            "from_torch",
+        ),
+        "genfast.distributions.discretized": ("Discretized",),
+        "genfast.distributions.mixture": ("Mixture",),
+        "genfast.distributions.numerical_inverse": ("NumericalInverse",),
+        "genfast.distributions.truncated": ("Truncated",),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,12 +6,25 @@ import math
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from genfast import _core
-from genfast.arrays import NUMPY, TORCH, Kind, as_numpy, as_shape, bfloat16_bits, check_size, check_uniforms, kind_of
+import genfast._core as _core
+from genfast.arrays import (
+    NUMPY,
+    TORCH,
+    Kind,
+    as_numpy,
+    as_shape,
+    bfloat16_bits,
+    check_size,
+    check_uniforms,
+    kind_of,
+    named_dtype,
+    output,
+)
+from genfast.distributions.base import Distribution, at, broadcast, common_kind, index_of
 from genfast.errors import NumericalError
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
@@ -22,7 +35,7 @@ TYPES = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64, np.dtype(
 MOST_CATEGORIES = (1 << 31) - 1
 
 
-class Categorical:
+class Categorical(Distribution):
     """Distributions over 0, 1, …, V − 1, one a row: `batch_shape` is the shape of the logits without their last axis.
 
     X = F⁻¹(U) with one uniform a draw: the smallest category of positive probability with F(k) ≥ u. Exponentials are
@@ -60,8 +73,10 @@ class Categorical:
         no positive weight) are found by the methods: they raise `NumericalError` with the row's index.
     """
 
-    is_discrete: ClassVar[bool] = True
-    batch_shape: tuple[int, ...]
+    is_discrete = True
+    _weights = _filtered = False
+    _temperature: np.ndarray | None = None
+    _table: Any = None
 
     def __init__(
         self,
@@ -77,10 +92,9 @@ class Categorical:
             raise TypeError("give either logits or probs")
         self._arguments = logits, probs, temperature, top_k, top_p, min_p
         self._name = "logits" if probs is None else "probs"
-        self._data, self._type, self._kind = _floats(logits if probs is None else probs, self._name)
+        self._data, self._type, self.kind = _floats(logits if probs is None else probs, self._name)
         self.batch_shape = self._data.shape[:-1]
         self._count = math.prod(self.batch_shape)
-        self._table: Any = None
 
         tempered = not (type(temperature) in (float, int) and temperature == 1)
         filtered = not (top_k is None and top_p is None and min_p is None)
@@ -89,7 +103,11 @@ class Categorical:
             with np.errstate(divide="ignore", invalid="ignore"):
                 self._data = np.ascontiguousarray(np.log(as_numpy(self._data, "probs", np.float64)))
             self._type, weights = FLOAT64, False
-        self._weights, self._filtered, self._temperature = weights, filtered, None
+        self._weights = weights
+        if not tempered and not filtered:
+            self._rows = _core.categorical.Rows(self._data, self._type, weights, None, None, None, None)
+            return
+        self._filtered = filtered
         if tempered:
             single = self._type != FLOAT64
             self._temperature = self._parameter(
@@ -117,8 +135,8 @@ class Categorical:
         array = as_numpy(value, name, dtype)
         good = np.asarray(allowed(array))
         if not good.all():
-            index = tuple(np.argwhere(~good)[0].tolist())
-            raise ValueError(f"{name} must be {rule}, got {array[index]}{_at(index)}")
+            index = index_of(int(np.argmin(good)), array.shape)
+            raise ValueError(f"{name} must be {rule}, got {array[index]}{at(index)}")
         if array.ndim == 0:
             return array.reshape(1)
         try:
@@ -137,7 +155,16 @@ class Categorical:
 
     # --- draws
 
-    def sample(self, shape: Any = (), rng: RNG = None, *, u: Any = None, check: str = "raise") -> Any:
+    def sample(
+        self,
+        shape: Any = (),
+        rng: RNG = None,
+        *,
+        u: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        check: str = "raise",
+    ) -> Any:
         """Draws.
 
         Parameters
@@ -151,12 +178,16 @@ class Categorical:
         u : array_like or tensor, optional
             The uniforms themselves, in [0, 1]: of shape ``shape + batch_shape``, or, where `shape` is left out, of any
             shape that broadcasts with `batch_shape` (as in `icdf`).
+        dtype : dtype, optional
+            An integer or float one that holds every category exactly; int64 by default.
+        out : array or tensor, optional
+            Of the result's shape and of such a dtype; it is returned.
         check : "raise" or "mask"
             What to do about rows that hold no distribution.
 
         Returns
         -------
-        int64 array or tensor, or an integer
+        array or tensor of integers, or an integer
             With ``check="mask"`` a pair: the draws (0 in bad rows), and which rows are good, bool of `batch_shape`.
 
         Raises
@@ -166,49 +197,53 @@ class Categorical:
         ValueError, TypeError
             For wrong arguments, naming them.
         """
-        plain = type(shape) is tuple and not shape and u is None and check == "raise" and self._count
-        if plain and type(rng) is int and 0 <= rng < 1 << 64:
+        if (
+            type(rng) is int
+            and type(shape) is tuple
+            and not shape
+            and u is None
+            and dtype is None
+            and out is None
+            and check == "raise"
+            and 0 <= rng < 1 << 64
+            and self._count
+        ):
             # The commonest call, at small sizes all overhead.
             levels, bad, _ = self._rows.sample(self.batch_shape, rng, None, False)
             if bad >= 0:
                 raise self._error(bad)
-            return self._kind.wrap(levels)
-        if check not in ("raise", "mask"):
-            raise ValueError(f'check must be "raise" or "mask", got {check!r}')
+            return levels if self.batch_shape and self.kind is NUMPY else self.kind.wrap(levels)
         sizes = as_shape(shape)
         full = sizes + self.batch_shape
         if u is not None:
             if rng is not None:
                 raise ValueError("give rng or u, not both")
-            given = as_numpy(u, "u", np.float64)
+            given = as_numpy(u, "u")
             if sizes and given.shape != full:
-                raise ValueError(f"u must have shape {full}, the shape of the result, got {given.shape}")
-            return self._invert(given, self._kind_with(u), check)
-        if type(rng) is int and 0 <= rng < 1 << 64:
-            seed, numbers = rng, None
-        elif is_counted(rng):
+                raise ValueError(f"u must have shape {full}, that of the result, got {given.shape}")
+            return self.icdf(u, dtype=dtype, out=out, check=check)
+        result = output(out, full, self._level_dtype(dtype, out), self.kind)
+        if is_counted(rng):
             seed, numbers = as_seed(rng), None
         else:
             seed, numbers = 0, uniforms(rng, self._count, math.prod(sizes))
-        levels, valid = self._draw(full, seed, numbers, check)
-        if check == "raise":
-            return self._kind.wrap(levels)
-        return self._kind.wrap(levels), self._kind.wrap(valid)
+        result.array[...], valid = self._draw(full, seed, numbers, _masked(check))
+        return result.finish() if valid is None else (result.finish(), self.kind.wrap(valid))
 
-    def icdf(self, u: Any, *, check: str = "raise") -> Any:
+    def icdf(self, u: Any, *, dtype: Any = None, out: Any = None, check: str = "raise") -> Any:
         """Inverse CDF: the smallest k of positive probability with F(k) ≥ u.
 
         Parameters
         ----------
         u : array_like or tensor
             In [0, 1], of any shape that broadcasts with `batch_shape`. 0 gives the first possible category, 1 the last.
-        check : "raise" or "mask"
+        dtype, out, check
             As in `sample`.
 
         Returns
         -------
-        int64 array or tensor, or an integer
-            Non-decreasing in `u`.
+        array or tensor of integers, or an integer
+            Non-decreasing in `u`. With ``check="mask"`` a pair, as in `sample`.
 
         Raises
         ------
@@ -217,55 +252,102 @@ class Categorical:
         NumericalError
             As in `sample`.
         """
-        if check not in ("raise", "mask"):
-            raise ValueError(f'check must be "raise" or "mask", got {check!r}')
-        return self._invert(as_numpy(u, "u", np.float64), self._kind_with(u), check)
+        array = check_uniforms(as_numpy(u, "u", np.float64))
+        return self._quantiles(array, "u", kind_of(u), dtype, out, _masked(check))
 
-    def _draw(self, shape: tuple[int, ...], seed: int, u: np.ndarray | None, check: str) -> tuple[np.ndarray, Any]:
+    def iccdf(self, q: Any, *, dtype: Any = None, out: Any = None) -> Any:
+        """The smallest k of positive probability with P(X > k) ≤ q, exact for tiny `q`. Otherwise as `icdf`."""
+        array = check_uniforms(as_numpy(q, "q", np.float64), "q")
+        return self._quantiles(array, "q", kind_of(q), dtype, out)
+
+    def _quantiles(self, p: np.ndarray, name: str, kind: Kind, dtype: Any, out: Any, masked: bool = False) -> Any:
+        shape = broadcast(name, p.shape, self.batch_shape)
+        result = output(out, shape, self._level_dtype(dtype, out), common_kind(kind, self.kind))
+        valid = None
+        if name == "q":
+            result.array[...] = self._compute("iccdf", p)
+        else:
+            result.array[...], valid = self._invert(p, masked)
+        return result.finish() if valid is None else (result.finish(), common_kind(kind, self.kind).wrap(valid))
+
+    def _level_dtype(self, dtype: Any, out: Any) -> np.dtype:
+        """That of a result, checked to hold every level."""
+        if dtype is None:
+            if out is None:
+                return np.dtype(np.int64)
+            name, found = "out.dtype", named_dtype(getattr(out, "dtype", np.int64))
+        else:
+            name, found = "dtype", named_dtype(dtype)
+        if found is None or found.kind not in "iuf":
+            raise TypeError(
+                f"{name} must be an integer or float dtype, got {dtype if dtype is not None else out.dtype!r}"
+            )
+        most = np.iinfo(found).max if found.kind in "iu" else 2 ** (np.finfo(found).nmant + 1)
+        if self._data.shape[-1] - 1 > most:
+            raise ValueError(f"{name} {found} does not hold category {self._data.shape[-1] - 1}")
+        return found
+
+    def _draw(self, shape: tuple[int, ...], seed: int, u: np.ndarray | None, masked: bool) -> tuple[np.ndarray, Any]:
         """int64 levels of shape draws × batch, and the mask if it is asked for. u: (rows, draws), or None."""
         draws = check_size(shape, np.int64)
         if draws == 0:
-            return np.zeros(shape, np.int64), self._good() if check == "mask" else None
+            return np.zeros(shape, np.int64), self._good() if masked else None
         if self._count == 1 and draws >= 64 and 16 * draws >= self._data.shape[-1]:
             if self._table is None:
                 self._table = _core.categorical.Table(self._rows)
             if self._table.valid:
-                return self._table.sample(shape, seed, u), np.ones(self.batch_shape, bool) if check == "mask" else None
-        levels, bad, valid = self._rows.sample(shape, seed, u, check == "mask")
-        if check == "mask":
+                return self._table.sample(shape, seed, u), np.ones(self.batch_shape, bool) if masked else None
+        levels, bad, valid = self._rows.sample(shape, seed, u, masked)
+        if masked:
             return levels, valid.reshape(self.batch_shape)
         if bad >= 0:
             raise self._error(bad)
         return levels, None
 
-    def _invert(self, u: np.ndarray, kind: Kind, check: str) -> Any:
-        check_uniforms(u)
-        matrix, back = self._align(u, "u")
-        batch, draws = back.batch_sizes, back.draw_sizes
-        levels, valid = self._draw((*draws, *batch), 0, matrix, check)
-        levels = np.asarray(levels.transpose(np.argsort([*back.draw_axes, *back.batch_axes])), order="C")
-        return kind.wrap(levels) if check == "raise" else (kind.wrap(levels), kind.wrap(valid))
+    def _invert(self, u: np.ndarray, masked: bool = False) -> tuple[np.ndarray, Any]:
+        """int64 levels in the common shape of u and the batch, and the mask if it is asked for."""
+        matrix, layout = self._align(u)
+        levels, valid = self._draw((*layout.draw_sizes, *layout.batch_sizes), 0, matrix, masked)
+        return levels.transpose(np.argsort([*layout.draw_axes, *layout.batch_axes])), valid
 
     # --- probabilities
 
-    def cdf(self, k: Any) -> Any:
-        """F(k) = P(X ≤ k), float64, for `k` that broadcasts with `batch_shape`: where the intervals of `icdf` end."""
-        return self._look_up(k, self._sums[0], 0.0)
+    def _compute(self, function: str, x: np.ndarray) -> np.ndarray:
+        if function == "icdf":
+            return self._invert(x)[0].astype(np.float64, order="C")
+        matrix, layout = self._align(x)
+        if function == "iccdf":
+            value = self._smallest(matrix)
+        elif function == "log_prob":
+            value = self._log_probs(matrix)
+        else:
+            value = self._look_up(matrix, *((self._sums[0], 0.0) if function == "cdf" else (self._sums[1], 1.0)))
+        return layout.restore(value if function == "iccdf" else np.where(np.isnan(matrix), np.nan, value))
 
-    def ccdf(self, k: Any) -> Any:
-        """P(X > k), float64, accurate relative to itself; `k` as in `cdf`."""
-        return self._look_up(k, self._sums[1], 1.0)
-
-    def log_prob(self, k: Any) -> Any:
-        """Log-probability in nats, float64, for `k` that broadcasts with `batch_shape`.
-
-        −inf for what is no category or was filtered away. It comes from the logit itself, so it is finite too where the
-        probability is too small to be drawn.
-        """
-        matrix, back, kind = self._levels(k)
+    def _look_up(self, k: np.ndarray, table: np.ndarray, below: float) -> np.ndarray:
+        """Entries (rows, draws) of `table` (rows, V) at levels `k`, rounded down; `below` under the first."""
         with np.errstate(invalid="ignore"):
-            inside = (matrix >= 0) & (matrix < self._data.shape[-1]) & (matrix == np.floor(matrix))
-            index = np.where(inside, matrix, 0).astype(np.int64)
+            index = np.clip(np.nan_to_num(np.floor(k)), -1, table.shape[1] - 1).astype(np.int64)
+        return np.where(index < 0, below, np.take_along_axis(table, np.maximum(index, 0), 1))
+
+    def _smallest(self, q: np.ndarray) -> np.ndarray:
+        """The smallest possible levels whose tails are at most q (rows, draws), by bisection."""
+        first, last = self._ends
+        low, high = np.broadcast_to(first[:, None], q.shape), np.broadcast_to(last[:, None], q.shape)
+        for _ in range((self._data.shape[-1] - 1).bit_length()):
+            middle = (low + high) >> 1
+            holds = np.take_along_axis(self._sums[1], middle, 1) <= q
+            low, high = np.where(holds, low, np.minimum(middle + 1, high)), np.where(holds, middle, high)
+        return high
+
+    def _log_probs(self, k: np.ndarray) -> np.ndarray:
+        """Log-probabilities of k (rows, draws), -inf for what is no level.
+
+        They come from the logits, so they are finite too where the probability is too small to be drawn.
+        """
+        with np.errstate(invalid="ignore"):
+            inside = (k >= 0) & (k < self._data.shape[-1]) & (k == np.floor(k))
+            index = np.where(inside, k, 0).astype(np.int64)
         if self._filtered or self._weights:
             with np.errstate(divide="ignore"):
                 value = np.log(np.take_along_axis(self._table_of_probs, index, 1))
@@ -273,13 +355,12 @@ class Categorical:
             _, largest, totals = self._checked(dense=False)
             z = np.take_along_axis(self._data.reshape(self._count, -1), index, 1)
             value = (self._tempered(z) - largest[:, None]) - np.log(totals)[:, None]
-        value = np.where(inside, value, np.where(np.isnan(matrix), np.nan, -np.inf))
-        return kind.wrap(back.restore(value))
+        return np.where(inside, value, -np.inf)
 
     @property
     def probs(self) -> Any:
         """Probabilities after temperature and filters, float64 of shape ``batch_shape + (V,)``."""
-        return self._kind.wrap(self._table_of_probs.reshape(self._data.shape).copy())
+        return self.kind.wrap(self._table_of_probs.reshape(self._data.shape).copy())
 
     @property
     def logits(self) -> Any:
@@ -291,33 +372,26 @@ class Categorical:
             _, largest, totals = self._checked(dense=False)
             z = self._tempered(self._data.reshape(self._count, -1))
             value = (z - largest[:, None]) - np.log(totals)[:, None]
-        return self._kind.wrap(value.reshape(self._data.shape))
+        return self.kind.wrap(value.reshape(self._data.shape))
 
     @property
     def mean(self) -> Any:
         """Mean category, float64 of shape `batch_shape`."""
-        return self._kind.wrap((self._table_of_probs @ np.arange(self._data.shape[-1])).reshape(self.batch_shape))
+        return self.kind.wrap((self._table_of_probs @ np.arange(self._data.shape[-1])).reshape(self.batch_shape))
 
     @property
     def var(self) -> Any:
         """Variance of the category, float64 of shape `batch_shape`."""
         p, k = self._table_of_probs, np.arange(self._data.shape[-1])
-        return self._kind.wrap(((k - (p @ k)[:, None]) ** 2 * p).sum(1).reshape(self.batch_shape))
+        return self.kind.wrap(((k - (p @ k)[:, None]) ** 2 * p).sum(1).reshape(self.batch_shape))
 
     @property
     def support(self) -> tuple[Any, Any]:
         """First and last category of positive probability, each int64 of shape `batch_shape`."""
-        possible = self._table_of_probs > 0
-        first, last = possible.argmax(1), possible.shape[1] - 1 - possible[:, ::-1].argmax(1)
-        return self._kind.wrap(first.reshape(self.batch_shape)), self._kind.wrap(last.reshape(self.batch_shape))
+        first, last = (end.reshape(self.batch_shape).copy() for end in self._ends)
+        return self.kind.wrap(first), self.kind.wrap(last)
 
     # --- shared
-
-    def _kind_with(self, other: Any) -> Kind:
-        kind = kind_of(other)
-        if self._kind is NUMPY or kind is NUMPY or kind == self._kind:
-            return kind if self._kind is NUMPY else self._kind
-        raise TypeError(f"arguments are arrays of {self._kind.name} and of {kind.name}; convert them to one library")
 
     def _error(self, row: int) -> NumericalError:
         index = tuple(int(i) for i in np.unravel_index(row, self.batch_shape)) if self.batch_shape else ()
@@ -352,6 +426,11 @@ class Categorical:
         tails[:, :-1] = self._table_of_probs[:, :0:-1].cumsum(1)[:, ::-1]
         return sums / totals[:, None], tails
 
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        possible = self._table_of_probs > 0
+        return possible.argmax(1), possible.shape[1] - 1 - possible[:, ::-1].argmax(1)
+
     def _tempered(self, x: np.ndarray) -> np.ndarray:
         """Logits divided by the rows' temperatures as the kernels do it, then widened to float64."""
         if self._type == BFLOAT16:
@@ -362,25 +441,9 @@ class Categorical:
             z = z / self._temperature.reshape(-1, 1).astype(real)
         return z.astype(np.float64)
 
-    def _levels(self, k: Any) -> tuple[np.ndarray, _Layout, Kind]:
-        matrix, back = self._align(as_numpy(k, "k", np.float64), "k")
-        return matrix, back, self._kind_with(k)
-
-    def _look_up(self, k: Any, table: np.ndarray, below: float) -> Any:
-        matrix, back, kind = self._levels(k)
-        with np.errstate(invalid="ignore"):
-            index = np.clip(np.nan_to_num(np.floor(matrix)), -1, table.shape[1] - 1).astype(np.int64)
-        value = np.where(index < 0, below, np.take_along_axis(table, np.maximum(index, 0), 1))
-        return kind.wrap(back.restore(np.where(np.isnan(matrix), np.nan, value)))
-
-    def _align(self, x: np.ndarray, name: str) -> tuple[np.ndarray, _Layout]:
+    def _align(self, x: np.ndarray) -> tuple[np.ndarray, _Layout]:
         """`x` broadcast with the batch as a contiguous (rows, draws) matrix, and the way back."""
-        try:
-            common = np.broadcast_shapes(x.shape, self.batch_shape)
-        except ValueError:
-            raise ValueError(
-                f"{name} of shape {x.shape} does not broadcast with the rows of shape {self.batch_shape}"
-            ) from None
+        common = np.broadcast_shapes(x.shape, self.batch_shape)
         lead = len(common) - len(self.batch_shape)
         batch_axes = [a for a in range(lead, len(common)) if self.batch_shape[a - lead] == common[a]]
         layout = _Layout(common, batch_axes, [a for a in range(len(common)) if a not in batch_axes])
@@ -450,8 +513,10 @@ def _fraction(x: np.ndarray) -> Any:
     return (x >= 0) & (x <= 1)
 
 
-def _at(index: tuple[int, ...]) -> str:
-    return f" at index {index if len(index) > 1 else index[0]}" if index else ""
+def _masked(check: str) -> bool:
+    if check not in ("raise", "mask"):
+        raise ValueError(f'check must be "raise" or "mask", got {check!r}')
+    return check == "mask"
 
 
 def _rebuild(logits: Any, probs: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Categorical:

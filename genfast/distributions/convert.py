@@ -24,14 +24,10 @@ def as_distribution(x: Any, name: str) -> Distribution:
     """
     if isinstance(x, Distribution):
         return x
-    if type(x).__module__ == "genfast.distributions.categorical":
-        from genfast.distributions.levels import Levels
-
-        return Levels(x)
     if _is_scipy(x):
         return from_scipy(x)
     if _is_torch(x):
-        return as_distribution(from_torch(x), name)
+        return from_torch(x)
     raise TypeError(
         f"{name} must be a genfast, frozen scipy.stats or torch.distributions distribution, got {_type_name(x)}"
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import genfast._core as _core
-from genfast.arrays import as_numpy
+from genfast.arrays import as_numpy, kind_of
 from genfast.distributions.base import Distribution
+from genfast.distributions.combinator import compute
+from genfast.distributions.convert import as_distribution
 from genfast.distributions.inversion import cumulative, linear, panels, table
 from genfast.distributions.inversion.density import Density, Function
 from genfast.errors import NumericalError
@@ -29,8 +32,8 @@ class NumericalInverse(Distribution):
 
     Parameters
     ----------
-    dist : frozen scipy.stats distribution or genfast distribution, optional
-        One continuous distribution, not an array of them.
+    dist : genfast, frozen scipy.stats or torch.distributions distribution, optional
+        One continuous distribution, not an array of them. SciPy's are inverted from their own pdf and logpdf.
     pdf, logpdf : callable, optional
         The density or its logarithm: ``pdf(x, *params)`` of a one-dimensional array gives an array like it. A function
         of single numbers is called for each number. `logpdf` follows tails farther, since it does not underflow.
@@ -131,8 +134,7 @@ class NumericalInverse(Distribution):
         given = [name for name, value in sources.items() if value is not None]
         if len(given) != 1:
             raise TypeError(f"give exactly one of {', '.join(sources)}; got {' and '.join(given) or 'none'}")
-        kind = given[0]
-        self._kind = kind
+        kind = self._given = given[0]
         if ccdf is not None and kind != "cdf":
             raise TypeError("ccdf goes with cdf")
         for name in ("pdf", "logpdf", "cdf"):
@@ -150,6 +152,7 @@ class NumericalInverse(Distribution):
             self._linear = linear.from_samples(samples) if kind == "samples" else linear.from_histogram(histogram)
             self._low, self._high = self._linear.x[:1].copy(), self._linear.x[-1:].copy()
             self._mean, self._var = (np.array([m]) for m in self._linear.moments())
+            self.kind = kind_of(samples) if kind == "samples" else kind_of(*histogram)
             self.u_error, self.intervals = np.float64(0), np.int64(len(self._linear.share))
             return
 
@@ -169,7 +172,8 @@ class NumericalInverse(Distribution):
     def _set_params(self, params: Sequence[Any] | None) -> None:
         if params is not None and not isinstance(params, tuple | list):
             raise TypeError(f"params must be a tuple or list of arrays, got {type(params).__name__}")
-        arrays = [np.asarray(p) for p in params or ()]
+        arrays = [as_numpy(p, f"params[{i}]") for i, p in enumerate(params or ())]
+        self.kind = kind_of(*(params or ()))
         try:
             shape = np.broadcast_shapes(*(a.shape for a in arrays))
         except ValueError:
@@ -181,8 +185,8 @@ class NumericalInverse(Distribution):
         if self._rows > MAX_ROWS:
             raise ValueError(f"params: at most {MAX_ROWS} rows (each takes 12 KiB or more), got {self._rows}")
         self._params = []
-        for i, p in enumerate(params or ()):
-            a = np.array(np.broadcast_to(as_numpy(p, f"params[{i}]"), (self._rows,)), np.float64)
+        for i, p in enumerate(arrays):
+            a = np.array(np.broadcast_to(p, (self._rows,)), np.float64)
             bad = ~np.isfinite(a)
             if bad.any():
                 raise ValueError(f"params[{i}] must be finite, got {float(a[bad][0])!r} at index {int(np.argmax(bad))}")
@@ -229,26 +233,19 @@ class NumericalInverse(Distribution):
 
     def _from_dist(self, dist: Any, domain: Any, center: Any) -> tuple[Any, ...]:
         """logpdf, pdf, domain and center of a frozen distribution."""
-        if isinstance(dist, Distribution):
-            if dist.is_discrete or dist.batch_shape:
-                raise TypeError(f"dist must be one continuous distribution, got {dist!r}")
-            low, high = (float(end) for end in dist.support)
-            logpdf: Any = dist.log_prob
-            pdf, median = None, dist.icdf(0.5)
-        elif (
-            callable(getattr(dist, "pdf", None))
-            and callable(getattr(dist, "support", None))
-            and not hasattr(dist, "pmf")
-        ):
+        own = (callable(getattr(dist, "pdf", None)), callable(getattr(dist, "support", None)), not hasattr(dist, "pmf"))
+        if not isinstance(dist, Distribution) and all(own):
             low, high = dist.support()
             if np.ndim(low) or np.ndim(high):
                 raise ValueError("dist must be one distribution, not an array of them: use pdf= with params=")
             logpdf, pdf, median = getattr(dist, "logpdf", None), dist.pdf, dist.median()
         else:
-            raise TypeError(
-                f"dist must be a continuous frozen scipy.stats distribution or a genfast distribution, got "
-                f"{type(dist).__name__}"
-            )
+            d = as_distribution(dist, "dist")
+            if d.is_discrete or d.batch_shape:
+                raise TypeError(f"dist must be one continuous distribution, got {dist!r}")
+            self.kind = d.kind
+            low, high = (float(end) for end in d.support)
+            logpdf, pdf, median = partial(compute, d, "log_prob"), None, float(compute(d, "icdf", 0.5))
         if domain is None:
             domain = (float(low), float(high))
             if center is None and np.isfinite(median) and low < median < high:
@@ -257,9 +254,9 @@ class NumericalInverse(Distribution):
 
     # ---- construction
 
-    def _probe(self) -> np.ndarray:
-        """Two points strictly inside the first row's domain."""
-        p = self._points[0]
+    def _probe(self, first: int) -> np.ndarray:
+        """Two points strictly inside the domain of row `first`."""
+        p = self._points[first]
         i = int(np.argmax(np.diff(p) > 0))
         a, b = p[i], p[i + 1]
         if np.isinf(a):
@@ -268,8 +265,8 @@ class NumericalInverse(Distribution):
 
     def _density(self, rows: slice) -> Density:
         function, log = self._functions
-        params = [p[rows] for p in self._params]
-        return Density(function, log, params, len(self._low[rows]), self._probe())
+        params, first = [p[rows] for p in self._params], rows.start or 0
+        return Density(function, log, params, len(self._low[rows]), self._probe(first), first)
 
     def _build_density(self, pdf: Any, logpdf: Any, u_error: float) -> None:
         self._functions = (pdf, False) if pdf is not None else (logpdf, True)
@@ -277,52 +274,64 @@ class NumericalInverse(Distribution):
             self._build_panels(u_error)
         except NumericalError:
             # Some of SciPy's densities overflow on their way where the logarithm does not.
-            if self._kind != "dist" or pdf is None or logpdf is None:
+            if self._given != "dist" or pdf is None or logpdf is None:
                 raise
             self._functions = (logpdf, True)
             self._build_panels(u_error)
 
+    def _by_rows(self, part: Callable[[slice], tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """`part` of all rows, in parts of a fixed size, so that no row depends on the number of threads; its results
+        transposed. What the first of the rows that fail raises is raised."""
+        slices = [slice(r, min(r + ROWS_AT_ONCE, self._rows)) for r in range(0, self._rows, ROWS_AT_ONCE)]
+        threads = min(_core.num_threads(), len(slices))
+        if threads == 1:
+            return list(zip(*map(part, slices), strict=True))
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(threads)
+        try:
+            return list(zip(*pool.map(part, slices), strict=True))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
     def _build_panels(self, u_error: float) -> None:
-        built, means, variances, totals = [], [], [], []
-        for first in range(0, self._rows, ROWS_AT_ONCE):
-            rows = slice(first, min(first + ROWS_AT_ONCE, self._rows))
+        def part(rows: slice) -> tuple[Any, ...]:
             density = self._density(rows)
             with np.errstate(all="ignore"):
                 source = panels.integrate(density, panels.halves(self._points[rows]), u_error)
-                built.append(table.build(source, u_error, self._low[rows], self._high[rows]))
-                mean, var = source.moments()
+                built = table.build(source, u_error, self._low[rows], self._high[rows])
                 log_total = np.log(source.total.astype(np.float64))
                 log_total += density.scale if density.log else np.log(density.scale)
-            means.append(mean)
-            variances.append(var)
-            totals.append(log_total)
-        self._log_total = np.concatenate(totals)
-        self._mean, self._var = np.concatenate(means), np.concatenate(variances)
-        self._source = source if self._rows == 1 else None
+                return built, source if self._rows == 1 else None, log_total, *source.moments()
+
+        built, sources, *moments = self._by_rows(part)
+        self._log_total, self._mean, self._var = map(np.concatenate, moments)
+        self._source = sources[0]
         if (
-            self._kind == "dist"
+            self._given == "dist"
             and abs(self._log_total[0]) > 1e-6
             and np.array_equal(self._points[0, [0, -1]], [self._low[0], self._high[0]])
         ):
             raise NumericalError(
                 f"the density of dist integrates to {np.exp(self._log_total[0]):.9g}: give points= where it is narrow"
             )
-        self._set_table(built)
+        self._set_table(list(built))
 
     def _build_cdf(self, u_error: float) -> None:
-        built = []
-        for first in range(0, self._rows, ROWS_AT_ONCE):
-            rows = slice(first, min(first + ROWS_AT_ONCE, self._rows))
+        def part(rows: slice) -> tuple[Any, ...]:
             source = self._cumulative(rows, u_error)
-            built.append(table.build(source, u_error, self._low[rows], self._high[rows]))
-        self._source = source if self._rows == 1 else None
-        self._set_table(built)
+            built = table.build(source, u_error, self._low[rows], self._high[rows])
+            return built, source if self._rows == 1 else None
+
+        built, sources = self._by_rows(part)
+        self._source = sources[0]
+        self._set_table(list(built))
         self._mean, self._var = self._table_moments()
 
     def _cumulative(self, rows: slice, u_error: float) -> cumulative.Cumulative:
-        params, n = [p[rows] for p in self._params], len(self._low[rows])
+        params, n, first = [p[rows] for p in self._params], len(self._low[rows]), rows.start or 0
         lower, upper = (
-            None if f is None else Function(f, name, params, n, self._probe())
+            None if f is None else Function(f, name, params, n, self._probe(first), first)
             for f, name in zip(self._functions, ("cdf", "ccdf"), strict=True)
         )
         assert lower is not None
@@ -346,24 +355,28 @@ class NumericalInverse(Distribution):
     def __repr__(self) -> str:
         rows = f", {self._rows} rows" if self.batch_shape else ""
         reached = f"intervals={np.max(self.intervals)}, u_error={np.max(self.u_error):.2g}"
-        return f"NumericalInverse({self._kind}{rows}, {reached})"
+        return f"NumericalInverse({self._given}{rows}, {reached})"
 
     # ---- what a distribution does
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """Mean, of shape `batch_shape`; infinite or NaN where the integral diverges."""
-        return self._mean.reshape(self.batch_shape)[()]
+        return self._shaped(self._mean)
 
     @property
-    def var(self) -> np.ndarray:
+    def var(self) -> Any:
         """Variance, of shape `batch_shape`; infinite or NaN where the integral diverges."""
-        return self._var.reshape(self.batch_shape)[()]
+        return self._shaped(self._var)
 
     @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
+    def support(self) -> tuple[Any, Any]:
         """The domain's ends, each of shape `batch_shape`."""
-        return self._low.reshape(self.batch_shape)[()], self._high.reshape(self.batch_shape)[()]
+        return self._shaped(self._low), self._shaped(self._high)
+
+    def _shaped(self, values: np.ndarray) -> Any:
+        """A value a row as a new array of `batch_shape`, of the parameters' kind."""
+        return self.kind.wrap(values.reshape(self.batch_shape).copy())
 
     def _fill(self, function: str, x: np.ndarray, out: np.ndarray) -> int:
         if not out.size:
@@ -453,7 +466,7 @@ class NumericalInverse(Distribution):
         if not len(some):
             return out
         row, x = row[some], x[some]
-        if self._kind == "cdf":
+        if self._given == "cdf":
             out[some] = self._log_slope(row, x)
             return out
         density = self._density(slice(None))

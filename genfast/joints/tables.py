@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfast.arrays import as_numpy
+from genfast.distributions.categorical import Categorical
 from genfast.distributions.elementary import log
 from genfast.joints.base import Joint
 from genfast.stream import as_index
@@ -18,11 +19,15 @@ __all__ = ["DiscreteBayesNet", "MarkovChain"]
 SUM_TOLERANCE = 1e-6
 
 
+def _table(given: Any, name: str) -> np.ndarray:
+    return as_numpy(given.probs if isinstance(given, Categorical) else given, name)
+
+
 class _Rows:
     """Discrete distributions on 0 … levels - 1, one a row; drawn, and measured, by arrays of row numbers."""
 
     def __init__(self, table: Any, name: str, shape: tuple[int, ...] | None = None) -> None:
-        array = np.array(as_numpy(table, name), np.float64, order="C")
+        array = np.array(_table(table, name), np.float64, order="C")
         if not array.ndim or not array.shape[-1] or (shape is not None and array.shape[:-1] != shape):
             wanted = f"{(*shape, 'levels')}" if shape is not None else "(..., levels)"
             raise ValueError(f"{name} must have shape {wanted}, got {array.shape}".replace("'", ""))
@@ -124,7 +129,7 @@ class DiscreteBayesNet(_Tables):
     tables : sequence of (parents, probabilities)
         Entry k is node k: `parents` are the indices of earlier nodes, and `probabilities` an array of shape (levels of
         the first parent, …, levels of the last parent, levels of node k), with sums 1 along the last axis (to 1e-6;
-        they are normalised).
+        they are normalised), or a `Categorical` with such `probs`.
 
     Raises
     ------
@@ -181,9 +186,9 @@ class MarkovChain(_Tables):
 
     Parameters
     ----------
-    initial : array_like of shape (S,)
+    initial : array_like of shape (S,), or Categorical
         Distribution of the first state.
-    transition : array_like of shape (S, S) or (length - 1, S, S)
+    transition : array_like of shape (S, S) or (length - 1, S, S), or Categorical of batch shape (S,) or (length - 1, S)
         transition[i, j] is the probability of state j after state i; one matrix, or one a step.
     length : int
         Number of states of a draw, at least 1.
@@ -204,7 +209,7 @@ class MarkovChain(_Tables):
             raise ValueError("length must be at least 1, got 0")
         self._initial = _Rows(initial, "initial", ())
         states = self.states = self._initial.levels
-        array = as_numpy(transition, "transition")
+        array = _table(transition, "transition")
         self._by_step = array.ndim == 3
         shape = (self.sites - 1, states) if self._by_step else (states,)
         if array.shape != (*shape, states):

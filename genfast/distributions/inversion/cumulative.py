@@ -44,7 +44,7 @@ class Cumulative:
     def __init__(
         self, lower: Function, upper: Function | None, low: np.ndarray, high: np.ndarray, u_error: float
     ) -> None:
-        self.lower, self.upper, self.rows = lower, upper, lower.rows
+        self.lower, self.upper, self.rows, self.first = lower, upper, lower.rows, lower.first
         self.low, self.high = np.maximum(low, -LARGEST), np.minimum(high, LARGEST)
         self._inspect(u_error)
         # Is the tail accurate relative to itself, down to 2^-80, or does it go in steps like 1 - exp(-x) near 0?

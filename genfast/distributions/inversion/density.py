@@ -47,12 +47,20 @@ class Function:
     rows : int
     probe : (m,) array
         Points inside the domain of the first row, at which the function may be tried.
+    first : int
+        What messages call the first row.
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, params: Sequence[np.ndarray], rows: int, probe: np.ndarray
+        self,
+        function: Callable[..., Any],
+        name: str,
+        params: Sequence[np.ndarray],
+        rows: int,
+        probe: np.ndarray,
+        first: int = 0,
     ) -> None:
-        self.name, self.params, self.rows = name, tuple(params), rows
+        self.name, self.params, self.rows, self.first = name, tuple(params), rows, first
         self.function = elementwise(function, probe, [np.full(probe.shape, p[0]) for p in self.params], name)
 
     def raw(self, x: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -81,16 +89,22 @@ class Function:
     def where(self, x: float, row: int) -> str:
         """ "x = …", with the row and its parameters if there are several."""
         values = ", ".join(f"{p[row]:.6g}" for p in self.params)
-        return f"x = {x!r}" + (f", row {row} (params {values})" if self.params else "")
+        return f"x = {x!r}" + (f", row {self.first + row} (params {values})" if self.params else "")
 
 
 class Density(Function):
     """A density, or, if `log`, its logarithm."""
 
     def __init__(
-        self, function: Callable[..., Any], log: bool, params: Sequence[np.ndarray], rows: int, probe: np.ndarray
+        self,
+        function: Callable[..., Any],
+        log: bool,
+        params: Sequence[np.ndarray],
+        rows: int,
+        probe: np.ndarray,
+        first: int = 0,
     ) -> None:
-        super().__init__(function, "logpdf" if log else "pdf", params, rows, probe)
+        super().__init__(function, "logpdf" if log else "pdf", params, rows, probe, first)
         self.log = log
         # What weight() divides by, or its logarithm.
         self.scale = np.zeros(rows) if log else np.ones(rows)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.polynomial import chebyshev
 
+import genfast._core as _core
 from genfast.distributions.inversion.density import Density
 from genfast.errors import NumericalError
 
@@ -25,7 +26,8 @@ __all__ = ["Halves", "Panels", "halves", "integrate"]
 NODES = 16
 _ANGLE = np.pi - (np.arange(NODES) + 0.5) * (np.pi / NODES)
 TAU = np.cos(_ANGLE)
-_TO_COEFFICIENTS = np.cos(np.outer(np.arange(NODES), _ANGLE)) * (2 / NODES)
+_FROM_COEFFICIENTS = np.cos(np.outer(np.arange(NODES), _ANGLE))
+_TO_COEFFICIENTS = _FROM_COEFFICIENTS * (2 / NODES)
 _TO_COEFFICIENTS[0] /= 2
 # Fejér's first rule: the integral over [-1, 1] of the interpolant.
 _WEIGHTS = np.array([0 if k % 2 else 2 / (1 - k * k) for k in range(NODES)]) @ _TO_COEFFICIENTS
@@ -118,6 +120,15 @@ def _places(h: Halves, w: _Work) -> tuple[np.ndarray, np.ndarray]:
     return anchor + sign * d, d
 
 
+def _slopes(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy/dx (m, k) along each row: of the parabola through three neighbours, at the ends of the line through two."""
+    step = np.diff(x, axis=1)
+    line = np.diff(y, axis=1) / step
+    before, after = step[:, :-1], step[:, 1:]
+    middle = (line[:, :-1] * after + line[:, 1:] * before) / (before + after)
+    return np.concatenate([line[:, :1], middle, line[:, -1:]], axis=1)
+
+
 def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d: np.ndarray) -> None:
     """Coefficients, mass and error estimate of the panels from the raw density y at their nodes."""
     row = h.row[w.half]
@@ -129,8 +140,7 @@ def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d
         # power law.
         some = np.flatnonzero(rounded & (g > 0).all(axis=1) & (np.diff(true, axis=1) != 0).all(axis=1))
         if len(some):
-            slope = np.stack([np.gradient(a, b) for a, b in zip(np.log(g[some]), np.log(true[some]), strict=True)])
-            g[some] *= (d[some] / true[some]) ** slope
+            g[some] *= (d[some] / true[some]) ** _slopes(np.log(g[some]), np.log(true[some]))
     g *= (LN2 * (w.high - w.low) / 2)[:, None]
     w.coefficients = g @ _TO_COEFFICIENTS.T
     w.mass = g @ _WEIGHTS
@@ -216,7 +226,7 @@ def _attempt(density: Density, h: Halves, u_error: float, fresh: bool) -> Panels
     if len(empty):
         r = int(empty[0])
         mine = h.row[work.half] == r
-        name = f" for row {r}" if rows > 1 else ""
+        name = f" for row {density.first + r}" if rows > 1 or density.first else ""
         raise NumericalError(
             f"{density.name} is zero{name} at all {mine.sum() * NODES} points tried between x = {x[mine].min():.6g} "
             f"and "
@@ -295,7 +305,7 @@ class Panels:
     """
 
     def __init__(self, density: Density, h: Halves, w: _Work, u_error: float) -> None:
-        self.density, self.rows = density, density.rows
+        self.density, self.rows, self.first = density, density.rows, density.first
         _, total = _inclusive(h, w, self.rows)
         w = w.take(w.mass > 1e-312 * total[h.row[w.half]])
         w, outer = self._outer_laws(density, h, w, total)
@@ -332,8 +342,8 @@ class Panels:
         integral = chebyshev.chebint(coefficients, lbnd=-1, axis=1)
         whole = integral.sum(axis=1, keepdims=True)
         whole[whole <= 0] = 1
-        self.density_coefficients = table(coefficients / whole)
-        self.integral_coefficients = table(integral / whole)
+        self._densities = table(coefficients / whole).reshape(-1, NODES)
+        self._integrals = table(integral / whole).reshape(-1, NODES + 1)
         near, far = np.where(power > 0, 0, np.exp2(low)), np.where(power < 0, np.inf, np.exp2(high))
         positive = h.sign[half] > 0
         self.x_low = table(np.where(positive, h.anchor[half] + near, h.anchor[half] - far), np.inf)
@@ -412,6 +422,10 @@ class Panels:
 
     # ---- the two functions
 
+    def _panel(self, row: np.ndarray, i: np.ndarray) -> np.ndarray:
+        """The number of panel i of a row in `_integrals` and `_densities`."""
+        return row * self.mass.shape[1] + i
+
     def _find(self, keys: np.ndarray, row: np.ndarray, value: np.ndarray) -> np.ndarray:
         """The last panel i with keys[row, i] <= value, at least 0; keys increase along a row."""
         if self.rows == 1:
@@ -442,7 +456,8 @@ class Panels:
         rest = np.flatnonzero(~law)
         if len(rest):
             at = (row[rest], i[rest])
-            tau = _solve(self.integral_coefficients[at], self.density_coefficients[at], share[rest], upper[rest])
+            panel = self._panel(*at)
+            tau = _core.chebyshev_inverse(self._integrals, self._densities, panel, share[rest], upper[rest])
             d[rest] = np.exp2(self.middle[at]) * np.exp2(sign[rest] * self.radius[at] * tau)
         return anchor, sign * d
 
@@ -474,7 +489,7 @@ class Panels:
             tau = np.clip(np.nan_to_num(sign * (s - self.middle[row, i]) / self.radius[row, i]), -1, 1)
             power = self.power[row, i]
             near = np.minimum((d / np.exp2(self.middle[row, i])) ** power, 1)
-        polynomial = np.clip(_clenshaw(self.integral_coefficients[row, i], tau), 0, 1)
+        polynomial = np.clip(_core.chebyshev(self._integrals, self._panel(row, i), tau), 0, 1)
         polynomial = np.where(tau <= -1, 0, np.where(tau >= 1, 1, polynomial))  # to the last bit
         at_left = (sign > 0) ^ (power < 0)  # where the power law's own side is
         before = np.where(power != 0, np.where(at_left, near, 1 - near), polynomial)
@@ -485,7 +500,7 @@ class Panels:
         """Mean and variance of each row, infinite or NaN where the integrals diverge."""
         s = self.middle[..., None] + self.sign[..., None] * self.radius[..., None] * TAU
         x = self.anchor[..., None] + self.sign[..., None] * np.exp2(s)
-        values = chebyshev.chebval(TAU, np.moveaxis(self.density_coefficients, -1, 0))
+        values = (self._densities @ _FROM_COEFFICIENTS).reshape(x.shape)
         weight = values * _WEIGHTS * self.mass[..., None]
         law = self.power != 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -518,38 +533,6 @@ class Panels:
         far = np.exp2(self.middle[r, i] + self.radius[r, i])
         if not outward or far < 2.0**500:
             return -np.inf
-        ends = chebyshev.chebval([-1.0, 1.0], self.density_coefficients[r, i])
+        ends = chebyshev.chebval([-1.0, 1.0], self._densities[r * self.mass.shape[1] + i])
         slope = np.log2(ends[1] / ends[0]) / (2 * self.radius[r, i]) if min(ends) > 0 else -np.inf
         return float(slope * self.sign[r, i])
-
-
-def _clenshaw(c: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    """Σ c[:, k] T_k(tau)."""
-    b1 = b2 = np.zeros_like(tau)
-    double = 2 * tau
-    for k in range(c.shape[1] - 1, 0, -1):
-        b1, b2 = c[:, k] + double * b1 - b2, b1
-    return c[:, 0] + tau * b1 - b2
-
-
-def _solve(integral: np.ndarray, density: np.ndarray, share: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """tau with integral(tau) = share, or 1 − share where upper: Newton's method inside a shrinking bracket."""
-    low, high = np.full(len(share), -1.0), np.full(len(share), 1.0)
-    tau = np.where(upper, 1 - 2 * share, 2 * share - 1)
-    out = tau.copy()
-    active = np.arange(len(share))
-    for _ in range(80):
-        value = _clenshaw(integral[active], tau)
-        miss = np.where(upper[active], share[active] - (1 - value), value - share[active])
-        low, high = np.where(miss <= 0, tau, low), np.where(miss >= 0, tau, high)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            newton = tau - miss / _clenshaw(density[active], tau)
-        inside = (newton > low) & (newton < high)
-        after = np.where(inside, newton, (low + high) / 2)
-        after = np.where(miss == 0, tau, after)
-        out[active] = after
-        moving = np.abs(after - tau) > 2e-16
-        active, tau, low, high = active[moving], after[moving], low[moving], high[moving]
-        if not len(active):
-            break
-    return out

@@ -34,9 +34,11 @@ MAX_PIECES = 20_000  # of a row
 
 
 class Source(Protocol):
-    """What a table is made from. Arrays are (m,); `upper` means v = 1 − F(x) instead of F(x)."""
+    """What a table is made from. Arrays are (m,); `upper` means v = 1 − F(x) instead of F(x); messages call the first
+    row `first`."""
 
     rows: int
+    first: int
 
     def quantile(self, row: np.ndarray, v: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(anchor, d): x = anchor + d, where d may be far more precise than the sum."""
@@ -220,7 +222,7 @@ class _Builder:
                 at = self.source.quantile(row[:1], v0[:1], upper[:1])
                 raise NumericalError(
                     f"the inverse needs more than {MAX_PIECES} pieces (now near x = {float(at[0][0] + at[1][0])!r}, "
-                    f"row {r}): "
+                    f"row {self.source.first + r}): "
                     "the distribution function is too rough; ask for a larger u_error"
                 )
             bad = ~good
@@ -347,7 +349,7 @@ class _Builder:
             tail[q, 4] -= s * np.where(mode == 0, 1, mode) * unit
             steps, leap = min(steps * 1.3, 1e6), leap * 1.3
         else:
-            at = f"u = {float(start_v[which[0]])!r}, row {int(all_row[which[0]])}"
+            at = f"u = {float(start_v[which[0]])!r}, row {self.source.first + int(all_row[which[0]])}"
             raise NumericalError(f"the pieces of the inverse near {at} could not be put in order")
         self.cells.reshape(-1, DEGREE + 1)[where[where >= 0]] = c[where >= 0]
         pieces = np.concatenate(self.pieces)
