@@ -221,6 +221,32 @@ class Categorical:
             raise ValueError(f'check must be "raise" or "mask", got {check!r}')
         return self._invert(as_numpy(u, "u", np.float64), self._kind_with(u), check)
 
+    def iccdf(self, q: Any) -> Any:
+        """Inverse of the upper tail: the smallest k of positive probability with P(X > k) ≤ q.
+
+        Parameters
+        ----------
+        q : array_like or tensor
+            In [0, 1], of any shape that broadcasts with `batch_shape`. 1 gives the first possible category, 0 the last.
+
+        Returns
+        -------
+        int64 array or tensor, or an integer
+            Non-increasing in `q`. It compares with `ccdf`, so a q below the rounding of 1 - q is not lost.
+
+        Raises
+        ------
+        ValueError, NumericalError
+            As in `icdf`.
+        """
+        matrix, back = self._align(check_uniforms(as_numpy(q, "q", np.float64), "q"), "q")
+        tails, levels = self._sums[1], np.empty(matrix.shape, np.int64)
+        for level, tail, row in zip(levels, tails, matrix, strict=True):
+            level[:] = np.searchsorted(-tail, -row)
+        # Tails start at 1 as long as nothing possible came, and the last is 0.
+        first, last = np.asarray(self._possible).reshape(2, -1, 1)
+        return self._kind_with(q).wrap(back.restore(np.clip(levels, first, last)))
+
     def _draw(self, shape: tuple[int, ...], seed: int, u: np.ndarray | None, check: str) -> tuple[np.ndarray, Any]:
         """int64 levels of shape draws × batch, and the mask if it is asked for. u: (rows, draws), or None."""
         draws = check_size(shape, np.int64)
@@ -271,7 +297,7 @@ class Categorical:
                 value = np.log(np.take_along_axis(self._table_of_probs, index, 1))
         else:
             _, largest, totals = self._checked(dense=False)
-            z = np.take_along_axis(self._data.reshape(self._count, -1), index, 1)
+            z = np.take_along_axis(self._data.reshape(self._count, self._data.shape[-1]), index, 1)
             value = (self._tempered(z) - largest[:, None]) - np.log(totals)[:, None]
         value = np.where(inside, value, np.where(np.isnan(matrix), np.nan, -np.inf))
         return kind.wrap(back.restore(value))
@@ -289,7 +315,7 @@ class Categorical:
                 value = np.log(self._table_of_probs)
         else:
             _, largest, totals = self._checked(dense=False)
-            z = self._tempered(self._data.reshape(self._count, -1))
+            z = self._tempered(self._data.reshape(self._count, self._data.shape[-1]))
             value = (z - largest[:, None]) - np.log(totals)[:, None]
         return self._kind.wrap(value.reshape(self._data.shape))
 
@@ -307,9 +333,13 @@ class Categorical:
     @property
     def support(self) -> tuple[Any, Any]:
         """First and last category of positive probability, each int64 of shape `batch_shape`."""
-        possible = self._table_of_probs > 0
-        first, last = possible.argmax(1), possible.shape[1] - 1 - possible[:, ::-1].argmax(1)
+        first, last = self._possible
         return self._kind.wrap(first.reshape(self.batch_shape)), self._kind.wrap(last.reshape(self.batch_shape))
+
+    @property
+    def _possible(self) -> tuple[np.ndarray, np.ndarray]:
+        possible = self._table_of_probs > 0
+        return possible.argmax(1), possible.shape[1] - 1 - possible[:, ::-1].argmax(1)
 
     # --- shared
 
