@@ -359,7 +359,7 @@ def _borrow(x: Any, name: str) -> np.ndarray:
             raise TypeError(f"{name}: NumPy cannot read this {type(x).__name__}: {error}") from None
     try:
         return np.asarray(x)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # RuntimeError: tensors in a list
         raise ValueError(f"{name} cannot be made an array: {error}") from None
 
 

@@ -145,6 +145,8 @@ def test_torch_gradients_are_not_dropped_silently():
     with torch.no_grad():
         assert as_numpy(x, "u").tolist() == [1, 1]
     assert as_numpy(x.detach(), "u").tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"u cannot be made an array: .* requires grad"):
+        as_numpy([x.sum()], "u")
 
 
 def test_torch_tensors_that_are_not_plain_cpu_memory():

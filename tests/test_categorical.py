@@ -370,6 +370,30 @@ def test_outside_the_categories():
     assert all(np.isnan(f(np.nan)) for f in (d.cdf, d.ccdf, d.log_prob))
 
 
+@pytest.mark.parametrize("columns", [1, 2, 300])
+def test_iccdf_is_the_smallest_k_whose_tail_is_not_above_q(rng, columns):
+    p = rng.random((3, columns)) ** 8
+    if columns > 2:
+        p[:, [0, 1, 5, 6, -1]] = 0
+    d = gf.Categorical(probs=p)
+    q = np.concatenate([np.sort(rng.random(200)), [0, 1], 10 ** rng.uniform(-30, 0, 100)])[:, None]
+    k = d.iccdf(q)
+    assert k.dtype == np.int64 and k.shape == (len(q), 3)
+    first, last = d.support
+    assert ((k >= first) & (k <= last) & (np.take_along_axis(p, k.T, 1).T > 0)).all()
+    assert (d.ccdf(k) <= q).all() and ((d.ccdf(k - 1.0) > q) | (k == first)).all()
+    assert (d.iccdf(np.zeros(3)) == last).all() and (d.iccdf(np.ones(3)) == first).all()
+    with pytest.raises(ValueError, match="q must lie in .* at index 1"):
+        gf.Categorical([0.0, 1.0]).iccdf([0.5, np.nan])
+
+
+def test_no_rows():
+    d = gf.Categorical(np.empty((0, 3), np.float32))
+    for found in (d.icdf(0.5), d.iccdf(0.5), d.cdf(1), d.log_prob(1), d.mean, d.sample(rng=0)):
+        assert found.shape == (0,)
+    assert d.probs.shape == d.logits.shape == (0, 3)
+
+
 def test_tail_is_accurate_relative_to_itself():
     p = np.array([1.0, 1e-30, 3e-40, 1e-45])
     np.testing.assert_allclose(gf.Categorical(probs=p).ccdf([0, 1, 2]), [1e-30 + 3e-40, 3.00001e-40, 1e-45], rtol=1e-14)

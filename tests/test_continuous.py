@@ -311,6 +311,25 @@ def ulps32(got, true):
     return np.abs(got.astype(np.float64) - true) / np.spacing(np.abs(true).astype(np.float32)).astype(np.float64)
 
 
+@pytest.mark.parametrize("d", [gf.Rayleigh(1e-10), gf.Weibull(2.0, 1e-10), gf.Weibull(1e10), gf.Pareto(1e300, 1e-10)])
+def test_log_prob_where_the_scaled_argument_overflows(d):
+    assert (d.log_prob([1e300, np.inf]) == -np.inf).all()
+
+
+def test_log_prob_of_weibull_at_zero():
+    d = gf.Weibull([1e-300, 0.5, 2.0, 1e300], [1e300, 1e300, 1e-300, 1e-300])
+    assert d.log_prob(0.0).tolist() == [np.inf, np.inf, -np.inf, -np.inf]
+    assert gf.Weibull(1.0, 4.0).log_prob(0.0) == -np.log(4.0)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_no_probability_is_minus_zero(name):
+    p = next(p for n, p in CASES if n == name)
+    d = getattr(gf, name)(*p)
+    x = np.array([-np.inf, -1e300, -0.0, 0.0, 5e-324, 1e-310, 1e300, np.inf])
+    assert not np.signbit(d.cdf(x)).any() and not np.signbit(d.ccdf(x)).any()
+
+
 def test_float32_normal():
     rng = np.random.default_rng(10)
     starts = np.concatenate(
@@ -391,11 +410,28 @@ def test_moments_and_conventions_are_scipys(name, p):
     assert np.allclose(d.log_prob(s.ppf(u)), s.logpdf(s.ppf(u)), rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (2.0, 3.0), (0.7, 2.5), (5.0, 0.5)])
+@pytest.mark.parametrize(
+    ("a", "b"), [(1.0, 1.0), (2.0, 3.0), (0.7, 2.5), (5.0, 0.5), (2.0, 1e12), (0.1, 1e6), (30, 0.01)]
+)
 def test_moments_of_kumaraswamy(a, b):
     d = gf.Kumaraswamy(a, b)
     moment = lambda n: b * mp.beta(1 + n / mp.mpf(a), b)
     assert np.allclose([d.mean, d.var], [float(moment(1)), float(moment(2) - moment(1) ** 2)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [0.3, 9.9, 10.1, 1e3, 1e6])
+def test_moments_of_weibull(shape):
+    d, c = gf.Weibull(shape, 2.0), mp.mpf(shape)
+    mean, square = 2 * mp.gamma(1 + 1 / c), 4 * mp.gamma(1 + 2 / c)
+    # The variance of a narrow one is a difference of logarithms of about 1 / shape.
+    assert np.allclose([d.mean, d.var], [float(mean), float(square - mean**2)], rtol=1e-13 + 1e-15 * shape, atol=0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_moments_that_overflow_are_silent():
+    assert gf.Normal(0.0, 1e200).var == np.inf and gf.LogNormal(0.0, 50.0).mean == np.inf
+    assert gf.Weibull(1e-3).var == np.inf and gf.StudentT(3.0, 0.0, 1e300).var == np.inf
+    assert gf.Normal.var.__doc__ == "scale^2."
 
 
 @pytest.mark.parametrize(("name", "p"), CASES, ids=IDS)

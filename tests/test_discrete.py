@@ -329,6 +329,12 @@ def test_bad_arguments(make, word):
         make()
 
 
+def test_zero_has_no_sign():
+    u = np.array([0.0, 1e-300, 0.1, 0.3])
+    for d in (gf.NegativeBinomial(3.0, 0.7), gf.Binomial(3, 0.1), gf.Poisson(0.5), gf.Hypergeometric(3, 30, 2)):
+        assert not np.signbit(d.icdf(u)).any() and not np.signbit(d.iccdf(1 - u)).any()
+
+
 def test_sample():
     x = gf.Poisson([0.5, 40.0]).sample((2000,), rng=1)
     assert x.shape == (2000, 2) and (x == np.floor(x)).all()

@@ -265,14 +265,15 @@ def test_edges_of_the_support():
 
 def test_extreme_arguments_return():
     big = np.array([1e-300, 1e-8, 1e12, 1e200, 1e300])
+    wide = np.array([1e-10, 1e-8, 1e-3, 1e8, 1e15])
     with np.errstate(all="ignore"):
         for d in (
             gf.Gamma(big),
             gf.Chi2(big),
-            gf.Beta(big, 2.0),
-            gf.Beta(2.0, big),
-            gf.Beta(big, big),
-            gf.F(big, 3.0),
+            gf.Beta(wide, 2.0),
+            gf.Beta(2.0, wide),
+            gf.Beta(wide, wide),
+            gf.F(wide, 3.0),
             gf.StudentT(big),
         ):
             for u in (0.0, 1e-300, 0.3, 0.9999):
@@ -280,6 +281,40 @@ def test_extreme_arguments_return():
                 assert not np.isnan(x).any(), (d, u, x)
             for x in (-1.0, 1e-310, 0.5, 1e300):
                 assert ((d.cdf(x) >= 0) & (d.cdf(x) <= 1)).all(), (d, x, d.cdf(x))
+
+
+def test_shapes_that_the_beta_function_cannot_take_are_errors():
+    with pytest.raises(ValueError, match=r"a must be in \[1e-10, 1e15\], got 1e\+16 at index 1"):
+        gf.Beta([1.0, 1e16], 2.0)
+    with pytest.raises(ValueError, match=r"dfd must be in \[1e-10, 1e15\], got 1e-11"):
+        gf.F(1.0, 1e-11)
+    with pytest.raises(ValueError, match=r"a and b must be within a factor of 1e18, got a=1e-05, b=1000000000000000.0"):
+        gf.Beta(1e-5, 1e15)
+    # Next to the limits quantiles and probabilities still fit each other.
+    a = 10.0 ** np.arange(-10, 16)
+    for b in (1e-3, 0.7, 30.0, 1e7, 1e15):
+        near = a[np.maximum(a / b, b / a) <= 1e18]
+        for d in (gf.Beta(near, b), gf.F(near, b)):
+            for q in (1e-40, 1e-20, 0.01, 0.3):
+                for inverse, probability in ((d.icdf, d.cdf), (d.iccdf, d.ccdf)):
+                    x = inverse(q)
+                    inside = (x > 1e-300) & (x < (1 if isinstance(d, gf.Beta) else 1e300))
+                    # The rounding of x, up to two ulps, explains this much of q.
+                    ends = [probability(np.nextafter(np.nextafter(x, to), to)) for to in (0.0, np.inf)]
+                    off = np.maximum(np.minimum(*ends) - q, q - np.maximum(*ends))[inside]
+                    assert (off <= np.where(near[inside] >= 1e-3, 1e-9 * q, 1e-15)).all(), (d, q, off)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_monotone_over_subnormal_probabilities(name):
+    rng = np.random.default_rng(12)
+    a, b = 10 ** rng.uniform(-2, 6, 400), 10 ** rng.uniform(-2, 4, 400)
+    bits = np.sort(rng.integers(1, (1 << 52) + 1000, 64))
+    u = np.array([0.0, 5e-324, *bits.view(np.float64)])[:, None]
+    d = FAMILIES[name][0](a, b)
+    up, down = d.icdf(u), d.iccdf(u)
+    assert (up[1:] >= up[:-1]).all()
+    assert (down[1:] <= down[:-1]).all()
 
 
 @pytest.mark.parametrize("name", FAMILIES)

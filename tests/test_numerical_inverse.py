@@ -486,6 +486,16 @@ class TestRows:
         assert d.batch_shape == () and d.icdf(0.5) == pytest.approx(math.log(2) / 2)
 
 
+def test_a_density_that_computes_in_its_argument():
+    def pdf(x):
+        x *= -1.0
+        return np.exp(x)
+
+    right = gf.NumericalInverse(pdf=lambda x: np.exp(-x), domain=(0, 3))
+    u = np.linspace(0, 1, 50)
+    np.testing.assert_allclose(gf.NumericalInverse(pdf=pdf, domain=(0, 3)).icdf(u), right.icdf(u), rtol=1e-13)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -523,7 +533,10 @@ def test_a_bad_density_is_refused(arguments, message):
         ({"pdf": np.exp, "domain": (1, 1)}, ValueError, "domain"),
         ({"pdf": np.exp, "domain": (2, 1)}, ValueError, "domain"),
         ({"pdf": np.exp, "domain": (np.nan, 1)}, ValueError, "domain"),
+        ({"pdf": np.exp, "domain": (0, 5e-324)}, ValueError, r"got \(0\.0, 5e-324\)"),
         ({"pdf": np.exp, "domain": 5}, ValueError, "pair"),
+        ({"pdf": lambda x: "a", "domain": (0, 1)}, ValueError, "pdf must return real numbers"),
+        ({"histogram": ([-1, 2], [0, 1, 2])}, ValueError, r"negative, got -1\.0 at index 0"),
         ({"pdf": np.exp, "domain": (1e9, 1e9 + 1e-6)}, ValueError, "domain"),
         ({"pdf": np.exp, "domain": (0, 1), "center": 2}, ValueError, "inside"),
         ({"pdf": np.exp, "domain": (0, 1), "points": [0.5, np.nan]}, ValueError, "inside"),

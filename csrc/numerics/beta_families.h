@@ -11,7 +11,7 @@ namespace numerics {
 template <class F>
 static BetaQuantile<F> beta_quantile(F a, F b, F u, bool lower) {
   const auto half = u <= F(0.5);
-  const F t = select(half, u, F(1) - u);
+  const F t = tail_probability(select(half, u, F(1) - u));
   const auto end = t == F(0);
   const auto from_zero = select(half, F(lower), F(!lower)) > F(0);
   const BetaQuantile<F> q = beta_inverse(beta_shape(a, b), select(end, F(0.25), t), from_zero);

@@ -72,7 +72,7 @@ struct ExponentialFamily {
   }
   template <class F>
   static F cdf(F x, const F* p) {
-    return select(x <= F(0), F(0), -expm1_nonpositive_f64(-x / p[0]));
+    return select(x <= F(0), F(0), F(0) - expm1_nonpositive_f64(-x / p[0]));
   }
   template <class F>
   static F ccdf(F x, const F* p) {
@@ -216,7 +216,7 @@ struct GumbelFamily {
   }
   template <class F>
   static F ccdf(F x, const F* p) {
-    return -expm1_nonpositive_f64(-exp_f64((p[0] - x) / p[1]));
+    return F(0) - expm1_nonpositive_f64(-exp_f64((p[0] - x) / p[1]));
   }
   template <class F>
   static F log_prob(F x, const F* p) {
@@ -247,7 +247,7 @@ struct WeibullFamily {
   }
   template <class F>
   static F cdf(F x, const F* p) {
-    return select(x <= F(0), F(0), -expm1_nonpositive_f64(-hazard(x, p)));
+    return select(x <= F(0), F(0), F(0) - expm1_nonpositive_f64(-hazard(x, p)));
   }
   template <class F>
   static F ccdf(F x, const F* p) {
@@ -258,8 +258,10 @@ struct WeibullFamily {
   static F log_prob(F x, const F* p) {
     const F z = x / p[1];
     const F power = select(p[0] == F(1), F(0), (p[0] - F(1)) * log_f64(z));
-    const F value = log_f64(p[0] / p[1]) + (power - exp_f64(p[0] * log_f64(z)));
-    return select(x < F(0), F(-kInfinity), select(x == F(kInfinity), F(-kInfinity), value));
+    const F hazard = exp_f64(p[0] * log_f64(z));
+    const F value = log_f64(p[0] / p[1]) + (power - hazard);
+    const F at_zero = select(p[0] < F(1), F(kInfinity), select(p[0] > F(1), F(-kInfinity), value));
+    return select((x < F(0)) | (hazard == F(kInfinity)), F(-kInfinity), select(x == F(0), at_zero, value));
   }
 };
 
@@ -281,7 +283,7 @@ struct ParetoFamily {
   }
   template <class F>
   static F cdf(F x, const F* p) {
-    return select(x <= p[1], F(0), -expm1_nonpositive_f64(-p[0] * log_ratio(x, p)));
+    return select(x <= p[1], F(0), F(0) - expm1_nonpositive_f64(-p[0] * log_ratio(x, p)));
   }
   template <class F>
   static F ccdf(F x, const F* p) {
@@ -289,7 +291,8 @@ struct ParetoFamily {
   }
   template <class F>
   static F log_prob(F x, const F* p) {
-    return select(x < p[1], F(-kInfinity), log_f64(p[0] / p[1]) - (p[0] + F(1)) * log_ratio(x, p));
+    const F fall = (p[0] + F(1)) * log_ratio(x, p);
+    return select((x < p[1]) | (fall == F(kInfinity)), F(-kInfinity), log_f64(p[0] / p[1]) - fall);
   }
 };
 
@@ -306,7 +309,7 @@ struct RayleighFamily {
   template <class F>
   static F cdf(F x, const F* p) {
     const F z = x / p[0];
-    return select(z <= F(0), F(0), -expm1_nonpositive_f64(F(-0.5) * z * z));
+    return select(z <= F(0), F(0), F(0) - expm1_nonpositive_f64(F(-0.5) * z * z));
   }
   template <class F>
   static F ccdf(F x, const F* p) {
@@ -317,7 +320,7 @@ struct RayleighFamily {
   static F log_prob(F x, const F* p) {
     const F z = x / p[0];
     const F value = log_f64(z) - fma(F(0.5) * z, z, log_f64(p[0]));
-    return select(x < F(0), F(-kInfinity), select(x == F(kInfinity), F(-kInfinity), value));
+    return select((x < F(0)) | (z == F(kInfinity)), F(-kInfinity), value);
   }
 };
 
@@ -405,7 +408,7 @@ struct KumaraswamyFamily {
   }
   template <class F>
   static F cdf(F x, const F* p) {
-    return select(x <= F(0), F(0), select(x >= F(1), F(1), -expm1_nonpositive_f64(log_upper(x, p))));
+    return select(x <= F(0), F(0), select(x >= F(1), F(1), F(0) - expm1_nonpositive_f64(log_upper(x, p))));
   }
   template <class F>
   static F ccdf(F x, const F* p) {

@@ -84,7 +84,8 @@ static F discrete_quantile(const Problem& problem, F u, bool lower, F mean, F de
   const F z = select(from_least, -size, size);
   const F start = ceiling(mean + fma(deviation, z, skew * fma(z, z, F(-1))) - F(0.5));
   const F k = smallest_reaching(problem, safe, from_least, start, least, most);
-  return select(end, select(from_least, least, most), k);
+  // A start that was rounded up to -0 becomes +0.
+  return select(end, select(from_least, least, most), k) + F(0);
 }
 
 // A probability function of the problem at floor(x): 1 from `most` on, 0 below `least`.

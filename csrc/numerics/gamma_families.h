@@ -13,7 +13,7 @@ struct StandardGamma {
   // lower: F^-1(u), else F^-1(1 - u), with no subtraction that loses digits.
   static F quantile(F a, F u, bool lower) {
     const auto half = u <= F(0.5);
-    const F t = select(half, u, F(1) - u);
+    const F t = tail_probability(select(half, u, F(1) - u));
     const auto end = t == F(0);
     const auto from_zero = select(half, F(lower), F(!lower)) > F(0);
     const F z = gamma_inverse(gamma_shape(a), select(end, F(0.25), t), from_zero);

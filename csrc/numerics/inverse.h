@@ -65,6 +65,14 @@ GENFAST_INLINE F power_of_two_below(F x) {
   return bits_and(x, uint64_t{0x7ff0000000000000});
 }
 
+// A probability that tails can be compared with: near 2^-1022 these lose digits to underflow on the way, and x could decrease, so
+// everything below 2^-1000 counts as 2^-1000. 0 stays 0.
+template <class F>
+GENFAST_INLINE F tail_probability(F t) {
+  constexpr double least = 0x1p-1000;
+  return select((t > F(0)) & (t < F(least)), F(least), t);
+}
+
 // The cell of a density on x > 0 with unit(x) = x: about scale^-1 2^-12 wide relative to x, narrower where the upper tail, beyond
 // 4 * mode, falls like exp(-rate x).
 template <class F>

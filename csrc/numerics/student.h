@@ -177,7 +177,7 @@ struct StudentTFamily {
   template <class F>
   static F quantile(F u, const F* p) {
     const auto low = u <= F(0.5);
-    const F two = F(2) * select(low, u, F(1) - u);
+    const F two = tail_probability(F(2) * select(low, u, F(1) - u));
     const auto inside = (two > F(0)) & (two < F(1));
     const F t = student_inverse(p[0], select(inside, two, F(0.5)));
     const F size = select(inside, t, select(two > F(0), F(0), F(ExpLogF64::infinity)));

@@ -270,6 +270,13 @@ class Elementwise(Distribution):
 
     parameters: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls) -> None:
+        # Moments are infinite, or NaN, where they overflow or do not exist; NumPy would warn too.
+        for name in ("mean", "var"):
+            found = cls.__dict__.get(name)
+            if isinstance(found, property) and found.fget is not None:
+                setattr(cls, name, property(np.errstate(all="ignore")(found.fget), doc=found.__doc__))
+
     def __init__(self, *given: Parameter) -> None:
         arrays = tuple(p.array for p in given)
         try:

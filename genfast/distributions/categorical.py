@@ -353,7 +353,7 @@ class Categorical(Distribution):
                 value = np.log(np.take_along_axis(self._table_of_probs, index, 1))
         else:
             _, largest, totals = self._checked(dense=False)
-            z = np.take_along_axis(self._data.reshape(self._count, -1), index, 1)
+            z = np.take_along_axis(self._data.reshape(self._count, self._data.shape[-1]), index, 1)
             value = (self._tempered(z) - largest[:, None]) - np.log(totals)[:, None]
         return np.where(inside, value, -np.inf)
 
@@ -370,7 +370,7 @@ class Categorical(Distribution):
                 value = np.log(self._table_of_probs)
         else:
             _, largest, totals = self._checked(dense=False)
-            z = self._tempered(self._data.reshape(self._count, -1))
+            z = self._tempered(self._data.reshape(self._count, self._data.shape[-1]))
             value = (z - largest[:, None]) - np.log(totals)[:, None]
         return self.kind.wrap(value.reshape(self._data.shape))
 

@@ -14,6 +14,24 @@ import numpy as np
 from genfast.distributions.base import Elementwise, at, index_of, positive, real
 
 EULER = 0.5772156649015329  # Euler's constant
+ZETA = (  # of 2, 3, ...
+    1.6449340668482264,
+    1.2020569031595942,
+    1.0823232337111382,
+    1.0369277551433699,
+    1.0173430619844491,
+    1.0083492773819228,
+    1.0040773561979443,
+    1.0020083928260822,
+    1.0009945751278181,
+    1.0004941886041195,
+    1.0002460865533080,
+    1.0001227133475785,
+    1.0000612481350587,
+    1.0000305882363070,
+    1.0000152822594086,
+    1.0000076371976379,
+)
 INFINITY = float("inf")
 
 __all__ = [
@@ -40,9 +58,32 @@ def log_gamma(x: float) -> float:
     return math.lgamma(x) if x < 1e305 else INFINITY
 
 
+def _log_gamma1p(x: np.ndarray) -> np.ndarray:
+    """log Gamma(1 + x), x >= 0, relative to x where x is small (Taylor's series, DLMF 5.7.3)."""
+    near = np.minimum(x, 0.1)
+    series = np.zeros_like(near)
+    for n in range(len(ZETA) + 1, 1, -1):
+        series = near * ((-1) ** n * ZETA[n - 2] / n + series)
+    return np.where(x <= 0.1, near * (series - EULER), log_gamma(1 + x))
+
+
+def _log_gamma_rise(b: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """log Gamma(1 + b + k) - log Gamma(1 + b), b and k >= 0, with no large terms that cancel (Stirling's series)."""
+    shift = np.zeros(np.broadcast_shapes(b.shape, k.shape))
+    for i in range(1, 17):  # Gamma(1 + b) by Gamma(17 + b)
+        shift = shift + np.log1p(k / (b + i))
+    low = b + 17
+    high = low + k
+
+    def rest(z: np.ndarray) -> np.ndarray:
+        return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / z**2) / z**2) / z**2) / z**2) / z
+
+    return (low - 0.5) * np.log1p(k / low) - k + k * np.log(high) + (rest(high) - rest(low)) - shift
+
+
 def _variance(log_first: np.ndarray, log_second: np.ndarray) -> np.ndarray:
     """Second moment less the square of the first, from their logarithms."""
-    return np.exp(2 * log_first) * np.expm1(log_second - 2 * log_first)
+    return np.exp(2 * log_first) * np.expm1(np.maximum(log_second - 2 * log_first, 0))
 
 
 def require(distribution: Elementwise, good: np.ndarray, rule: str) -> None:
@@ -432,14 +473,14 @@ class Weibull(Elementwise):
     def mean(self) -> Any:
         """scale Gamma(1 + 1 / shape)."""
         with np.errstate(over="ignore"):
-            return self._full(self.scale * np.exp(log_gamma(1 + 1 / self.shape)))
+            return self._full(self.scale * np.exp(_log_gamma1p(np.asarray(1 / self.shape))))
 
     @property
     def var(self) -> Any:
         """scale^2 (Gamma(1 + 2 / shape) - Gamma(1 + 1 / shape)^2)."""
-        k = 1 / self.shape
+        k = np.asarray(1 / self.shape)
         with np.errstate(over="ignore"):
-            return self._full(self.scale**2 * _variance(log_gamma(1 + k), log_gamma(1 + 2 * k)))
+            return self._full(self.scale**2 * _variance(_log_gamma1p(k), _log_gamma1p(2 * k)))
 
     @property
     def support(self) -> tuple[Any, Any]:
@@ -599,8 +640,8 @@ class Kumaraswamy(Elementwise):
         super().__init__(positive(a, "a"), positive(b, "b"))
 
     def _log_moment(self, n: int) -> np.ndarray:
-        k = n / self.a
-        return np.log(self.b) + log_gamma(1 + k) + log_gamma(self.b) - log_gamma(1 + k + self.b)
+        k = np.asarray(n / self.a)
+        return _log_gamma1p(k) - _log_gamma_rise(self.b, k)
 
     @property
     def mean(self) -> Any:

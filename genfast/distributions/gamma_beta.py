@@ -2,7 +2,8 @@
 
 The numerics are in csrc/numerics/gamma.h, beta.h and student.h, after Temme (1979, 1982, 1992), DiDonato & Morris
 (1986, 1992), Gautschi (1979), Loader (2000) and Gil, Segura & Temme (2012). A quantile is found by one or a few
-evaluations of F and a Taylor step inside a cell of a fixed grid, which keeps it monotone in u.
+evaluations of F and a Taylor step inside a cell of a fixed grid, which keeps it monotone in u. Probabilities
+below 2**-1000 (9e-302) count as 2**-1000, 0 apart.
 """
 
 from __future__ import annotations
@@ -12,12 +13,26 @@ from typing import Any
 import numpy as np
 
 from genfast.distributions.base import Elementwise, Parameter, parameter, positive, real
+from genfast.distributions.continuous import require
 
 __all__ = ["Beta", "Chi2", "F", "Gamma", "InverseGamma", "StudentT"]
 
 
 def _shape(value: Any, name: str) -> Parameter:
     return parameter(value, name, "positive and at most 1e300", lambda a: (a > 0) & (a <= 1e300))
+
+
+# Beyond these, sums for the incomplete beta function cancel, and quantiles would be wrong.
+_LEAST, _MOST, _RATIO = 1e-10, 1e15, 1e18
+
+
+def _beta_shape(value: Any, name: str) -> Parameter:
+    return parameter(value, name, "in [1e-10, 1e15]", lambda a: (a >= _LEAST) & (a <= _MOST))
+
+
+def _require_ratio(d: Elementwise, a: np.ndarray, b: np.ndarray) -> None:
+    names = " and ".join(d.parameters)
+    require(d, (a <= _RATIO * b) & (b <= _RATIO * a), f"{names} must be within a factor of 1e18")
 
 
 class Gamma(Elementwise):
@@ -139,7 +154,7 @@ class Beta(Elementwise):
     Parameters
     ----------
     a, b : array_like
-        Positive.
+        In [1e-10, 1e15], within a factor of 1e18 of each other.
 
     Notes
     -----
@@ -155,7 +170,8 @@ class Beta(Elementwise):
     b: np.ndarray
 
     def __init__(self, a: Any, b: Any) -> None:
-        super().__init__(_shape(a, "a"), _shape(b, "b"))
+        super().__init__(_beta_shape(a, "a"), _beta_shape(b, "b"))
+        _require_ratio(self, self.a, self.b)
 
     @property
     def mean(self) -> Any:
@@ -180,7 +196,8 @@ class F(Elementwise):
     Parameters
     ----------
     dfn, dfd : array_like
-        Degrees of freedom of the numerator and of the denominator; positive, not necessarily integers.
+        Degrees of freedom of the numerator and of the denominator, not necessarily integers; in [1e-10, 1e15], within
+        a factor of 1e18 of each other.
 
     Notes
     -----
@@ -193,7 +210,8 @@ class F(Elementwise):
     dfd: np.ndarray
 
     def __init__(self, dfn: Any, dfd: Any) -> None:
-        super().__init__(_shape(dfn, "dfn"), _shape(dfd, "dfd"))
+        super().__init__(_beta_shape(dfn, "dfn"), _beta_shape(dfd, "dfd"))
+        _require_ratio(self, self.dfn, self.dfd)
 
     @property
     def mean(self) -> Any:

@@ -207,13 +207,13 @@ class NumericalInverse(Distribution):
         bad = ~(self._low < self._high) | (self._low == np.inf) | (self._high == -np.inf)
         with np.errstate(invalid="ignore", over="ignore"):
             size = np.maximum(np.abs(self._low), np.abs(self._high))
-            bad |= np.isfinite(size) & (self._high / 2 - self._low / 2 < 2.0**-40 * size)
+            bad |= np.isfinite(size) & (self._high / 2 - self._low / 2 < np.maximum(2.0**-40 * size, 2.0**-1000))
         if bad.any():
             r = int(np.argmax(bad))
             where = f" in row {r}" if self.batch_shape else ""
             raise ValueError(
                 f"domain must be (low, high) with low < high, wide enough for doubles to tell its points apart, got "
-                f"({self._low[r]!r}, {self._high[r]!r}){where}"
+                f"({float(self._low[r])!r}, {float(self._high[r])!r}){where}"
             )
         inner = [] if center is None else [per_row(center, "center")]
         if points is not None:

@@ -44,7 +44,9 @@ class _Rows:
         if wrong.any():
             row = int(np.argmax(wrong))
             where = f" in row {tuple(int(i) for i in np.unravel_index(row, shape))}" if shape else ""
-            raise ValueError(f"{name}: probabilities must sum to 1 along the last axis, got {total[row]!r}{where}")
+            raise ValueError(
+                f"{name}: probabilities must sum to 1 along the last axis, got {float(total[row])!r}{where}"
+            )
         self._total = total
         self._log = log(array) - log(total)[:, None]
         # Column 0 is the probability below the first level.

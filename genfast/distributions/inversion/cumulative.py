@@ -80,8 +80,8 @@ class Cumulative:
                 r, i = np.argwhere(step < -1e-14)[0]
                 at = function.where(float(x[r, i]), int(r))
                 raise NumericalError(
-                    f"{function.name} must not {'rise' if falling else 'fall'}, but is {y[r, i]!r} at {at} and "
-                    f"{y[r, i + 1]!r} "
+                    f"{function.name} must not {'rise' if falling else 'fall'}, but is {float(y[r, i])!r} at {at} and "
+                    f"{float(y[r, i + 1])!r} "
                     f"at x = {float(x[r, i + 1])!r}"
                 )
             for end, value in ((0, 1.0 if falling else 0.0), (-1, 0.0 if falling else 1.0)):
@@ -91,7 +91,7 @@ class Cumulative:
                     raise NumericalError(
                         f"{function.name} must be {value:.0f} at the {'upper' if end else 'lower'} end of the "
                         f"domain, but is "
-                        f"{y[r, end]!r} at {function.where(float(x[r, end]), r)}: give domain="
+                        f"{float(y[r, end])!r} at {function.where(float(x[r, end]), r)}: give domain="
                     )
 
     def tail(self, row: np.ndarray, x: np.ndarray, upper: np.ndarray) -> np.ndarray:

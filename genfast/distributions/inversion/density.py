@@ -24,14 +24,23 @@ def elementwise(
     """
     try:
         with np.errstate(all="ignore"):
-            y = np.asarray(function(x, *args))
+            y = np.asarray(function(_read_only(x), *args))
     except (TypeError, ValueError):  # math.exp of an array; `if x < 0` of an array
         y = np.asarray(0.0)
     if y.shape == x.shape:
         return function
     if y.shape != ():
         raise ValueError(f"{name} must return one number for each x, got shape {y.shape} for x of shape {x.shape}")
+    if y.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must return real numbers, got dtype {y.dtype}")
     return np.vectorize(function, otypes=[np.float64])
+
+
+def _read_only(x: np.ndarray) -> np.ndarray:
+    """A view of x that a function cannot compute in."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 class Function:
@@ -66,7 +75,7 @@ class Function:
     def raw(self, x: np.ndarray, row: np.ndarray) -> np.ndarray:
         """What the function returns for `x` (m, k) or (m,) of rows `row` (m,), as float64."""
         repeat = x.size // max(len(row), 1)
-        args = x.ravel(), *(np.repeat(p[row], repeat) for p in self.params)
+        args = _read_only(x.ravel()), *(np.repeat(p[row], repeat) for p in self.params)
         with np.errstate(all="ignore"):
             try:
                 y = np.asarray(self.function(*args))

@@ -76,7 +76,7 @@ def _finite(values: Any, name: str) -> np.ndarray:
     bad = ~np.isfinite(array)
     if bad.any():
         i = int(np.argmax(bad))
-        raise ValueError(f"{name} must be finite, got {array[i]!r} at index {i}")
+        raise ValueError(f"{name} must be finite, got {float(array[i])!r} at index {i}")
     return array
 
 
@@ -99,10 +99,12 @@ def from_histogram(histogram: Any) -> PiecewiseLinear:
         raise ValueError(f"histogram needs one more edge than counts, got {len(edges)} edges and {len(counts)} counts")
     if (counts < 0).any():
         i = int(np.argmax(counts < 0))
-        raise ValueError(f"histogram counts must not be negative, got {counts[i]!r} at index {i}")
+        raise ValueError(f"histogram counts must not be negative, got {float(counts[i])!r} at index {i}")
     if (np.diff(edges) <= 0).any():
         i = int(np.argmax(np.diff(edges) <= 0))
-        raise ValueError(f"histogram edges must increase, got {edges[i]!r} and {edges[i + 1]!r} at index {i}")
+        raise ValueError(
+            f"histogram edges must increase, got {float(edges[i])!r} and {float(edges[i + 1])!r} at index {i}"
+        )
     if not (counts > 0).any():
         raise ValueError("histogram counts are all zero")
     share = counts / counts.max()
