@@ -165,7 +165,7 @@ def float_dtype(dtype: DTypeLike | Any, name: str = "dtype") -> np.dtype:
     if dtype is None or dtype is np.float64 or dtype is F64:
         return F64
     found = named_dtype(dtype)
-    if found in (F32, F64):
+    if found is not None and found in (F32, F64):  # a dtype equals None where None means float64
         return found
     raise TypeError(f"{name} must be float64 or float32, got {dtype!r}")
 
