@@ -68,7 +68,7 @@ def test_quantile_and_tails():
         checked += 1
         lower, upper, slope = exact(k, t)
         miss = abs(upper - 2 * mp.mpf(float(p))) if p < 0.25 else abs(lower - (1 - 2 * mp.mpf(float(p))))
-        assert miss / (slope * t) < 1e-15, (k, p)  # relative error of x
+        assert miss / (slope * t) < 1.5e-15, (k, p)  # relative error of x
         bound = 1e-14 if p > 1e-10 else 3e-13
         assert abs(2 * mp.mpf(float(small)) / upper - 1) < bound, (k, p)
         assert abs(2 * mp.mpf(float(large)) / (1 + lower) - 1) < 1e-15, (k, p)
@@ -89,7 +89,7 @@ def test_quantile_near_the_centre_is_relative():
             u = 0.5 + p
             x = gf.VonMises(0.0, kappa).icdf(u)
             lower, _, slope = exact(kappa, x)
-            assert abs(lower - 2 * (mp.mpf(u) - 0.5)) / (slope * x) < 1e-15
+            assert abs(lower - 2 * (mp.mpf(u) - 0.5)) / (slope * x) < 1.5e-15
 
 
 def test_log_prob():
@@ -139,7 +139,7 @@ def test_denormal_probabilities():
                 assert exact(k, np.nextafter(PI, 0))[1] > 2 * mp.mpf(p)
                 continue
             _, upper, slope = exact(k, t)
-            assert abs(upper - 2 * mp.mpf(float(p))) / (slope * t) < 1e-15, (k, p)
+            assert abs(upper - 2 * mp.mpf(float(p))) / (slope * t) < 1.5e-15, (k, p)
 
 
 @pytest.mark.parametrize("loc", [0.0, -1.3, 1e6])

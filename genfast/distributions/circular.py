@@ -34,7 +34,7 @@ class VonMises(Elementwise):
     this interval, not circular ones. ``scipy.stats.vonmises`` has the same quantiles and moments, but its pdf and cdf
     go on round the circle; torch's draws are wrapped into [-pi, pi), and its variance is the circular one.
 
-    Relative error, measured for loc = 0 and concentrations from 0 to 1e7: icdf and iccdf 1e-15 for probabilities down
+    Relative error, measured for loc = 0 and concentrations from 0 to 1e7: icdf and iccdf 1.5e-15 for probabilities down
     to 5e-324; cdf and ccdf, each where it is the smaller, 1e-14 above 1e-10 and 3e-13 down to 1e-290.
     """
 
