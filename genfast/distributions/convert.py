@@ -44,7 +44,8 @@ def from_scipy(frozen: Any) -> Distribution:
     Returns
     -------
     Distribution
-        Where genfast's has no loc or scale of its own, an `Affine` of it; where SciPy truncates, a `Truncated`.
+        Where genfast's has no loc or scale of its own, an `Affine` of it; where SciPy truncates, a `Truncated`. The
+        circle of ``vonmises`` is cut opposite to its loc.
 
     Raises
     ------
@@ -80,6 +81,7 @@ def from_torch(distribution: Any) -> Distribution:
     -------
     Distribution
         Where torch's counts from 0 and ours from 1 (Geometric), an `Affine` of it; `MixtureSameFamily` is a `Mixture`.
+        The circle of `VonMises` is cut opposite to its loc, where torch wraps draws into [-pi, pi).
 
     Raises
     ------
@@ -177,6 +179,12 @@ def _scipy_truncexpon(b: Any, *, loc: np.ndarray, scale: np.ndarray) -> Distribu
     return _shifted(_class("Truncated")(_class("Exponential")(), 0.0, b), loc, scale)
 
 
+def _scipy_vonmises(kappa: Any, *, loc: np.ndarray, scale: np.ndarray) -> Distribution:
+    if (scale == 1).all():
+        return _class("VonMises")(loc, kappa)
+    return _shifted(_class("VonMises")(0.0, kappa), loc, scale)
+
+
 def _mirrored_gumbel(*, loc: np.ndarray, scale: np.ndarray) -> Distribution:
     return _class("Affine")(_class("Gumbel")(), loc, -scale)
 
@@ -204,7 +212,8 @@ _SCIPY: dict[str, Callable[..., Distribution]] = {
     "chi2": _plain("Chi2"),
     "beta": _plain("Beta"),
     "f": _plain("F"),
-    "vonmises_line": _plain("VonMises"),
+    "vonmises": _scipy_vonmises,
+    "vonmises_line": _scipy_vonmises,
     "truncnorm": _scipy_truncnorm,
     "truncexpon": _scipy_truncexpon,
     "bernoulli": _counted(lambda p: _class("Bernoulli")(p)),
