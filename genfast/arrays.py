@@ -22,9 +22,12 @@ __all__ = [
     "Output",
     "as_numpy",
     "as_shape",
+    "at",
     "bfloat16_bits",
+    "check_elements",
     "check_size",
     "check_uniforms",
+    "first_index",
     "float_dtype",
     "kind_of",
     "named_dtype",
@@ -230,10 +233,27 @@ def check_uniforms(u: np.ndarray, name: str = "u") -> np.ndarray:
     """
     # min and max hand on a NaN, and allocate nothing.
     if u.size and not (u.min() >= 0 and u.max() <= 1):
-        where = np.argwhere(~((u >= 0) & (u <= 1)))[0].tolist()
-        at = f" at index {tuple(where) if len(where) > 1 else where[0]}" if where else ""
-        raise ValueError(f"{name} must lie in [0, 1], got {u[tuple(where)]}{at}")
+        index = first_index(~((u >= 0) & (u <= 1)))
+        raise ValueError(f"{name} must lie in [0, 1], got {u[index]}{at(index)}")
     return u
+
+
+def first_index(found: np.ndarray) -> tuple[int, ...]:
+    """The index of the first True, in row-major order."""
+    return tuple(int(i) for i in np.unravel_index(np.argmax(found), found.shape))
+
+
+def at(index: tuple[int, ...]) -> str:
+    """ " at index (2, 0)", or nothing for the index of a scalar."""
+    return f" at index {index if len(index) > 1 else index[0]}" if index else ""
+
+
+def check_elements(array: np.ndarray, good: Any, name: str, rule: str) -> None:
+    """ValueError "`name` must be `rule`, got … at index …" for the first element that is not `good`."""
+    good = np.asarray(good)
+    if not good.all():
+        index = first_index(~good)
+        raise ValueError(f"{name} must be {rule}, got {array[index].item()!r}{at(index)}")
 
 
 @dataclass(frozen=True)

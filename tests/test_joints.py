@@ -321,7 +321,7 @@ def test_table_errors() -> None:
         ([], ValueError, "tables must not be empty"),
         ([[0.5, 0.5, 0.0]], TypeError, r"tables\[0\] must be a pair"),
         ([((), [0.5, 0.6])], ValueError, r"tables\[0\]: probabilities must sum to 1"),
-        ([((), [1.5, -0.5])], ValueError, r"tables\[0\] must be finite and not negative, got -0.5 at index \(1,\)"),
+        ([((), [1.5, -0.5])], ValueError, r"tables\[0\] must be finite and not negative, got -0.5 at index 1"),
         ([((0,), [0.5, 0.5])], ValueError, r"tables\[0\]: parent 0 must come before node 0"),
         ([((), [1.0]), ((0,), [0.5, 0.5])], ValueError, r"tables\[1\] must have shape \(1, levels\), got \(2,\)"),
         ([((), [0.5, 0.5]), ((0,), [[1, 0], [1, 1]])], ValueError, r"tables\[1\]: .* got .*2.0.* in row \(1,\)"),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from genfast.distributions.base import Distribution, common_kind, parameter, real
-from genfast.distributions.combinator import Combinator, below, common_shape, compute, mapped, on_integers
+from genfast.distributions.base import Distribution, common_kind, common_shape, parameter, real
+from genfast.distributions.combinator import Combinator, below, compute, mapped, on_integers
 from genfast.distributions.convert import as_distribution
 from genfast.distributions.elementary import log
 
@@ -27,9 +27,19 @@ class Affine(Combinator):
     scale : array_like
         Finite and not 0. Where it is negative, the quantiles of `d` are read from the other end.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For a `loc` or `scale` outside its range, naming the index, and a `d` that is no distribution.
+
     Notes
     -----
     A discrete X of integers stays exact: x counts as the value that loc + scale·k rounds to.
+
+    Examples
+    --------
+    >>> gf.Affine(gf.Geometric(0.25), -1.0).icdf([0.1, 0.5, 0.9]).tolist()  # failures, not trials
+    [0.0, 2.0, 8.0]
     """
 
     def __init__(self, d: Any, loc: Any = 0.0, scale: Any = 1.0) -> None:

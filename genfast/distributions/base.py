@@ -11,7 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from genfast import _core
-from genfast.arrays import NUMPY, Kind, as_numpy, as_shape, check_size, float_dtype, kind_of, output, result_dtype
+from genfast.arrays import (
+    NUMPY,
+    Kind,
+    as_numpy,
+    as_shape,
+    at,
+    check_elements,
+    check_size,
+    float_dtype,
+    kind_of,
+    output,
+    result_dtype,
+)
 from genfast.rng import as_seed, is_counted, uniforms
 
 __all__ = ["Distribution", "Elementwise", "Parameter", "fraction", "parameter", "positive", "real"]
@@ -30,14 +42,13 @@ def broadcast(name: str, shape: tuple[int, ...], batch_shape: tuple[int, ...]) -
         raise ValueError(f"{name} of shape {shape} does not broadcast with parameters of shape {batch_shape}") from None
 
 
-def index_of(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The index of the element that is `flat` in row-major order."""
-    return tuple(int(i) for i in np.unravel_index(flat, shape))
-
-
-def at(index: tuple[int, ...]) -> str:
-    """ " at index (2, 0)", or nothing for the index of a scalar."""
-    return f" at index {index if len(index) > 1 else index[0]}" if index else ""
+def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that the parameters of these shapes broadcast to. Raises ValueError naming them."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"the parameters do not broadcast: {listed}") from None
 
 
 def common_kind(*kinds: Kind) -> Kind:
@@ -63,10 +74,7 @@ def parameter(value: Any, name: str, rule: str, allowed: Callable[[np.ndarray], 
     Raises TypeError when it holds no real numbers, ValueError ("`name` must be `rule`, got … at index …") else.
     """
     array = np.array(as_numpy(value, name, np.float64), order="C")
-    bad = ~(np.isfinite(array) & allowed(array))
-    if bad.any():
-        index = index_of(int(np.argmax(bad)), array.shape)
-        raise ValueError(f"{name} must be {rule}, got {float(array[index])!r}{at(index)}")
+    check_elements(array, np.isfinite(array) & allowed(array), name, rule)
     array.flags.writeable = False
     return Parameter(array, kind_of(value))
 
@@ -103,6 +111,18 @@ class Distribution(ABC):
     for float32 (or narrower) arguments, else float64, unless `dtype` or `out` says otherwise. float32 results are the
     float64 ones rounded, except where a class documents a kernel of its own. Tensors in, whether parameters or
     arguments, give tensors out.
+
+    Parameters are real arrays of any dtype that broadcast with each other, computed with as float64. Constructors raise
+    ValueError for a value that is not finite or outside its range, naming the parameter and the index, or for shapes
+    that do not broadcast, and TypeError for what holds no real numbers.
+
+    Examples
+    --------
+    >>> d = gf.Gamma([1.0, 2.0], 3.0)
+    >>> d.batch_shape, d.mean.tolist(), d.sample((1000,), rng=0).shape
+    ((2,), [3.0, 6.0], (1000, 2))
+    >>> d.icdf([[0.1], [0.9]]).round(4).tolist()
+    [[0.3161, 1.5954], [6.9078, 11.6692]]
 
     A subclass defines `_compute`, `mean`, `var` and `support`.
     """
@@ -241,6 +261,14 @@ class Distribution(ABC):
 
     # --- shared
 
+    def _spread(self, value: Any) -> np.ndarray:
+        """`value` broadcast to `batch_shape`, as a new float64 array."""
+        return np.array(np.broadcast_to(value, self.batch_shape), np.float64)
+
+    def _full(self, value: Any) -> Any:
+        """The same, of the parameters' kind."""
+        return self.kind.wrap(self._spread(value))
+
     def _uniform_dtype(self, dtype: np.dtype) -> np.dtype:
         """The dtype of the uniforms behind samples of `dtype`: float32 only where a native kernel reads it."""
         return np.dtype(np.float64)
@@ -254,7 +282,7 @@ class Distribution(ABC):
         result = output(out, shape, want, common_kind(kind_of(x), self.kind), inputs=(array,))
         bad = self._fill(function, array, result.array)
         if bad >= 0:
-            index = index_of(bad, shape)
+            index = tuple(int(i) for i in np.unravel_index(bad, shape))
             value = float(np.broadcast_to(array, shape)[index])
             raise ValueError(f"{name} must be in [0, 1], got {value!r}{at(index)}")
         return result.finish()
@@ -279,11 +307,7 @@ class Elementwise(Distribution):
 
     def __init__(self, *given: Parameter) -> None:
         arrays = tuple(p.array for p in given)
-        try:
-            shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        except ValueError:
-            shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(self.parameters, arrays, strict=True))
-            raise ValueError(f"the parameters do not broadcast: {shapes}") from None
+        shape = common_shape(**{name: a.shape for name, a in zip(self.parameters, arrays, strict=True)})
         for name, array in zip(self.parameters, arrays, strict=True):
             object.__setattr__(self, name, array)
         object.__setattr__(self, "batch_shape", shape)
@@ -312,10 +336,6 @@ class Elementwise(Distribution):
         return type(self), tuple(self.kind.wrap(a.copy()) for a in self._arrays)
 
     _arrays: tuple[np.ndarray, ...]
-
-    def _full(self, value: Any) -> Any:
-        """`value` broadcast to `batch_shape`, as a new array of the parameters' kind."""
-        return self.kind.wrap(np.array(np.broadcast_to(value, self.batch_shape), np.float64))
 
     def _compute(self, function: str, x: np.ndarray) -> np.ndarray:
         out = np.empty(np.broadcast_shapes(x.shape, self.batch_shape))

@@ -18,13 +18,14 @@ from genfast.arrays import (
     as_numpy,
     as_shape,
     bfloat16_bits,
+    check_elements,
     check_size,
     check_uniforms,
     kind_of,
     named_dtype,
     output,
 )
-from genfast.distributions.base import Distribution, at, broadcast, common_kind, index_of
+from genfast.distributions.base import Distribution, broadcast, common_kind
 from genfast.errors import NumericalError
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
@@ -71,6 +72,13 @@ class Categorical(Distribution):
     ValueError, TypeError
         For wrong arguments, naming them. Rows that hold no distribution (NaN, +inf or all −inf; a negative, infinite or
         no positive weight) are found by the methods: they raise `NumericalError` with the row's index.
+
+    Examples
+    --------
+    >>> gf.Categorical([[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]], temperature=0.8).icdf([0.1, 0.5]).tolist()
+    [1, 0]
+    >>> gf.Categorical(probs=[0.5, 0.25, 0.25]).sample(5, rng=0).tolist()
+    [2, 1, 2, 1, 1]
     """
 
     is_discrete = True
@@ -133,10 +141,7 @@ class Categorical(Distribution):
         if type(value) is float and dtype is np.float64 and allowed(value):
             return np.full(1, value)
         array = as_numpy(value, name, dtype)
-        good = np.asarray(allowed(array))
-        if not good.all():
-            index = index_of(int(np.argmin(good)), array.shape)
-            raise ValueError(f"{name} must be {rule}, got {array[index]}{at(index)}")
+        check_elements(array, allowed(array), name, rule)
         if array.ndim == 0:
             return array.reshape(1)
         try:
@@ -278,7 +283,7 @@ class Categorical(Distribution):
             name, found = "out.dtype", named_dtype(getattr(out, "dtype", np.int64))
         else:
             name, found = "dtype", named_dtype(dtype)
-        if found is None or found.kind not in "iuf":
+        if found is None or found.kind not in "iuf" or not found.isnative:
             raise TypeError(
                 f"{name} must be an integer or float dtype, got {dtype if dtype is not None else out.dtype!r}"
             )
@@ -377,13 +382,13 @@ class Categorical(Distribution):
     @property
     def mean(self) -> Any:
         """Mean category, float64 of shape `batch_shape`."""
-        return self.kind.wrap((self._table_of_probs @ np.arange(self._data.shape[-1])).reshape(self.batch_shape))
+        return self._full((self._table_of_probs @ np.arange(self._data.shape[-1])).reshape(self.batch_shape))
 
     @property
     def var(self) -> Any:
         """Variance of the category, float64 of shape `batch_shape`."""
         p, k = self._table_of_probs, np.arange(self._data.shape[-1])
-        return self.kind.wrap(((k - (p @ k)[:, None]) ** 2 * p).sum(1).reshape(self.batch_shape))
+        return self._full(((k - (p @ k)[:, None]) ** 2 * p).sum(1).reshape(self.batch_shape))
 
     @property
     def support(self) -> tuple[Any, Any]:

@@ -10,7 +10,11 @@ import numpy as np
 from genfast.arrays import NUMPY
 from genfast.distributions.base import Distribution, Elementwise, Parameter
 
-__all__ = ["Combinator", "below", "cdf_below", "common_shape", "compute", "mapped", "on_integers", "unchecked"]
+__all__ = ["NEAR_HALF", "Combinator", "below", "cdf_below", "compute", "mapped", "on_integers", "unchecked"]
+
+
+# Where F and 1 - F, each rounded, could disagree on which side of the median x is.
+NEAR_HALF = 0.49
 
 
 def on_integers(d: Distribution) -> bool:
@@ -63,7 +67,8 @@ def mapped(d: Distribution, change: Callable[[np.ndarray], np.ndarray]) -> Distr
 
 
 class Combinator(Distribution):
-    """A distribution made of others. Subclasses define `_icdf`, `_iccdf`, `_cdf`, `_ccdf`, `_log_prob`, `_mapped`."""
+    """A distribution made of others. Subclasses define `_cdf`, `_ccdf`, `_log_prob`, `_compute_below`, `_mapped`, and
+    either `_icdf` and `_iccdf` or `_search`."""
 
     is_discrete: bool
     _integers: bool
@@ -71,25 +76,19 @@ class Combinator(Distribution):
     def _compute(self, function: str, x: np.ndarray) -> np.ndarray:
         return getattr(self, f"_{function}")(x)
 
+    def _icdf(self, u: np.ndarray) -> np.ndarray:
+        return self._search(np.where(u > 0.5, 1.0 - u, u), u > 0.5)
+
+    def _iccdf(self, q: np.ndarray) -> np.ndarray:
+        return self._search(np.where(q < 0.5, q, 1.0 - q), q < 0.5)
+
+    def _search(self, p: np.ndarray, upper: np.ndarray) -> np.ndarray:
+        """Quantiles at F = p or, where `upper`, at 1 - F = p; p <= 1/2."""
+        raise NotImplementedError
+
     def _compute_below(self, function: str, x: np.ndarray) -> np.ndarray:
         """`function` ("cdf" or "ccdf") just below x."""
         raise NotImplementedError
 
     def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Distribution:
         raise NotImplementedError
-
-    def _spread(self, value: Any) -> np.ndarray:
-        """`value` broadcast to `batch_shape`, as a new array."""
-        return np.array(np.broadcast_to(value, self.batch_shape), np.float64)
-
-    def _full(self, value: Any) -> Any:
-        """The same, of the parameters' kind."""
-        return self.kind.wrap(self._spread(value))
-
-
-def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
-    try:
-        return np.broadcast_shapes(*shapes.values())
-    except ValueError:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"the parameters do not broadcast: {listed}") from None

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from genfast.distributions.base import Elementwise, at, index_of, positive, real
+from genfast.arrays import at, first_index
+from genfast.distributions.base import Elementwise, positive, real
 
 EULER = 0.5772156649015329  # Euler's constant
 ZETA = (  # of 2, 3, ...
@@ -90,7 +91,7 @@ def require(distribution: Elementwise, good: np.ndarray, rule: str) -> None:
     """Raises ValueError with the rule, the parameters and their index where one is not `good`."""
     good = np.broadcast_to(good, distribution.batch_shape)
     if not good.all():
-        index = index_of(int(np.argmin(good)), good.shape)
+        index = first_index(~good)
         values = (
             (name, float(np.broadcast_to(getattr(distribution, name), good.shape)[index]))
             for name in distribution.parameters

@@ -53,6 +53,11 @@ def from_scipy(frozen: Any) -> Distribution:
         If `frozen` is no such object, or there is no counterpart: the message names the distribution.
     ValueError
         If SciPy itself calls the parameters invalid.
+
+    Examples
+    --------
+    >>> gf.from_scipy(scipy.stats.gamma(2.5, scale=3))
+    Gamma(shape=2.5, scale=3.0)
     """
     if not _is_scipy(frozen):
         raise TypeError(f"from_scipy takes a frozen scipy.stats distribution, got {_type_name(frozen)}")
@@ -87,6 +92,11 @@ def from_torch(distribution: Any) -> Distribution:
     ------
     TypeError
         If it is no such object, or there is no counterpart: the message names the distribution.
+
+    Examples
+    --------
+    >>> gf.from_torch(torch.distributions.Gamma(torch.tensor(2.5), torch.tensor(0.5)))  # torch's rate 0.5 is scale 2
+    Gamma(shape=2.5, scale=2.0)
     """
     if not _is_torch(distribution):
         raise TypeError(f"from_torch takes a torch.distributions object, got {_type_name(distribution)}")

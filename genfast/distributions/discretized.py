@@ -9,14 +9,11 @@ import numpy as np
 
 from genfast.arrays import as_numpy
 from genfast.distributions.base import Distribution
-from genfast.distributions.combinator import Combinator, compute, mapped
+from genfast.distributions.combinator import NEAR_HALF, Combinator, compute, mapped
 from genfast.distributions.convert import as_distribution
 from genfast.distributions.elementary import log
 
 __all__ = ["Discretized"]
-
-# Where F and 1 - F, each rounded, could disagree on which side of the median x is.
-NEAR_HALF = 0.49
 
 
 class Discretized(Combinator):
@@ -29,11 +26,21 @@ class Discretized(Combinator):
     edges : array_like of shape (levels + 1,)
         Increasing. Level k is edges[k] < X <= edges[k + 1]; the first and the last level also take the tails beyond.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For edges that do not increase, naming the index, and a `d` that is no distribution.
+
     Notes
     -----
     Values are 0 … levels - 1. A mass is the difference of F or of 1 - F, whichever is small there (Salimans et al.,
     *PixelCNN++*, ICLR 2017, do it for logistics), with an error of about 1e-16 of that; it is 0, and log_prob -inf,
     where they underflow. `icdf(u)` is the smallest level k with F(edges[k + 1]) >= u, by bisection.
+
+    Examples
+    --------
+    >>> gf.Discretized(gf.Logistic(0.5, 0.1), np.linspace(0, 1, 257)).sample(4, rng=0).tolist()
+    [179.0, 138.0, 198.0, 129.0]
     """
 
     is_discrete = True
@@ -80,12 +87,6 @@ class Discretized(Combinator):
             holds = np.where(upper, (s <= p) & ((p <= NEAR_HALF) | (f >= 0.5)), f >= p)
             high, low = np.where(holds, middle, high), np.where(holds, low, np.minimum(middle + 1, high))
         return high.astype(np.float64)
-
-    def _icdf(self, u: np.ndarray) -> np.ndarray:
-        return self._search(np.where(u > 0.5, 1.0 - u, u), u > 0.5)
-
-    def _iccdf(self, q: np.ndarray) -> np.ndarray:
-        return self._search(np.where(q < 0.5, q, 1.0 - q), q < 0.5)
 
     def _level(self, x: np.ndarray) -> np.ndarray:
         return np.clip(np.floor(np.where(np.isnan(x), 0.0, x)), -1, self.levels - 1).astype(np.int64)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from genfast.arrays import as_numpy, kind_of
-from genfast.distributions.base import Distribution, at, common_kind, index_of
-from genfast.distributions.combinator import Combinator, below, common_shape, compute, mapped, on_integers
+from genfast.arrays import as_numpy, at, check_elements, first_index, kind_of
+from genfast.distributions.base import Distribution, common_kind, common_shape
+from genfast.distributions.combinator import NEAR_HALF, Combinator, below, compute, mapped, on_integers
 from genfast.distributions.convert import as_distribution
 from genfast.distributions.elementary import log, log_sum_exp
 from genfast.distributions.search import smallest_reached
@@ -18,8 +18,6 @@ from genfast.distributions.search import smallest_reached
 __all__ = ["Mixture", "normalised_weights"]
 
 LANES = 1 << 14
-# Where F and 1 - F, each rounded, could disagree on which side of the median x is.
-NEAR_HALF = 0.49
 
 
 class _Lanes:
@@ -51,15 +49,12 @@ def normalised_weights(weights: Any, name: str, count: int) -> np.ndarray:
     array = np.array(as_numpy(weights, name), np.float64)
     if not array.ndim or array.shape[-1] != count:
         raise ValueError(f"{name} must have {count} entries in the last axis, one a component, got shape {array.shape}")
-    bad = ~(np.isfinite(array) & (array >= 0))
-    if bad.any():
-        index = index_of(int(np.argmax(bad)), bad.shape)
-        raise ValueError(f"{name} must be finite and not negative, got {float(array[index])!r}{at(index)}")
+    check_elements(array, np.isfinite(array) & (array >= 0), name, "finite and not negative")
     # By the largest first, so that the sum cannot overflow, and added in order.
     top = array.max(axis=-1, keepdims=True)
     empty = top[..., 0] == 0
     if empty.any():
-        raise ValueError(f"{name} must not all be 0; they are{at(index_of(int(np.argmax(empty)), empty.shape))}")
+        raise ValueError(f"{name} must not all be 0; they are{at(first_index(empty))}")
     array /= top
     total = sum((array[..., c] for c in range(count)), start=np.zeros(array.shape[:-1]))
     return array / total[..., None]
@@ -76,10 +71,22 @@ class Mixture(Combinator):
         One distribution has its components along the last axis of its batch shape. Either all are discrete or none.
         What `from_scipy` and `from_torch` take is accepted too.
 
+    Raises
+    ------
+    ValueError
+        For weights that are negative, not finite or all 0, naming the index, and discrete components among continuous.
+    TypeError
+        For a component that is no distribution.
+
     Notes
     -----
     `icdf(u)` is the smallest double x with F(x) >= u, F as computed, found by a bracketed search (for u > 1/2: with
     1 - F(x) <= 1 - u): non-decreasing in u by definition, and the discrete rule for discrete components.
+
+    Examples
+    --------
+    >>> gf.Mixture([0.3, 0.7], [gf.Normal(-2, 1), gf.Normal(3, 0.5)]).icdf([0.1, 0.5]).round(6).tolist()
+    [-2.430727, 2.717026]
     """
 
     def __init__(self, weights: Any, components: Any) -> None:
@@ -147,12 +154,6 @@ class Mixture(Combinator):
         pairs = zip(self._split(), self._parts, strict=True)
         with np.errstate(invalid="ignore"):
             return log_sum_exp([np.where(w > 0, log(w) + compute(d, "log_prob", x), -np.inf) for w, d in pairs])
-
-    def _icdf(self, u: np.ndarray) -> np.ndarray:
-        return self._search(np.where(u > 0.5, 1.0 - u, u), u > 0.5)
-
-    def _iccdf(self, q: np.ndarray) -> np.ndarray:
-        return self._search(np.where(q < 0.5, q, 1.0 - q), q < 0.5)
 
     def _search(self, p: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """Quantiles at F = p (lower) or 1 - F = p (upper), p <= 1/2."""

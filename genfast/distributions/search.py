@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["smallest_reached"]
+__all__ = ["double", "rank", "smallest_reached"]
 
 # evaluate(x, lanes) → g: g >= 0 exactly where the predicate holds; near the change g should be close to linear in x.
 Evaluate = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -17,14 +17,15 @@ PATIENCE = 20
 _TOP = np.int64(np.float64(np.inf).view(np.int64))
 
 
-def _rank(x: np.ndarray) -> np.ndarray:
+def rank(x: np.ndarray) -> np.ndarray:
     """int64 that orders as the doubles do; both zeros are 0, infinities are ±_TOP."""
     bits = np.ascontiguousarray(x).view(np.int64)
     return np.where(bits >= 0, bits, np.int64(-(2**63)) - bits)
 
 
-def _value(rank: np.ndarray) -> np.ndarray:
-    return np.where(rank >= 0, rank, np.int64(-(2**63)) - rank).view(np.float64)
+def double(ranks: np.ndarray) -> np.ndarray:
+    """The doubles of such ranks."""
+    return np.where(ranks >= 0, ranks, np.int64(-(2**63)) - ranks).view(np.float64)
 
 
 def _widen(evaluate: Evaluate, x: np.ndarray, want: bool, integers: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -37,10 +38,10 @@ def _widen(evaluate: Evaluate, x: np.ndarray, want: bool, integers: bool) -> tup
         at = x[lanes]
         # Clipped before, not after, adding the step: ranks fill the range of int64.
         if want:
-            far = _value(np.minimum(_rank(at), _TOP - step) + step)
+            far = double(np.minimum(rank(at), _TOP - step) + step)
             far = np.maximum(far, np.ceil(at + step)) if integers else far
         else:
-            far = _value(np.maximum(_rank(at), step - _TOP) - step)
+            far = double(np.maximum(rank(at), step - _TOP) - step)
             far = np.minimum(far, np.floor(at - step)) if integers else far
         x[lanes] = np.rint(far) if integers else far
         new = evaluate(x[lanes], lanes)
@@ -53,8 +54,8 @@ def _widen(evaluate: Evaluate, x: np.ndarray, want: bool, integers: bool) -> tup
 
 def _middle(lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     """The middle double between lo and hi, which for ends of one sign takes at most 64 halvings; 0 across zero."""
-    low, high = _rank(lo), _rank(hi)
-    return np.where((lo < 0) & (hi > 0), 0.0, _value(low + (high - low) // 2))
+    low, high = rank(lo), rank(hi)
+    return np.where((lo < 0) & (hi > 0), 0.0, double(low + (high - low) // 2))
 
 
 def smallest_reached(evaluate: Evaluate, lo: np.ndarray, hi: np.ndarray, integers: bool = False) -> np.ndarray:
@@ -96,7 +97,7 @@ def smallest_reached(evaluate: Evaluate, lo: np.ndarray, hi: np.ndarray, integer
     turn = 0
     while lanes.size:
         turn += 1
-        open_ = _rank(hi) > _rank(lo) + 1
+        open_ = rank(hi) > rank(lo) + 1
         if integers:
             open_ &= hi - lo > 1
         if not open_.all():

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from genfast.arrays import as_numpy, kind_of
-from genfast.distributions.base import Distribution, at, common_kind, index_of
-from genfast.distributions.combinator import Combinator, below, common_shape, compute, mapped, on_integers
+from genfast.arrays import as_numpy, at, first_index, kind_of
+from genfast.distributions.base import Distribution, common_kind, common_shape
+from genfast.distributions.combinator import Combinator, below, compute, mapped, on_integers
 from genfast.distributions.convert import as_distribution
 from genfast.distributions.elementary import log
 from genfast.distributions.moments import atom_moments, quantile_moments
@@ -36,8 +36,13 @@ class Truncated(Combinator):
     -----
     An interval in one tail is worked with that tail's probabilities, F below the median of X and 1 - F above it, so
     that nothing cancels: Normal() truncated to [30, 31] is as exact as to [-1, 1]. `mean` and `var` are sums if X is
-    discrete and else tanh-sinh quadrature of the quantile function, with relative error below 1e-9 where the density is
-    smooth.
+    discrete and else tanh-sinh quadrature of the quantile function (Takahasi & Mori, Publ. RIMS 9, 1974), with relative
+    error below 1e-9 where the density is smooth.
+
+    Examples
+    --------
+    >>> gf.Truncated(gf.Normal(), 30, 31).icdf([0.1, 0.9]).round(6).tolist()
+    [30.003508, 30.07657]
     """
 
     def __init__(self, d: Any, low: Any = -np.inf, high: Any = np.inf) -> None:
@@ -48,7 +53,7 @@ class Truncated(Combinator):
         self.batch_shape = common_shape(d=self.d.batch_shape, low=self.low.shape, high=self.high.shape)
         bad = (self.low > self.high) | ((self.low == self.high) & (not self.is_discrete))
         if np.any(bad):
-            raise ValueError(f"low must be below high; it is not{at(_first(bad))}")
+            raise ValueError(f"low must be below high; it is not{at(first_index(np.asarray(bad)))}")
         low_array, high_array = self._spread(self.low), self._spread(self.high)
         # Below low and up to high; F and 1 - F, because each is exact where it is small.
         self._f_low, self._s_low = below(self.d, "cdf", low_array), below(self.d, "ccdf", low_array)
@@ -62,7 +67,7 @@ class Truncated(Combinator):
         )
         empty = ~(self._mass >= np.finfo(np.float64).tiny)
         if empty.any():
-            index = _first(empty)
+            index = first_index(empty)
             raise ValueError(
                 f"[low, high] = [{float(low_array[index])!r}, {float(high_array[index])!r}]{at(index)} has no mass "
                 f"that float64 can hold: it is {float(self._mass[index])!r}"
@@ -176,12 +181,8 @@ class Truncated(Combinator):
         return self._full(self._bottom), self._full(self._top)
 
 
-def _first(bad: Any) -> tuple[int, ...]:
-    return index_of(int(np.argmax(bad)), np.shape(bad))
-
-
 def _bound(value: Any, name: str) -> np.ndarray:
     array = np.array(as_numpy(value, name), np.float64)
     if np.isnan(array).any():
-        raise ValueError(f"{name} must not be NaN{at(_first(np.isnan(array)))}")
+        raise ValueError(f"{name} must not be NaN{at(first_index(np.isnan(array)))}")
     return array

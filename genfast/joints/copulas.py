@@ -116,10 +116,24 @@ class GaussianCopula(_Elliptical):
     marginals : sequence of d Distribution
         Each of batch shape (). With a discrete one there is `sample` (and `inverse_rosenblatt`) only.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For a matrix that is not symmetric or not positive definite, or whose diagonal is not 1, naming the entry or
+        coordinate; for marginals that are no distributions, or not d of them.
+
     Notes
     -----
     x[k] = F_k⁻¹(Φ(y[k])), y normal with these correlations by its conditionals (Nelsen, *An Introduction to Copulas*,
     2nd ed., 2006). Both tails are exact: the smaller of Φ(y) and 1 - Φ(y) is what is inverted.
+
+    Examples
+    --------
+    >>> joint = gf.GaussianCopula([[1, 0.7], [0.7, 1]], [gf.Exponential(2.0), gf.Uniform()])
+    >>> x = joint.sample(1000, rng=0)
+    >>> u = joint.rosenblatt(x)
+    >>> bool(np.allclose(joint.inverse_rosenblatt(u), x, rtol=1e-9))
+    True
     """
 
     def __init__(self, corr: Any, marginals: Sequence[Any]) -> None:
@@ -151,6 +165,12 @@ class StudentTCopula(_Elliptical):
         Degrees of freedom, positive.
     marginals : sequence of d Distribution
         Each of batch shape (). With a discrete one there is `sample` (and `inverse_rosenblatt`) only.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a matrix that is not symmetric or not positive definite, or whose diagonal is not 1, naming the entry or
+        coordinate; for marginals that are no distributions, or not d of them.
 
     Notes
     -----

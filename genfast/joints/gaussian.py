@@ -41,6 +41,12 @@ class MultivariateNormal(Joint):
     -----
     x = mean + L z with cov = L Lᵀ and z = Φ⁻¹(u), which is the chain of conditionals: row k of L holds the regression
     of x[k] on those before it and, on the diagonal, its conditional standard deviation.
+
+    Examples
+    --------
+    >>> joint = gf.MultivariateNormal([0, 1], [[2, 0.5], [0.5, 1]])
+    >>> joint.sample(3, rng=0).shape, joint.inverse_rosenblatt([[0.5, 0.5]]).tolist()
+    ((3, 2), [[0.0, 1.0]])
     """
 
     def __init__(self, mean: Any, cov: Any) -> None:
@@ -82,6 +88,11 @@ class GaussianMixture(Joint):
     means : array_like of shape (K, d)
     covs : array_like of shape (K, d, d)
         Each symmetric and positive definite.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays of other shapes, a negative weight or a matrix that is no covariance, naming the entry.
 
     Notes
     -----

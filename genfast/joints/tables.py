@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfast.arrays import as_numpy
+from genfast.arrays import as_numpy, check_elements
 from genfast.distributions.categorical import Categorical
 from genfast.distributions.elementary import log
 from genfast.joints.base import Joint
@@ -31,10 +31,7 @@ class _Rows:
         if not array.ndim or not array.shape[-1] or (shape is not None and array.shape[:-1] != shape):
             wanted = f"{(*shape, 'levels')}" if shape is not None else "(..., levels)"
             raise ValueError(f"{name} must have shape {wanted}, got {array.shape}".replace("'", ""))
-        bad = ~(np.isfinite(array) & (array >= 0))
-        if bad.any():
-            index = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise ValueError(f"{name} must be finite and not negative, got {float(array[index])!r} at index {index}")
+        check_elements(array, np.isfinite(array) & (array >= 0), name, "finite and not negative")
         self.levels = array.shape[-1]
         array = array.reshape(-1, self.levels)
         # accumulate adds from the first to the last, whatever the machine.
@@ -203,6 +200,11 @@ class MarkovChain(_Tables):
     Notes
     -----
     Values are states as floats; the discrete rule as in `DiscreteBayesNet`.
+
+    Examples
+    --------
+    >>> gf.MarkovChain([1.0, 0.0], [[0.9, 0.1], [0.5, 0.5]], 4).sample(2, rng=0).tolist()
+    [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
     """
 
     def __init__(self, initial: Any, transition: Any, length: int) -> None:

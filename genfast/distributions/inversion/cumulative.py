@@ -5,21 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from genfast.distributions.inversion.density import Function
+from genfast.distributions.search import double, rank
 from genfast.errors import NumericalError
 
 __all__ = ["Cumulative"]
 
 LARGEST = np.finfo(np.float64).max
-
-
-def _rank(x: np.ndarray) -> np.ndarray:
-    """Integers in the order of the doubles x."""
-    bits = np.ascontiguousarray(x, np.float64).view(np.int64)
-    return np.where(bits < 0, np.int64(-(2**63)) - bits, bits)
-
-
-def _double(rank: np.ndarray) -> np.ndarray:
-    return np.where(rank < 0, np.int64(-(2**63)) - rank, rank).view(np.float64)
 
 
 class Cumulative:
@@ -59,11 +50,11 @@ class Cumulative:
     def _inspect(self, u_error: float) -> None:
         n = 2001
         row = np.arange(self.rows)
-        ends = np.stack([_rank(self.low), _rank(self.high)]).astype(np.float64)
+        ends = np.stack([rank(self.low), rank(self.high)]).astype(np.float64)
         share = np.linspace(0, 1, n)[:, None]
-        rank = ends[0] * (1 - share) + ends[1] * share
+        ranks = ends[0] * (1 - share) + ends[1] * share
         even = self.low * (1 - share) + self.high * share
-        x = np.stack([_double(rank.astype(np.int64)), even])
+        x = np.stack([double(ranks.astype(np.int64)), even])
         x = np.sort(np.clip(x.reshape(2 * n, self.rows), self.low, self.high), axis=0).T
         for function, falling in ((self.lower, False), (self.upper, True)):
             if function is None:
@@ -115,14 +106,14 @@ class Cumulative:
 
     def quantile(self, row: np.ndarray, v: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Anchor 0 and the smallest x with F(x) >= v, or 1 − F(x) <= v where `upper`."""
-        low, high = _rank(self.low[row]), _rank(self.high[row])
+        low, high = rank(self.low[row]), rank(self.high[row])
         for _ in range(65):
             open_ = low < high
             if not open_.any():
                 break
             middle = (low >> 1) + (high >> 1) + (low & high & 1)
-            value = self.tail(row, _double(middle), upper)
+            value = self.tail(row, double(middle), upper)
             there = np.where(upper, value <= v, value >= v)
             high = np.where(open_ & there, middle, high)
             low = np.where(open_ & ~there, middle + 1, low)
-        return np.zeros(len(v)), _double(high)
+        return np.zeros(len(v)), double(high)
