@@ -383,7 +383,7 @@ def test_iccdf_is_the_smallest_k_whose_tail_is_not_above_q(rng, columns):
     assert ((k >= first) & (k <= last) & (np.take_along_axis(p, k.T, 1).T > 0)).all()
     assert (d.ccdf(k) <= q).all() and ((d.ccdf(k - 1.0) > q) | (k == first)).all()
     assert (d.iccdf(np.zeros(3)) == last).all() and (d.iccdf(np.ones(3)) == first).all()
-    with pytest.raises(ValueError, match="q must lie in .* at index 1"):
+    with pytest.raises(ValueError, match=r"q must lie in .* at index 1"):
         gf.Categorical([0.0, 1.0]).iccdf([0.5, np.nan])
 
 
