@@ -539,6 +539,17 @@ def test_torch_in_torch_out():
     assert gf.Cauchy().icdf(u.float()).dtype == torch.float32
 
 
+def test_a_subclass_is_of_its_family():
+    class Noise(gf.Normal):
+        """With a name that no kernel has."""
+
+    for dtype in ("float32", "float64"):
+        assert (
+            Noise(1.0, 2.0).sample(5, rng=1, dtype=dtype) == gf.Normal(1.0, 2.0).sample(5, rng=1, dtype=dtype)
+        ).all()
+    assert Noise(1.0).icdf(0.3) == gf.Normal(1.0).icdf(0.3) and Noise(1.0).mean == 1
+
+
 def test_distributions_are_values():
     d = gf.Weibull([1.0, 2.0], 3.0)
     assert pickle.loads(pickle.dumps(d)) == d and hash(pickle.loads(pickle.dumps(d))) == hash(d)

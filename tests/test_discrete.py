@@ -329,6 +329,13 @@ def test_bad_arguments(make, word):
         make()
 
 
+def test_the_widest_discrete_uniform_is_exact():
+    d = gf.DiscreteUniform(-(2.0**52) + 1, 2.0**52)
+    assert d.icdf([0.0, 0.5, 0.75, 1.0]).tolist() == [1 - 2**52, 0, 2**51, 2**52]
+    with pytest.raises(ValueError, match=r"high - low must be below 2\*\*53, got low=-4503599627370496.0"):
+        gf.DiscreteUniform(-(2.0**52), 2.0**52)  # its 2**53 + 1 values cannot be counted
+
+
 def test_zero_has_no_sign():
     u = np.array([0.0, 1e-300, 0.1, 0.3])
     for d in (gf.NegativeBinomial(3.0, 0.7), gf.Binomial(3, 0.1), gf.Poisson(0.5), gf.Hypergeometric(3, 30, 2)):

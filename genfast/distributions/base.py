@@ -299,6 +299,9 @@ class Elementwise(Distribution):
     parameters: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
+        # A subclass of a family, which has no parameters of its own, stays that family.
+        if "parameters" in cls.__dict__:
+            cls._family = cls.__name__
         # Moments are infinite, or NaN, where they overflow or do not exist; NumPy would warn too.
         for name in ("mean", "var"):
             found = cls.__dict__.get(name)
@@ -335,6 +338,7 @@ class Elementwise(Distribution):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self.kind.wrap(a.copy()) for a in self._arrays)
 
+    _family: ClassVar[str]
     _arrays: tuple[np.ndarray, ...]
 
     def _compute(self, function: str, x: np.ndarray) -> np.ndarray:
@@ -344,11 +348,11 @@ class Elementwise(Distribution):
 
     def _fill(self, function: str, x: np.ndarray, out: np.ndarray) -> int:
         arrays = [repeated(a, out.shape) for a in self._arrays]
-        return _core.distributions.evaluate(type(self).__name__, function, repeated(x, out.shape), arrays, out)
+        return _core.distributions.evaluate(self._family, function, repeated(x, out.shape), arrays, out)
 
     def _uniform_dtype(self, dtype: np.dtype) -> np.dtype:
-        return dtype if type(self).__name__ in FLOAT_KERNELS else np.dtype(np.float64)
+        return dtype if self._family in FLOAT_KERNELS else np.dtype(np.float64)
 
     def _fill_sample(self, seed: int, row: int, first_site: int, out: np.ndarray) -> None:
         arrays = [repeated(a, out.shape) for a in self._arrays]
-        _core.distributions.sample(type(self).__name__, seed, row, first_site, arrays, out)
+        _core.distributions.sample(self._family, seed, row, first_site, arrays, out)

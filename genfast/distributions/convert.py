@@ -125,7 +125,9 @@ def _type_name(x: Any) -> str:
 
 
 def _no_counterpart(name: str) -> TypeError:
-    return TypeError(f"genfast has no counterpart of {name}; invert it numerically: genfast.NumericalInverse(...)")
+    return TypeError(
+        f"genfast has no counterpart of {name}; a continuous one can be inverted: genfast.NumericalInverse(...)"
+    )
 
 
 def _numbers(x: Any) -> np.ndarray:

@@ -230,7 +230,7 @@ class DiscreteUniform(Elementwise):
     Parameters
     ----------
     low, high : array_like
-        Integers of magnitude at most 2**52, low <= high.
+        Integers of magnitude at most 2**52, low <= high, less than 2**53 apart.
     """
 
     parameters = ("low", "high")
@@ -245,6 +245,7 @@ class DiscreteUniform(Elementwise):
 
         super().__init__(integer(low, "low"), integer(high, "high"))
         require(self, self.low <= self.high, "high must not be below low")
+        require(self, self.high - self.low < _LARGEST, "high - low must be below 2**53")
 
     @property
     def mean(self) -> Any:
