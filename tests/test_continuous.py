@@ -232,7 +232,7 @@ def quantile_errors(name, p, fn):
         u, q = (v, 1 - v) if fn == "icdf" else (1 - v, v)
         with (
             mp.workdps(40 if min(u, q) > 1e-20 else 340)
-            if name in ("HalfNormal", "Normal", "LogNormal")
+            if name in ("HalfNormal", "Normal", "LogNormal", "Triangular")
             else mp.workdps(40)
         ):
             true = FAMILIES[name][1](u, q, *exact)
