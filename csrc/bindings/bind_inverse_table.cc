@@ -1,5 +1,5 @@
-// InverseTable for genfast/distributions/inversion/, and what builds it: the two formulas of its pieces, to the last bit, and the panels'
-// Chebyshev series.
+// InverseTable for genfast/distributions/inversion/, and what builds it: the two formulas of its pieces, to the last bit, and the
+// panels' Chebyshev series.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -97,7 +97,8 @@ Lanes chebyshev(const Lanes& panels, const Longs& panel, const Lanes& tau) {
   return out;
 }
 
-Lanes chebyshev_inverse(const Lanes& integrals, const Lanes& densities, const Longs& panel, const Lanes& share, const Bools& upper) {
+Lanes chebyshev_inverse(const Lanes& integrals, const Lanes& densities, const Longs& panel, const Lanes& share,
+                        const Bools& upper) {
   require_lanes(integrals, panel, share);
   require_lanes(densities, panel, share);
   require(integrals.shape(1) == densities.shape(1) + 1 && upper.size() == share.size(), "the arrays do not fit each other");

@@ -18,8 +18,8 @@ static inline double chebyshev(const double* c, int64_t count, double tau) {
   return c[0] + tau * b1 - b2;
 }
 
-// tau in [-1, 1] with integral(tau) = share, or 1 - share if `upper`: Newton's method inside a shrinking bracket. `integral` does not
-// decrease, from 0 to 1; `density`, its derivative, has `count` coefficients, one fewer.
+// tau in [-1, 1] with integral(tau) = share, or 1 - share if `upper`: Newton's method inside a shrinking bracket. `integral` does
+// not decrease, from 0 to 1; `density`, its derivative, has `count` coefficients, one fewer.
 static inline double chebyshev_inverse(const double* integral, const double* density, int64_t count, double share, bool upper) {
   double low = -1.0, high = 1.0, tau = upper ? 1.0 - 2.0 * share : 2.0 * share - 1.0;
   for (int step = 0; step < 80; ++step) {

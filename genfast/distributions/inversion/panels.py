@@ -19,6 +19,7 @@ from numpy.polynomial import chebyshev
 
 import genfast._core as _core
 from genfast.distributions.inversion.density import Density
+from genfast.distributions.inversion.products import times
 from genfast.errors import NumericalError
 
 __all__ = ["Halves", "Panels", "halves", "integrate"]
@@ -26,8 +27,8 @@ __all__ = ["Halves", "Panels", "halves", "integrate"]
 NODES = 16
 _ANGLE = np.pi - (np.arange(NODES) + 0.5) * (np.pi / NODES)
 TAU = np.cos(_ANGLE)
-_FROM_COEFFICIENTS = np.cos(np.outer(np.arange(NODES), _ANGLE))
-_TO_COEFFICIENTS = _FROM_COEFFICIENTS * (2 / NODES)
+_FROM_COEFFICIENTS = np.cos(np.outer(_ANGLE, np.arange(NODES)))
+_TO_COEFFICIENTS = _FROM_COEFFICIENTS.T * (2 / NODES)
 _TO_COEFFICIENTS[0] /= 2
 # Fejér's first rule: the integral over [-1, 1] of the interpolant.
 _WEIGHTS = np.array([0 if k % 2 else 2 / (1 - k * k) for k in range(NODES)]) @ _TO_COEFFICIENTS
@@ -142,8 +143,8 @@ def _fill(h: Halves, w: _Work, density: Density, y: np.ndarray, x: np.ndarray, d
         if len(some):
             g[some] *= (d[some] / true[some]) ** _slopes(np.log(g[some]), np.log(true[some]))
     g *= (LN2 * (w.high - w.low) / 2)[:, None]
-    w.coefficients = g @ _TO_COEFFICIENTS.T
-    w.mass = g @ _WEIGHTS
+    w.coefficients = times(g, _TO_COEFFICIENTS)
+    w.mass = times(g, _WEIGHTS)
     w.top, w.bottom = g.max(axis=1), g.min(axis=1)
     w.error = 2 * np.abs(w.coefficients[:, -3:]).max(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -500,7 +501,7 @@ class Panels:
         """Mean and variance of each row, infinite or NaN where the integrals diverge."""
         s = self.middle[..., None] + self.sign[..., None] * self.radius[..., None] * TAU
         x = self.anchor[..., None] + self.sign[..., None] * np.exp2(s)
-        values = (self._densities @ _FROM_COEFFICIENTS).reshape(x.shape)
+        values = times(self._densities, _FROM_COEFFICIENTS).reshape(x.shape)
         weight = values * _WEIGHTS * self.mass[..., None]
         law = self.power != 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

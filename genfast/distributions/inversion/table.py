@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 import genfast._core as _core
+from genfast.distributions.inversion.products import times
 from genfast.errors import NumericalError
 
 __all__ = ["Source", "Table", "build"]
@@ -158,12 +159,12 @@ class _Builder:
             c = np.zeros_like(x)
             for _ in range(3):
                 missing = rise - _core.inverse_piece(c, np.broadcast_to(T_NODES, x.shape))
-                c[:, 1:] += missing[:, 1:] @ T_INVERSE.T
+                c[:, 1:] += times(missing[:, 1:], T_INVERSE)
             c[:, 0] = x[:, 0]
             sign = np.where(upper, -1.0, 1.0)
-            slope = (sign[:, None] * (c @ T_BERNSTEIN.T)).min(axis=1)
+            slope = (sign[:, None] * times(c, T_BERNSTEIN)).min(axis=1)
             flat = (c[:, 1:] == 0).all(axis=1)
-            monotone = (slope >= 2.0**-used * (np.abs(c[:, 1:]) @ ORDER[1:])) & np.isfinite(c).all(axis=1) | flat
+            monotone = (slope >= 2.0**-used * times(np.abs(c[:, 1:]), ORDER[1:])) & np.isfinite(c).all(axis=1) | flat
         v = v0[:, None] + width[:, None] * T_TESTS
         line = np.zeros_like(c)
         line[:, 0], line[:, 1] = x[:, 0], np.clip(rise[:, -1], -np.finfo(float).max, np.finfo(float).max)
@@ -259,14 +260,14 @@ class _Builder:
                 todo = np.flatnonzero(~good & np.isfinite(y).all(axis=1))
                 if not len(todo):
                     continue
-                c = y[todo] @ TAU_INVERSE.T
+                c = times(y[todo], TAU_INVERSE)
                 for _ in range(2):
-                    c += (y[todo] - _horner(c, TAU_NODES)) @ TAU_INVERSE.T
+                    c += times(y[todo] - _horner(c, TAU_NODES), TAU_INVERSE)
                 level = (y[todo] == y[todo, :1]).all(axis=1)
                 c[level] = 0
                 c[level, 0] = y[todo][level, 0]
-                slope = (sign * np.where(mode == 0, 1, mode))[todo, None] * (c @ TAU_BERNSTEIN.T)
-                noise = 2.0**-52 * (np.abs(c[:, 1:]) @ TAIL_ORDER[1:]) / (2.0**-41 / half[todo])
+                slope = (sign * np.where(mode == 0, 1, mode))[todo, None] * times(c, TAU_BERNSTEIN)
+                noise = 2.0**-52 * times(np.abs(c[:, 1:]), TAIL_ORDER[1:]) / (2.0**-41 / half[todo])
                 monotone = (slope.min(axis=1) >= noise) | level
                 todo, c = todo[monotone], c[monotone]
                 trial = piece[todo]
