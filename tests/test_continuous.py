@@ -63,9 +63,11 @@ def minus_log(u, q):
 
 def triangular(u, q, low, mode, high):
     left = (mode - low) / (high - low)
-    if u <= left:
-        return low + mp.sqrt(u * (high - low) * (mode - low))
-    return high - mp.sqrt(q * (high - low) * (high - mode))
+    with mp.workdps(340):  # the far tail of a side that is the whole support is a difference
+        u, q = (u, 1 - u) if u < 0.5 else (1 - q, q)
+        if u <= left:
+            return low + mp.sqrt(u * (high - low) * (mode - low))
+        return high - mp.sqrt(q * (high - low) * (high - mode))
 
 
 def triangular_cdf(x, low, mode, high):
@@ -232,7 +234,7 @@ def quantile_errors(name, p, fn):
         u, q = (v, 1 - v) if fn == "icdf" else (1 - v, v)
         with (
             mp.workdps(40 if min(u, q) > 1e-20 else 340)
-            if name in ("HalfNormal", "Normal", "LogNormal", "Triangular")
+            if name in ("HalfNormal", "Normal", "LogNormal")
             else mp.workdps(40)
         ):
             true = FAMILIES[name][1](u, q, *exact)

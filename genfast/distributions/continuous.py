@@ -579,7 +579,7 @@ class Triangular(Elementwise):
 
     Notes
     -----
-    Relative error, measured: icdf 1.2e-16, cdf 7.4e-17, log_prob 3.1e-16.
+    Relative error, measured: icdf 1.2e-16, cdf 8.1e-17, log_prob 3.1e-16.
     """
 
     parameters = (
