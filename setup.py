@@ -20,11 +20,11 @@ ROOT = Path(__file__).parent.resolve()
 ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
 COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newer (Debian: apt install g++)"
 
+FULL = "-O3"
 # Contraction would let a compiler fuse what the design writes as two operations, and the bits would depend on it. No
 # -march: the kernels choose their instructions themselves, so that one build runs on every CPU.
-COMPILE = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-pthread", "-Wall", "-Wextra"]
+COMPILE = ["-std=c++17", FULL, "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-pthread", "-Wall", "-Wextra"]
 LINK = ["-pthread"]
-HEAVY, LIGHT = "-O3", "-O1"
 
 
 def relative(paths: list[Path]) -> list[str]:
@@ -53,9 +53,13 @@ def needs_recompile(obj: str, source: str) -> bool:
     return any(os.path.getmtime(ROOT / path) > built for path in [source, "setup.py", *headers()])
 
 
-def is_light(source: str) -> bool:
-    """Bindings, which only pass arrays on, and x86's scalar kernels, which wait for fmaf: twice as fast to compile."""
-    return "/bindings/" in source or ("/targets/scalar" in source and platform.machine() in ("x86_64", "AMD64"))
+def optimization(source: str) -> str:
+    """As much as pays: bindings only pass arrays on, graphs are small, and x86's scalar kernels wait for fmaf. `pip
+    install` would take half a minute longer with -O3 everywhere."""
+    if source.endswith(("/module.cc", "/bind_graph.cc", "/bind_kernels.cc")):
+        return "-O0"
+    scalar = "/targets/scalar" in source and platform.machine() in ("x86_64", "AMD64")
+    return "-O1" if scalar or any(f"csrc/{room}/" in source for room in ("bindings", "graph", "plan")) else FULL
 
 
 class BuildExt(build_ext):
@@ -76,11 +80,11 @@ class BuildExt(build_ext):
             raise SystemExit(f"{COMPILER}; {command!r} is {'clang' if clang else 'gcc'} {version}")
         compile_one = self.compiler._compile
 
-        def compile_lightly(obj, src, ext, cc_args, extra_postargs, pp_opts):
-            flags = [LIGHT if flag == HEAVY and is_light(src) else flag for flag in extra_postargs]
+        def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
             compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
-        self.compiler._compile = compile_lightly
+        self.compiler._compile = compile_as_pays
         super().build_extensions()
 
 
