@@ -10,7 +10,7 @@ from pathlib import Path
 def per_draw(seconds: float, n: int) -> str:
     """Time of one draw, in ns or µs."""
     ns = seconds / n * 1e9
-    return f"{ns:.3g} ns" if ns < 10_000 else f"{ns / 1e3:.3g} µs"
+    return f"{ns:.3g} ns" if ns < 1000 else f"{ns / 1e3:.3g} µs" if ns < 1e6 else f"{ns / 1e6:.3g} ms"
 
 
 def table(results: dict) -> str:
@@ -30,6 +30,7 @@ def table(results: dict) -> str:
         if "genfast" not in sides:
             continue
         ours, n = sides.pop("genfast")
+        sides = {side: result for side, result in sides.items() if not side.startswith("genfast")}
         if not sides:
             lines.append(f"| {group} | {per_draw(ours, n)} | | | |")
         for side, (seconds, peer_n) in sides.items():
