@@ -2,7 +2,7 @@
 
 Uniforms      Stream, Philox; every `rng=` also takes an int seed, a NumPy generator or a SciPy QMC engine
 Continuous    Uniform, Normal, LogNormal, HalfNormal, Exponential, Laplace, Logistic, Cauchy, Gumbel, Weibull, Pareto,
-              Rayleigh, Triangular, Kumaraswamy, StudentT, Gamma, InverseGamma, Chi2, Beta, F
+              Rayleigh, Triangular, Kumaraswamy, VonMises, StudentT, Gamma, InverseGamma, Chi2, Beta, F
 Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hypergeometric, DiscreteUniform, Categorical
 Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
 Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula

@@ -311,4 +311,4 @@ def test_works_without_torch():
         "assert bfloat16_bits(1) is None\n"
         "assert float_dtype('f4') == np.float32 and 'torch' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)

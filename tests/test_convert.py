@@ -198,5 +198,5 @@ import sys, genfast as gf
 gf.Chain([gf.Normal()]).sample(1, rng=0)
 print({"scipy", "torch"} & set(sys.modules))
 """
-    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-P", "-c", script], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "set()"

@@ -49,5 +49,5 @@ def test_what_few_need_is_not_imported() -> None:
         "print([name in sys.modules for name in lazy]); gf.Chain, gf.NumericalInverse, gf.Philox;"
         "print([name in sys.modules for name in lazy])"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split("\n")[:2] == ["[False, False, False]", "[True, True, True]"]

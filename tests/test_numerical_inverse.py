@@ -590,7 +590,7 @@ class TestKernel:
         )
         runs = {
             subprocess.run(
-                [sys.executable, "-c", code],
+                [sys.executable, "-P", "-c", code],
                 env=os.environ | {"GENFAST_TARGET": target},
                 check=True,
                 capture_output=True,

@@ -257,7 +257,7 @@ for rng in (np.random.MT19937(0), 1):
     except KeyboardInterrupt:
         print("stopped", uniforms(rng, 1, 3).shape)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
     assert run.stdout.split("\n")[:2] == ["stopped (1, 3)"] * 2, run.stdout + run.stderr
 
 
@@ -349,5 +349,5 @@ def test_importing_genfast_leaves_the_heavy_modules_alone():
         "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] in ('torch', 'scipy', 'mpmath') "
         "or m.startswith('numpy.random')))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
