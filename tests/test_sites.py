@@ -186,7 +186,7 @@ def test_named_orders():
         assert orders.resolve(name, (5,)).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("height, width", list(itertools.product([1, 2, 3, 5, 6, 8], repeat=2)))
+@pytest.mark.parametrize(("height", "width"), list(itertools.product([1, 2, 3, 5, 6, 8], repeat=2)))
 def test_hilbert_walks_to_neighbours(height, width):
     walk = orders.resolve("hilbert", (height, width))
     assert sorted(walk) == list(range(height * width))

@@ -230,7 +230,7 @@ def test_the_file_is_safetensors_and_aligned():
     assert data == export(model, X, Categorical(4))
 
 
-def test_recurrent_networks_unroll():
+def test_recurrent_networks_over_positions():
     class Recurrent(nn.Module):
         def __init__(self):
             super().__init__()
