@@ -42,7 +42,7 @@ def both(x):
 REFUSED = {
     "sort": (lambda x: x.sort(1)[0], "sort"),
     "topk": (lambda x: x.topk(4, 1)[0], "topk"),
-    "cumsum": (lambda x: x.cumsum(1), "cumsum"),
+    "cumprod": (lambda x: x.cumprod(1), "cumprod"),
     "argmax": (lambda x: x + x.argmax(1, keepdim=True), "argmax"),
     "max_indices": (lambda x: x + x.max(1, keepdim=True)[1], "indices"),
     "product": (both, "two input-dependent matrices"),
