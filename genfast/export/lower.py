@@ -137,10 +137,8 @@ def _product(low: Lowering, a: Any, b: Any, bias: np.ndarray | None = None) -> V
     if isinstance(a, View) and isinstance(b, View):
         raise NotHere(ATTENTION)
     if isinstance(a, View):
-        addr = low.contract.linear(a.addr.contiguous().numpy(), float32(b), bias)
-        return View(torch.from_numpy(np.ascontiguousarray(addr)))
-    addr = low.contract.linear(b.addr.t().contiguous().numpy(), np.ascontiguousarray(float32(a).T), None).T
-    out = View(torch.from_numpy(np.ascontiguousarray(addr)))
+        return low.contract.linear(a, float32(b), bias)
+    out = low.contract.linear(b.permute(1, 0), np.ascontiguousarray(float32(a).T), None).permute(1, 0)
     return out if bias is None else low.emit("add", out, torch.from_numpy(bias))
 
 
@@ -152,8 +150,8 @@ def _mm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
 @handles("mv")
 def _mv(low: Lowering, op: Op, a: Any, x: Any) -> Any:
     if isinstance(x, View):
-        return View(_product(low, a, View(x.addr.unsqueeze(1))).addr.squeeze(1))
-    return View(_product(low, a, x.unsqueeze(1)).addr.squeeze(1))
+        return _product(low, a, x.reshape(-1, 1)).reshape(-1)
+    return _product(low, a, x.unsqueeze(1)).reshape(-1)
 
 
 @handles("addmm")
@@ -172,13 +170,13 @@ def _bmm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
         raise NotHere(ATTENTION)
     n = a.shape[0]
     if isinstance(b, torch.Tensor) and bool((b == b[:1]).all()):
-        return View(_product(low, View(a.addr.reshape(-1, a.shape[2])), b[0]).addr.reshape(n, a.shape[1], -1))
+        return _product(low, a.reshape(-1, a.shape[2]), b[0]).reshape(n, a.shape[1], -1)
     if isinstance(a, torch.Tensor) and bool((a == a[:1]).all()):
-        flat = View(b.addr.permute(1, 0, 2).reshape(b.shape[1], -1))
-        return View(_product(low, a[0], flat).addr.reshape(a.shape[1], n, -1).permute(1, 0, 2).contiguous())
+        flat = b.permute(1, 0, 2).reshape(b.shape[1], -1)
+        return _product(low, a[0], flat).reshape(a.shape[1], n, -1).permute(1, 0, 2)
 
     def row(x: Any, i: int) -> Any:
-        return View(x.addr[i]) if isinstance(x, View) else x[i]
+        return x.map(lambda t: t[i]) if isinstance(x, View) else x[i]
 
     return View(torch.stack([_product(low, row(a, i), row(b, i)).addr for i in range(n)]))
 
@@ -207,7 +205,10 @@ def _lookup(low: Lowering, data: np.ndarray, index: View) -> View:
         rows=len(data),
     )
     low.graph.grid(*index.shape[1:])
-    addr = low.views.of_value(out)[inverse.reshape(-1)]
+    inverse = inverse.reshape(-1)
+    if (inverse == np.arange(len(distinct))).all():
+        return low.views.whole(out).reshape(*index.shape, data.shape[1])
+    addr = low.views.of_value(out)[inverse]
     return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(*index.shape, data.shape[1]))
 
 
