@@ -4,8 +4,10 @@ Environment: GENFAST_BUILD_JOBS, the number of compilers at once (default: one a
 """
 
 import importlib.util
+import itertools
 import os
 import platform
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -66,18 +68,19 @@ class BuildExt(build_ext):
     """build_ext with a message a person can act on when the compiler is missing or too old."""
 
     def build_extensions(self) -> None:
-        command = (getattr(self.compiler, "compiler_so_cxx", None) or self.compiler.compiler_so)[0]
+        words = getattr(self.compiler, "compiler_so_cxx", None) or self.compiler.compiler_so
+        command = list(itertools.takewhile(lambda word: not word.startswith("-"), words))  # perhaps "ccache g++"
         try:
             dump = subprocess.run(
-                [command, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True, check=True
+                [*command, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True, check=True
             ).stdout
         except (OSError, subprocess.CalledProcessError) as error:
-            raise SystemExit(f"{COMPILER}; tried {command!r}: {error}") from None
+            raise SystemExit(f"{COMPILER}; tried {shlex.join(command)!r}: {error}") from None
         macros = dict(line.split(" ", 2)[1:] for line in dump.splitlines() if line.count(" ") >= 2)
         clang = "__clang_major__" in macros
         version = int(macros.get("__clang_major__" if clang else "__GNUC__", "0"))
         if version < (14 if clang else 11):
-            raise SystemExit(f"{COMPILER}; {command!r} is {'clang' if clang else 'gcc'} {version}")
+            raise SystemExit(f"{COMPILER}; {shlex.join(command)!r} is {'clang' if clang else 'gcc'} {version}")
         compile_one = self.compiler._compile
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):

@@ -15,7 +15,7 @@ namespace genfast {
 namespace {
 
 const char* name_of(NodeKind kind) {
-  static const char* const names[] = {"const", "lookup", "gemm", "map", "copy", "row"};
+  static const char* const names[] = {"const", "lookup", "gemm", "map", "copy", "row", "attend"};
   return names[static_cast<int>(kind)];
 }
 
@@ -39,6 +39,10 @@ py::dict describe(const Node& node) {
   out["bias"] = node.bias;
   out["rows"] = node.rows;
   out["params"] = node.params;
+  if (node.kind == NodeKind::attend) {
+    const Attention& a = node.attention;
+    out["attention"] = py::make_tuple(a.heads, a.kv_heads, a.dim, a.dim_v, a.keys, a.scale, a.begin, a.end, a.bitmap);
+  }
   return out;
 }
 
@@ -54,13 +58,23 @@ py::dict describe(const Condition& condition) {
 
 py::dict describe(const Head& head) {
   py::dict out;
-  out["kind"] = head.kind == HeadKind::categorical ? "categorical" : "bernoulli";
+  static const char* const kinds[] = {"categorical", "bernoulli", "logistic_mixture", "family"};
+  out["kind"] = kinds[static_cast<int>(head.kind)];
   out["value"] = head.value;
   out["table"] = head.table;
   out["channel"] = head.channel;
   out["levels"] = head.levels;
   out["probs"] = head.probs;
   out["values"] = head.values;
+  if (head.kind == HeadKind::logistic_mixture || head.kind == HeadKind::family) out["components"] = head.components;
+  if (head.kind == HeadKind::logistic_mixture) out["coupled"] = head.coupled;
+  if (head.kind == HeadKind::family) {
+    out["family"] = info(head.family).name;
+    py::list params;
+    for (const HeadParam& p : head.params)
+      params.append(py::make_tuple(p.channel, kLinkNames[static_cast<int>(p.link)], p.scale, p.shift));
+    out["params"] = params;
+  }
   return out;
 }
 
@@ -88,6 +102,8 @@ py::dict describe(const Graph& graph) {
   out["input_name"] = text(graph.input_name);
   out["input_dtype"] = graph.input_integer ? "int" : "float";
   out["order"] = graph.order;
+  out["loops"] = graph.loop;
+  out["bos"] = graph.bos;
   out["assumed"] = assumed;
   out["meta"] = text(graph.meta);
   out["file_bytes"] = graph.file_bytes;

@@ -12,15 +12,31 @@
 
 namespace genfast {
 
+// What is left of a categorical distribution, in this order: the top_k largest, the fewest largest that reach top_p, those of at
+// least min_p times the largest weight. 0 is off for each.
+struct Filters {
+  int64_t top_k = 0;
+  double top_p = 0, min_p = 0;
+  bool any() const { return top_k > 0 || top_p > 0 || min_p > 0; }
+};
+
 // A tile of rows to decode. Arrays are the caller's, already checked; `rows` is at most the decoder's capacity.
 struct Tile {
   int64_t rows = 0;
-  const double* u = nullptr;             // [site][row]; null when levels are given
-  int32_t* levels = nullptr;             // [site][row]: drawn, or given when u is null
-  double* log_prob = nullptr;            // [site][row], given levels only; may be null
-  float* logits = nullptr;               // [row][level][site], given levels only; may be null
-  std::vector<const float*> conditions;  // per condition of the graph: [row][position * channel as placed by the caller]
+  const double* u = nullptr;  // [site][row]; null when every site is given
+  int32_t* levels = nullptr;  // [site][row], heads with levels: drawn, or given
+  float* x = nullptr;         // [site][row], the family head: drawn, or given
+  const uint8_t* given =
+      nullptr;  // [site][row]: 1 where the level is given although u is there; null for none. Covers the plan's known sites
+  double* log_prob = nullptr;                 // [site][row], of given levels; may be null
+  double *lower = nullptr, *upper = nullptr;  // [site][row], of given levels: F just below and at the level; may be null
+  float* logits = nullptr;                    // [row][level][site], given levels only; may be null
+  std::vector<const float*> conditions;       // per condition of the graph: [row][position * channel as placed by the caller]
   float temperature = 1;
+  Filters filters;
+  // Classifier-free guidance: rows 2i and 2i + 1 are one sample, conditional and unconditional; the levels of both are the same and
+  // drawn from unconditional + guidance · (conditional - unconditional). Off when 1.
+  float guidance = 1;
   std::function<void(int64_t sites_done)> on_step;  // may throw to stop
 };
 

@@ -105,7 +105,7 @@ struct Model::Impl {
   std::shared_ptr<Prepared> prepare(bool wavefront) {
     std::lock_guard<std::mutex> lock(mutex);
     std::shared_ptr<Prepared>& made = prepared[wavefront];
-    if (!made) made = std::make_shared<Prepared>(graph, make_plan(*graph, wavefront));
+    if (!made) made = std::make_shared<Prepared>(graph, make_plan(*graph, {wavefront, {}}));
     return made;
   }
 

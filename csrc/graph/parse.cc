@@ -75,7 +75,7 @@ Value parse_value(const Json& json) {
   return value;
 }
 
-enum class Shape { lookup, segment, operand, block, row };
+enum class Shape { lookup, segment, operand, block, row, heads };
 
 Source parse_source(const Json& json, Shape shape) {
   Source source;
@@ -100,6 +100,9 @@ Source parse_source(const Json& json, Shape shape) {
     case Shape::row:
       read_columns(json, {v, t, c, n});
       break;
+    case Shape::heads:
+      read_columns(json, {v, t, c, {"step", 0, kExtent, &source.offset}});
+      break;
   }
   source.value = static_cast<int>(value);
   source.table = static_cast<int>(table);
@@ -110,9 +113,11 @@ void parse_sources(const Json& json, const char* key, size_t limit, Shape shape,
   for_each(json, key, limit, [&](const Json& entry) { node.sources.push_back(parse_source(entry, shape)); });
 }
 
-void parse_in(const Json& json, Shape shape, Node& node) {
-  within([] { return std::string("in"); }, [&] { node.sources.push_back(parse_source(array_at(json, "in"), shape)); });
+void parse_one(const Json& json, const char* key, Shape shape, Node& node) {
+  within([&] { return std::string(key); }, [&] { node.sources.push_back(parse_source(array_at(json, key), shape)); });
 }
+
+void parse_in(const Json& json, Shape shape, Node& node) { parse_one(json, "in", shape, node); }
 
 template <class Op>
 Op parse_op(const Json& json) {
@@ -167,11 +172,34 @@ void parse_row(const Json& json, Node& node) {
   node.bias = index_at(json, "bias", -1);
 }
 
+void parse_attend(const Json& json, Node& node) {
+  for (const char* key : {"q", "k", "v"}) parse_one(json, key, Shape::heads, node);
+  Attention& a = node.attention;
+  a.heads = integer_at(json, "heads", 1, kMaxChannels);
+  a.kv_heads = integer_at(json, "kv_heads", 1, kMaxChannels);
+  a.dim = integer_at(json, "dim", 1, kMaxChannels);
+  a.dim_v = integer_at(json, "dim_v", 1, kMaxChannels);
+  a.keys = integer_at(json, "keys", 1, kMaxPositions);
+  a.scale = float_from(json.at("scale"), "scale");
+  if (json.contains("visible") == json.contains("bitmap")) throw FormatError("needs one of \"visible\" and \"bitmap\"");
+  if (json.contains("bitmap")) {
+    a.bitmap = index_at(json, "bitmap");
+  } else {
+    int64_t begin = 0, end = 0;
+    within([] { return std::string("visible"); },
+           [&] { read_columns(json.at("visible"), {{"tb", 0, kIndex, &begin}, {"te", 0, kIndex, &end}}); });
+    a.begin = static_cast<int>(begin);
+    a.end = static_cast<int>(end);
+  }
+  node.bias = index_at(json, "bias", -1);
+}
+
 struct KindParser {
   const char* name;
   NodeKind kind;
   std::initializer_list<const char*> keys;
   void (*parse)(const Json&, Node&);
+  std::initializer_list<const char*> optional = {};
 };
 const KindParser kKinds[] = {
     {"const", NodeKind::constant, {"kind", "out", "name", "source", "data"}, parse_constant},
@@ -180,6 +208,11 @@ const KindParser kKinds[] = {
     {"map", NodeKind::map, {"kind", "out", "name", "source", "op", "args", "params"}, parse_map},
     {"copy", NodeKind::copy, {"kind", "out", "name", "source", "blocks", "fill"}, parse_copy},
     {"row", NodeKind::row, {"kind", "out", "name", "source", "op", "in", "params", "weight", "bias"}, parse_row},
+    {"attend",
+     NodeKind::attend,
+     {"kind", "out", "name", "source", "q", "k", "v", "heads", "kv_heads", "dim", "dim_v", "keys", "scale", "bias"},
+     parse_attend,
+     {"visible", "bitmap"}},
 };
 
 const KindParser& kind_of(const Json& json) {
@@ -193,7 +226,7 @@ const KindParser& kind_of(const Json& json) {
 
 Node parse_node(const Json& json) {
   const KindParser& kind = kind_of(json);
-  expect_keys(json, kind.keys);
+  expect_keys(json, kind.keys, kind.optional);
   Node node;
   node.kind = kind.kind;
   node.out = index_at(json, "out");
@@ -240,6 +273,36 @@ Condition parse_condition(const Json& json) {
   return condition;
 }
 
+HeadParam parse_head_param(const Json& json) {
+  if (!json.is_array() || json.size() != 4) throw FormatError("must be [channel, link, scale, shift], got " + picture(json));
+  HeadParam param;
+  param.channel = integer_from(json[0], "the channel", 0, kExtent);
+  if (!json[1].is_string()) throw FormatError("the link must be a string, got " + picture(json[1]));
+  const std::string& link = json[1].get_ref<const std::string&>();
+  int found = 0;
+  while (found < static_cast<int>(Link::count) && link != kLinkNames[found]) ++found;
+  if (found == static_cast<int>(Link::count)) throw FormatError("unknown link " + in_quotes(link));
+  param.link = static_cast<Link>(found);
+  param.scale = float_from(json[2], "the scale");
+  param.shift = float_from(json[3], "the shift");
+  return param;
+}
+
+void parse_family(const Json& json, Head& head) {
+  const std::string& name = string_at(json, "family");
+  int found = 0;
+  while (found < static_cast<int>(Family::count) && name != info(static_cast<Family>(found)).name) ++found;
+  if (found == static_cast<int>(Family::count)) throw FormatError("unknown family " + in_quotes(name));
+  head.family = static_cast<Family>(found);
+  head.mixture_logits = integer_at(json, "logits", -1, kExtent);
+  if ((head.mixture_logits < 0) != (head.components == 1))
+    throw FormatError("logits is -1 for one component, and a channel for several");
+  const int wanted = info(head.family).params;
+  for_each(json, "params", static_cast<size_t>(wanted), [&](const Json& entry) { head.params.push_back(parse_head_param(entry)); });
+  if (static_cast<int>(head.params.size()) != wanted)
+    throw FormatError(name + " takes " + std::to_string(wanted) + " params, got " + std::to_string(head.params.size()));
+}
+
 Head parse_head(const Json& json) {
   if (!json.is_object() || !json.contains("kind")) throw FormatError("must be an object with the key \"kind\"");
   Head head;
@@ -253,13 +316,26 @@ Head parse_head(const Json& json) {
     head.kind = HeadKind::bernoulli;
     head.levels = 2;
     head.probs = bool_at(json, "probs");
+  } else if (kind == "logistic_mixture") {
+    expect_keys(json, {"kind", "value", "table", "channel", "components", "coupled", "low", "high", "levels", "values"});
+    head.kind = HeadKind::logistic_mixture;
+    head.levels = integer_at(json, "levels", 2, kMaxLevels);
+    head.components = integer_at(json, "components", 1, kMaxComponents);
+    head.coupled = bool_at(json, "coupled");
+    head.low = float_from(json.at("low"), "low");
+    head.high = float_from(json.at("high"), "high");
+  } else if (kind == "family") {
+    expect_keys(json, {"kind", "value", "table", "channel", "components", "family", "logits", "params"});
+    head.kind = HeadKind::family;
+    head.components = integer_at(json, "components", 1, kMaxComponents);
+    parse_family(json, head);
   } else {
     throw FormatError("unknown kind " + in_quotes(kind));
   }
   head.value = index_at(json, "value");
   head.table = index_at(json, "table", kDirect);
   head.channel = integer_at(json, "channel", 0, kExtent);
-  head.values = index_at(json, "values");
+  if (head.has_levels()) head.values = index_at(json, "values");
   return head;
 }
 
@@ -276,8 +352,8 @@ int parse_order(const Json& json) {
 }
 
 ParsedGraph parse_root(const Json& root) {
-  expect_keys(root,
-              {"version", "producer", "values", "tables", "input", "conditions", "nodes", "head", "order", "assumed", "meta"});
+  expect_keys(root, {"version", "producer", "values", "tables", "input", "conditions", "nodes", "head", "order", "assumed", "meta"},
+              {"bos"});
   integer_at(root, "version", kVersion, kVersion);
   ParsedGraph parsed;
   Graph& graph = parsed.graph;
@@ -288,6 +364,7 @@ ParsedGraph parse_root(const Json& root) {
   for_each(root, "conditions", kMaxValues, [&](const Json& json) { graph.conditions.push_back(parse_condition(json)); });
   parse_nodes(root, graph);
   within([] { return std::string("head"); }, [&] { graph.head = parse_head(root.at("head")); });
+  if (root.contains("bos")) graph.bos = integer_at(root, "bos", 0, kMaxInteger - 1);
   within([] { return std::string("order"); }, [&] { parsed.order_table = parse_order(root.at("order")); });
   for_each(root, "assumed", kMaxNodes, [&](const Json& json) {
     if (!json.is_string()) throw FormatError("must be a string, got " + picture(json));

@@ -6,6 +6,7 @@
 #include "graph/bytes.h"
 #include "graph/container.h"
 #include "graph/json.h"
+#include "graph/loops.h"
 #include "graph/parse.h"
 #include "graph/tables.h"
 #include "graph/validate.h"
@@ -25,6 +26,8 @@ Graph build(const Bytes& bytes) {
 
   validate(graph, inspect_tables(parsed.tables, container.tables, container.tables_size));
   graph.tables = expand_tables(parsed.tables, container.tables);
+  find_loops(graph);
+  check_visible(graph);
   within([] { return std::string("order"); }, [&] { set_order(graph, parsed.order_table); });
   return graph;
 }

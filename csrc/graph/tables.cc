@@ -29,7 +29,7 @@ TableInfo inspect_stored(const int32_t* entries, int64_t length) {
   TableInfo table;
   table.length = length;
   const auto [low, high] = std::minmax_element(entries, entries + length);
-  if (*low < -1) throw FormatError("entry " + std::to_string(low - entries) + " is " + std::to_string(*low));
+  table.first = *low;
   table.last = *high;
   table.outside = *low == -1;
   return table;

@@ -20,11 +20,12 @@ struct TableSpec {
 
 struct TableInfo {
   int64_t length = 0;
+  int64_t first = -1;    // the smallest entry; below -1 only in bitmaps
   int64_t last = -1;     // the largest entry, -1 when all are
   bool outside = false;  // has -1 entries
 };
 
-// Checks every table on its own: sizes, the slice, entries ≥ -1. Throws FormatError.
+// Checks every table on its own: sizes and the slice. Throws FormatError.
 std::vector<TableInfo> inspect_tables(const std::vector<TableSpec>& specs, const int32_t* stored, int64_t stored_size);
 
 // The entries of tables that passed inspect_tables.

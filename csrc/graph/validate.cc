@@ -1,7 +1,6 @@
 #include "graph/validate.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 #include <unordered_set>
 
@@ -13,8 +12,8 @@
 namespace genfast {
 namespace {
 
-const char* const kKindNames[] = {"const", "lookup", "gemm", "map", "copy", "row"};
-const char* const kSourceNames[] = {"", "in", "segments", "args", "blocks", "in"};
+const char* const kKindNames[] = {"const", "lookup", "gemm", "map", "copy", "row", "attend"};
+const char* const kSourceNames[] = {"", "in", "segments", "args", "blocks", "in", ""};
 
 std::string text(int64_t n) { return std::to_string(n); }
 
@@ -31,6 +30,9 @@ class Validator {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) within([&] { return node_label(i); }, [&] { node(static_cast<int>(i)); });
     const auto unwritten = std::find(written_.begin(), written_.end(), false);
     if (unwritten != written_.end()) throw FormatError("value " + text(unwritten - written_.begin()) + " is never written");
+    for (const auto& [index, i] : delayed_)
+      within([&, index = index] { return node_label(index); },
+             [&, index = index, i = i] { this->source(graph_.nodes[index], graph_.nodes[index].sources[i]); });
     within([] { return std::string("head"); }, [&] { head(); });
   }
 
@@ -57,10 +59,12 @@ class Validator {
   void input() {
     if (graph_.values.empty()) throw FormatError("there is no value 0");
     const Value& value = graph_.values[0];
-    if (value.channels != 1) throw FormatError("value 0 must have one channel, has " + text(value.channels));
-    if (product(graph_.input_shape) != value.positions)
-      throw FormatError("shape " + shape_text(graph_.input_shape) + " does not have the " + text(value.positions) +
-                        " positions of value 0");
+    if (product(graph_.input_shape) != value.positions * value.channels)
+      throw FormatError("shape " + shape_text(graph_.input_shape) + " does not have the " + text(value.positions) + " × " +
+                        text(value.channels) + " elements of value 0");
+    if (value.channels > 1 && graph_.input_shape[0] != value.channels)
+      throw FormatError("shape " + shape_text(graph_.input_shape) + " does not begin with the " + text(value.channels) +
+                        " channels of value 0");
     write(0, -1);
   }
 
@@ -88,10 +92,14 @@ class Validator {
     count_reads(static_cast<int64_t>(node.sources.size()), out.positions);
     if (node.kind == NodeKind::map)  // an operand of the file states only where its channels begin
       for (Source& operand : node.sources) operand.count = operand.broadcast ? 1 : out.channels;
-    const bool may_read_outside = node.kind == NodeKind::gemm || node.kind == NodeKind::copy;
-    for (size_t i = 0; i < node.sources.size(); ++i)
+    for (size_t i = 0; i < node.sources.size() && node.kind != NodeKind::attend; ++i)
       within([&] { return kSourceNames[static_cast<int>(node.kind)] + ("[" + text(i) + "]"); },
-             [&] { source(node, node.sources[i], out, may_read_outside); });
+             [&] {
+               if (is_delayed(node, node.sources[i]))
+                 delayed_.emplace_back(index, i);
+               else
+                 source(node, node.sources[i]);
+             });
     switch (node.kind) {
       case NodeKind::constant:
         weights_.check(node.data, out.positions * out.channels, "data");
@@ -105,6 +113,9 @@ class Validator {
       case NodeKind::row:
         row(node, out);
         break;
+      case NodeKind::attend:
+        attend(node, out);
+        break;
       case NodeKind::map:
       case NodeKind::copy:
         break;
@@ -112,8 +123,17 @@ class Validator {
     write(node.out, index);  // last: a node may not read its own value
   }
 
-  void source(const Node& node, const Source& source, const Value& out, bool may_read_outside) const {
-    reads(source.value, source.table, out.positions, may_read_outside);
+  // A read of what is not written yet: checked when all is, and once more in loops.cc.
+  bool is_delayed(const Node& node, const Source& source) const {
+    return may_read_outside(node) && source.table != kDirect && source.value < static_cast<int64_t>(graph_.values.size()) &&
+           !written_[source.value];
+  }
+
+  static bool may_read_outside(const Node& node) { return node.kind == NodeKind::gemm || node.kind == NodeKind::copy; }
+
+  void source(const Node& node, const Source& source) const {
+    const Value& out = graph_.values[node.out];
+    reads(source.value, source.table, out.positions, may_read_outside(node));
     channels(source.value, source.channel, source.count);
     if (node.kind == NodeKind::copy && source.offset + source.count > out.channels)
       throw FormatError("fills channels " + text(source.offset) + " to " + text(source.offset + source.count) + ", value " +
@@ -139,6 +159,8 @@ class Validator {
     if (info.last >= source_positions)
       throw FormatError("table " + text(table) + " has the entry " + text(info.last) + ", value " + text(value) + " has " +
                         text(source_positions) + " positions");
+    if (info.first < -1)
+      throw FormatError("table " + text(table) + " has the entry " + text(info.first) + ", which only bitmaps may have");
     if (info.outside && !may_read_outside)
       throw FormatError("table " + text(table) + " has entries of -1, which only gemm and copy may read");
   }
@@ -166,6 +188,49 @@ class Validator {
     if (node.bias >= 0) weights_.check(node.bias, out.channels, "bias");
   }
 
+  void attend(Node& node, const Value& out) {
+    const Attention& a = node.attention;
+    if (a.heads % a.kv_heads != 0)
+      throw FormatError(text(a.heads) + " heads cannot share " + text(a.kv_heads) + " heads of keys evenly");
+    if (out.channels != a.heads * a.dim_v)
+      throw FormatError(text(a.heads) + " heads of " + text(a.dim_v) + " make " + text(a.heads * a.dim_v) + " channels, value " +
+                        text(node.out) + " has " + text(out.channels));
+    const int64_t heads[] = {a.heads, a.kv_heads, a.kv_heads}, width[] = {a.dim, a.dim, a.dim_v},
+                  positions[] = {out.positions, a.keys, a.keys};
+    for (int i = 0; i < 3; ++i)
+      within([&] { return std::string(1, "qkv"[i]); },
+             [&] {
+               Source& source = node.sources[i];
+               reads(source.value, source.table, positions[i], false);
+               if (i > 0 && source.table == kDirect && graph_.values[source.value].positions != a.keys)
+                 throw FormatError("value " + text(source.value) + " does not have the " + text(a.keys) + " positions of the keys");
+               if (source.offset < width[i] && heads[i] > 1)
+                 throw FormatError("step " + text(source.offset) + " is less than the " + text(width[i]) + " channels of a head");
+               source.count = (heads[i] - 1) * source.offset + width[i];
+               channels(source.value, source.channel, source.count);
+             });
+    if (a.bitmap != kDirect) {
+      table_of(a.bitmap, out.positions * a.words(), "bitmap");
+    } else {
+      table_of(a.begin, out.positions, "visible");
+      table_of(a.end, out.positions, "visible");
+    }
+    if (node.bias >= 0) {
+      if (a.heads * out.positions > kMaxElements / a.keys) throw FormatError("the bias has more than 2^28 elements");
+      weights_.check(node.bias, a.heads * out.positions * a.keys, "bias");
+    }
+    scores_ += out.positions * a.keys;
+    if (scores_ > kMaxScores) throw FormatError("positions × keys of all attend nodes together exceed 2^30");
+  }
+
+  void table_of(int table, int64_t length, const char* field) const {
+    if (table < 0 || table >= static_cast<int64_t>(tables_.size()))
+      throw FormatError(std::string(field) + " names table " + text(table) + ", there are " + text(tables_.size()));
+    if (tables_[table].length != length)
+      throw FormatError(std::string(field) + ": table " + text(table) + " has " + text(tables_[table].length) + " entries, not " +
+                        text(length));
+  }
+
   void row(const Node& node, const Value& out) const {
     const OpInfo& op = info(node.row_op);
     const int64_t count = node.sources[0].count, wanted = op.reduces ? 1 : count;
@@ -180,9 +245,14 @@ class Validator {
 
   void head() const {
     const Head& head = graph_.head;
-    reads(head.value, head.table, graph_.sites(), false);
-    channels(head.value, head.channel, head.kind == HeadKind::categorical ? head.levels : 1);
-    weights_.check(head.values, head.levels, "values");
+    reads(head.value, head.table, head.by_position() ? graph_.positions() : graph_.sites(), head.kind == HeadKind::categorical);
+    if (head.kind == HeadKind::logistic_mixture) {
+      if (!(head.low < head.high)) throw FormatError("low must be less than high");
+      if (head.coupled && graph_.channels() != 3)
+        throw FormatError("coupled channels must be three, value 0 has " + text(graph_.channels()));
+    }
+    channels(head.value, head.channel, head_channels(head, graph_.channels()));
+    if (head.has_levels()) weights_.check(head.values, head.levels, "values");
   }
 
   // 0 when it is more than any value can hold.
@@ -206,7 +276,8 @@ class Validator {
   WeightsChecker weights_;
   std::vector<bool> written_;
   std::unordered_set<std::string> condition_names_;
-  int64_t reads_ = 0;
+  std::vector<std::pair<int, size_t>> delayed_;  // (node, source)
+  int64_t reads_ = 0, scores_ = 0;
 };
 
 }  // namespace
@@ -216,8 +287,9 @@ void validate(Graph& graph, const std::vector<TableInfo>& tables) { Validator(gr
 void set_order(Graph& graph, int table) {
   const int64_t sites = graph.sites();
   if (table == kDirect) {
-    graph.order.resize(static_cast<size_t>(sites));
-    std::iota(graph.order.begin(), graph.order.end(), 0);
+    graph.order.reserve(static_cast<size_t>(sites));
+    for (int64_t p = 0; p < graph.positions(); ++p)
+      for (int64_t c = 0; c < graph.channels(); ++c) graph.order.push_back(static_cast<int32_t>(c * graph.positions() + p));
     return;
   }
   if (table >= static_cast<int64_t>(graph.tables.size()))

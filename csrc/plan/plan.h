@@ -55,8 +55,13 @@ struct Plan {
   PlanStats stats;
 };
 
-// wavefront: draw all sites of the same level together (identical results). Throws NotCausalError.
-std::shared_ptr<const Plan> make_plan(const Graph& graph, bool wavefront);
+struct PlanOptions {
+  bool wavefront = true;       // draw all sites of the same level together (identical results)
+  std::vector<uint8_t> known;  // [site]: 1 for sites whose levels are there before sampling; empty for none
+};
+
+// Throws NotCausalError, and ArgumentError when a known site's distribution depends on one that is not known.
+std::shared_ptr<const Plan> make_plan(const Graph& graph, const PlanOptions& options);
 
 // What the plan does and costs, for people.
 std::string describe(const Graph& graph, const Plan& plan);

@@ -45,11 +45,11 @@ PlanStats count(const Graph& graph, const Structure& s, const Plan& plan) {
 
 }  // namespace
 
-std::shared_ptr<const Plan> make_plan(const Graph& graph, bool wavefront) {
+std::shared_ptr<const Plan> make_plan(const Graph& graph, const PlanOptions& options) {
   const Structure structure = analyse(graph);
-  const Readiness when = readiness(graph, structure, wavefront);
+  const Readiness when = readiness(graph, structure, options.wavefront);
   auto plan = std::make_shared<Plan>();
-  plan->wavefront = wavefront;
+  plan->wavefront = options.wavefront;
   plan->steps = group_tasks(graph, structure, when, schedule(graph, structure, when));
   for (const std::vector<NodeClass>& node : structure.nodes) {
     plan->classes.emplace_back();
