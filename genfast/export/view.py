@@ -81,9 +81,10 @@ def same_storage(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Steps:
-    """How an affine view walks through a value: along dim d it moves `positions[d]` positions and `channels[d]` channels.
+    """How an affine view walks through a value.
 
-    The walk starts at `position` and `channel`, and the channel never runs over the end of a position.
+    Along dim d it moves `positions[d]` positions and `channels[d]` channels, from `position` and `channel` on; the
+    channel never runs over the end of a position.
     """
 
     shape: tuple[int, ...]
