@@ -339,5 +339,5 @@ def test_refusals(name):
 
 
 def test_large_products_are_refused():
-    with pytest.raises(UnsupportedOpError, match="too large"):
+    with pytest.raises(UnsupportedOpError, match="too big"):
         export(Block(lambda q, k, v: torch.tanh(q @ k.mT) @ v, length=700), torch.zeros(1, 700).long(), Categorical(V))

@@ -62,7 +62,7 @@ REFUSED = {
     "constant": (lambda x: torch.zeros(1, 4, 6, 5), "does not depend"),
     "times_zero": (lambda x: x * torch.zeros(4, 1, 1), "does not depend"),
     "no_tensor": (lambda x: None, "no tensor"),
-    "unknown_one_hot": (lambda x: F.one_hot(x.long()), "num_classes"),
+    "unknown_one_hot": (lambda x: F.one_hot(x.abs().long()), "num_classes"),
     "complex": (lambda x: torch.fft.fft(x).real, "fft"),
 }
 

@@ -179,7 +179,7 @@ def _head(
                 f"a Bernoulli head needs one number a site, an output of shape {('B', *argument.shape)}, "
                 f"got {('B', *shape)}"
             )
-        m = output.flat().reshape(count, 1)
+        m = output.reshape(count, 1)
     else:
         first, last = _axes(shape, sites, head.levels)
         if not first and not last:
@@ -188,11 +188,11 @@ def _head(
                 f"{('B', *sites, head.levels)}, got {('B', *shape)}"
             )
         tokens = argument.integer and len(argument.shape) == 1
-        m = output.flat()
-        m = m.reshape(count, -1) if last and (tokens or not first) else m.reshape(-1, count).T
-    if not (m > 0).any():
+        rows = last and (tokens or not first)
+        m = output.reshape(count, -1) if rows else output.reshape(-1, count).permute(1, 0)
+    if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
-    value, table, channel = lowering.views.block(np.ascontiguousarray(m))
+    value, table, channel = lowering.views.block(m)
     entry: dict[str, Any] = {"kind": "categorical", "value": value, "table": table, "channel": channel}
     if isinstance(head, Bernoulli):
         return {**entry, "kind": "bernoulli", "probs": head.probs}

@@ -65,7 +65,7 @@ class Scores(View):
         size = self.q.shape[2]
         if n * m * k * size > MAX_PRODUCT:
             raise NotHere(
-                f"a product of two input-dependent matrices, {n} × {m} × {size} × {k}, that is no attention is too large"
+                f"a product of two input-dependent matrices, {n} × {m} × {size} × {k}, that is no attention, is too big"
             )
         if torch.isinf(self.plus).any():
             raise NotHere("scores masked with -inf may only go into a softmax")
