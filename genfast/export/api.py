@@ -251,8 +251,7 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     if not graph.values:
         value = graph.value(grid.positions, grid.channels)
         graph.grid(*grid.space)
-        addr = lowering.views.of_value(value).T
-        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
+        return lowering.views.whole(value).permute(1, 0).reshape(1, *shape)
     if len(shape) > 3:
         raise UnsupportedOpError(
             f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported"
@@ -260,10 +259,9 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     if len(shape) >= 2:
         value = graph.value(int(np.prod(shape[1:])), shape[0])
         graph.grid(*shape[1:])
-        addr = lowering.views.of_value(value).T
-        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
+        return lowering.views.whole(value).permute(1, 0).reshape(1, *shape)
     value = graph.value(1, int(np.prod(shape, dtype=int)))
-    return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
+    return lowering.views.whole(value).reshape(1, *shape)
 
 
 def _head(
@@ -277,11 +275,12 @@ def _head(
         numbers = head.levels
         fields, what = {"kind": "categorical", "levels": numbers}, f"a head of {numbers} levels"
     m = sites.gather(output, grid, numbers, tokens, getattr(head, "layout", None), what)
-    if not (m > 0).any():
+    if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
     graph = lowering.graph
     value, table, channel = lowering.views.block(m)
-    broadcast = np.zeros(len(m), np.int32) if graph.values[value][0] == 1 else identity(len(m))
+    count = m.shape[0]
+    broadcast = np.zeros(count, np.int32) if graph.values[value][0] == 1 else identity(count)
     where = broadcast if table == DIRECT else graph.tables[table]
     return {**fields, "value": value, "channel": channel}, where
 
