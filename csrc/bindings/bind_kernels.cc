@@ -196,9 +196,10 @@ int64_t lookup(const std::string& name, Floats out, const Floats& index, const F
 // q: (rows, …), head h from column h * q_step on. k and v: one (rows, …) matrix a key, or None for one that may not be looked at.
 // seen: the indices of the keys seen, or (first, count). bias: (heads, keys). scores: floats of scratch, which bounds the heads
 // that go together.
-void attend(const std::string& name, Floats out, const Floats& q, const std::vector<py::object>& k, const std::vector<py::object>& v,
-            const py::object& seen, const std::vector<int64_t>& heads, const std::vector<int64_t>& dims,
-            const std::vector<int64_t>& steps, float scale, int64_t scores, const py::object& bias) {
+void attend(const std::string& name, Floats out, const Floats& q, const std::vector<py::object>& k,
+            const std::vector<py::object>& v, const py::object& seen, const std::vector<int64_t>& heads,
+            const std::vector<int64_t>& dims, const std::vector<int64_t>& steps, float scale, int64_t scores,
+            const py::object& bias) {
   require(heads.size() == 2 && heads[0] > 0 && heads[1] > 0 && heads[0] % heads[1] == 0, "heads must be (heads, kv_heads)");
   require(dims.size() == 2 && dims[0] > 0 && dims[1] > 0, "dims must be (dim, dim_v)");
   require(steps.size() == 3 && steps[0] >= 0 && steps[1] >= 0 && steps[2] >= 0, "steps must be (q, k, v)");

@@ -52,7 +52,7 @@ struct MapOperand {
 
 // Attention of one position (docs/format.md "Attend"): for every row, out[h * dim_v + e] of each head h over the keys it sees.
 //   q of head h, row r:        q + r * q_stride + h * q_step
-//   key (value) j of head h:   k[j] + r * k_stride + (h / (heads / kv_heads)) * k_step, likewise v
+//   key (value) j of head h:   k[j] + (first_row + r) * k_stride + (h / (heads / kv_heads)) * k_step, likewise v
 // The keys seen are visible[0 … count), rising, or first, first + 1, … when that is null; no other pointer of k and v is looked at.
 // out overlaps nothing that is read.
 struct AttendArgs {
@@ -72,7 +72,7 @@ struct AttendArgs {
   int64_t bias_step;
   float* scores;        // scratch
   int64_t scores_size;  // floats of it: at least attend_scores(count); heads go together as far as it reaches
-  int64_t rows;
+  int64_t first_row, rows;
 };
 // Floats of scratch for one head.
 constexpr int64_t attend_scores(int64_t count) { return (count + 15) / 16 * 16 + 1; }
