@@ -20,17 +20,17 @@ class CpuDecoder : public Decoder {
         binding_(*cpu_plan_, capacity),
         values_(graph_.weights[graph_.head.values].data) {}
 
-  void run(const Tile& tile, int64_t first_row) override {
+  void begin(const Tile& tile, int64_t first_row) override {
     kernels_ = &active_kernels();
+    tile_ = &tile;
     first_row_ = first_row;
     place_conditions(tile);
-    int64_t done = 0;
-    for (const StepCommands& step : binding_.steps) {
-      for (const CommandGroup& group : step.groups) run_group(group, tile.rows);
-      for (const SiteCommand& site : step.sites) draw(site, tile);
-      done += static_cast<int64_t>(step.sites.size());
-      if (tile.on_step) tile.on_step(done);
-    }
+  }
+
+  void step(int64_t index) override {
+    const StepCommands& step = binding_.steps[static_cast<size_t>(index)];
+    for (const CommandGroup& group : step.groups) run_group(group, tile_->rows);
+    for (const SiteCommand& site : step.sites) draw(site, *tile_);
   }
 
  private:
@@ -147,6 +147,7 @@ class CpuDecoder : public Decoder {
   CpuBinding binding_;
   const float* values_;
   const Kernels* kernels_ = nullptr;
+  const Tile* tile_ = nullptr;
   int64_t first_row_ = 0;
 };
 

@@ -160,7 +160,6 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
   tile.rows = rows;
   tile.levels = levels.data();
   tile.temperature = options.temperature;
-  tile.on_step = on_step;
   for (size_t i = 0; i < conditions.size(); ++i)
     tile.conditions.push_back(conditions[i] + begin * elements(graph->conditions[i].shape));
   if (call.given) {
@@ -196,7 +195,12 @@ void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& 
     tile.u = u.data();
   }
 
-  decoder->run(tile, begin);
+  decoder->begin(tile, begin);
+  int64_t done = 0;
+  for (size_t i = 0; i < ready.plan().steps.size(); ++i) {
+    decoder->step(static_cast<int64_t>(i));
+    on_step(done += static_cast<int64_t>(ready.plan().steps[i].sites.size()));
+  }
 
   for (int64_t r = 0; r < rows; ++r) {
     if (call.out_u8)
