@@ -24,7 +24,7 @@ StepCommands CpuBinding::bind(const Step& step) {
   return std::move(step_);
 }
 
-SiteCommand CpuBinding::bind_site(int32_t site) {
+SiteCommand CpuBinding::bind_site(int32_t site) const {
   const int64_t at = graph_.head_position(site), positions = graph_.positions();
   float* input = arena_.place(0, site % positions);
   SiteCommand command{site, nullptr, input ? input + site / positions : nullptr};

@@ -12,6 +12,7 @@ class CpuBinding {
   CpuBinding(const CpuPlan& cpu_plan, CpuArena& arena);
 
   StepCommands bind(const Step& step);
+  SiteCommand bind_site(int32_t site) const;
 
  private:
   // What a gemm does to its result before storing it: the maps that follow it in its group and are its only readers.
@@ -33,7 +34,6 @@ class CpuBinding {
   void bind_row(const Node& node, const Positions& positions);
   void bind_lookup(const Node& node, const Positions& positions);
   void bind_attend(const Node& node, const Positions& positions);
-  SiteCommand bind_site(int32_t site);
 
   int index_of(const Node& node) const { return static_cast<int>(&node - graph_.nodes.data()); }
   float** places(int value, int64_t channel, const Positions& positions);

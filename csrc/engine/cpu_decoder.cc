@@ -5,6 +5,7 @@
 #include "base/errors.h"
 #include "engine/cpu_arena.h"
 #include "engine/cpu_binding.h"
+#include "engine/cpu_heads.h"
 
 namespace genfast {
 namespace {
@@ -25,7 +26,7 @@ class CpuDecoder : public Decoder {
         arena_(graph_, *cpu_plan_->plan, capacity),
         binding_(*cpu_plan_, arena_),
         bound_(cpu_plan_->plan->steps.size()),
-        values_(graph_.head.values < 0 ? nullptr : graph_.weights[graph_.head.values].data) {
+        heads_(graph_, arena_.stride(graph_.head.value), cpu_plan_->plan->stride[0]) {
     int64_t keys = 0, scores = 0;
     for (const Node& node : graph_.nodes) {
       if (node.kind != NodeKind::attend) continue;
@@ -38,8 +39,8 @@ class CpuDecoder : public Decoder {
     std::vector<bool> drawn(static_cast<size_t>(graph_.sites()), false);
     for (const Step& step : cpu_plan_->plan->steps)
       for (int32_t site : step.sites) drawn[static_cast<size_t>(site)] = true;
-    for (int64_t site = 0; site < graph_.sites(); ++site)
-      if (!drawn[static_cast<size_t>(site)]) undrawn_.push_back(static_cast<int32_t>(site));
+    for (int32_t site : graph_.order)
+      if (!drawn[static_cast<size_t>(site)]) undrawn_.push_back(binding_.bind_site(site));
   }
 
   void begin(const Tile& tile, int64_t first_row) override {
@@ -47,7 +48,7 @@ class CpuDecoder : public Decoder {
     tile_ = &tile;
     first_row_ = first_row;
     place_conditions(tile);
-    for (int32_t site : undrawn_) place_undrawn(site, tile);
+    heads_.place(undrawn_, tile);
   }
 
   void step(int64_t index) override {
@@ -65,21 +66,7 @@ class CpuDecoder : public Decoder {
  private:
   void run_step(const StepCommands& step) {
     for (const CommandGroup& group : step.groups) run_group(step, group, tile_->rows);
-    for (const SiteCommand& site : step.sites) draw(site, *tile_);
-  }
-
-  // A site that no step draws is given, or takes the level it starts with.
-  void place_undrawn(int32_t site, const Tile& tile) {
-    int32_t* levels = tile.levels + site * tile.rows;
-    if (tile.u && !(tile.given && tile.given[site * tile.rows])) std::fill_n(levels, tile.rows, static_cast<int32_t>(graph_.bos));
-    float* input = arena_.place(0, site % graph_.positions());
-    if (input) feed(input + site / graph_.positions(), levels, tile.rows);
-  }
-
-  void feed(float* input, const int32_t* levels, int64_t rows) {
-    const int64_t stride = cpu_plan_->plan->stride[0];
-    for (int64_t r = 0; r < rows; ++r)
-      input[r * stride] = levels[r] < graph_.head.levels ? values_[levels[r]] : static_cast<float>(levels[r]);
+    heads_.run(step.sites, *tile_, first_row_);
   }
 
   void place_conditions(const Tile& tile) {
@@ -197,39 +184,6 @@ class CpuDecoder : public Decoder {
     }
   }
 
-  void draw(const SiteCommand& site, const Tile& tile) {
-    const int64_t stride = cpu_plan_->plan->stride[graph_.head.value];
-    int32_t* levels = tile.levels + site.site * tile.rows;
-    const Head& head = graph_.head;
-    if (tile.u) {
-      const double* u = tile.u + site.site * tile.rows;
-      const int64_t bad = head.kind == HeadKind::categorical
-                              ? kernels_->categorical(levels, site.logits, stride, u, tile.temperature, tile.rows, head.levels)
-                              : kernels_->bernoulli(levels, site.logits, stride, head.probs, u, tile.temperature, tile.rows);
-      if (bad >= 0) fail(site.site, bad);
-    } else if (tile.log_prob) {
-      double* log_prob = tile.log_prob + site.site * tile.rows;
-      const int64_t bad =
-          head.kind == HeadKind::categorical
-              ? kernels_->categorical_log_prob(log_prob, site.logits, stride, levels, tile.temperature, tile.rows, head.levels)
-              : kernels_->bernoulli_log_prob(log_prob, site.logits, stride, head.probs, levels, tile.temperature, tile.rows);
-      if (bad >= 0) fail(site.site, bad);
-    }
-    if (tile.logits) {
-      const int64_t sites = graph_.sites(), per_site = head.kind == HeadKind::categorical ? head.levels : 1;
-      for (int64_t r = 0; r < tile.rows; ++r)
-        for (int64_t k = 0; k < per_site; ++k) tile.logits[(r * per_site + k) * sites + site.site] = site.logits[r * stride + k];
-    }
-    if (site.input) feed(site.input, levels, tile.rows);
-  }
-
-  [[noreturn]] void fail(int32_t site, int64_t row) const {
-    throw NumericalError("row " + std::to_string(first_row_ + row) + ", site " + std::to_string(site) +
-                         ": the model's output is NaN, +inf or all -inf" +
-                         (graph_.head.probs ? ", or a probability outside [0, 1]" : "") +
-                         "; check the weights, the conditions and the temperature");
-  }
-
   std::shared_ptr<const CpuPlan> cpu_plan_;
   const Graph& graph_;
   const int64_t capacity_;
@@ -237,10 +191,10 @@ class CpuDecoder : public Decoder {
   CpuBinding binding_;
   std::vector<std::unique_ptr<const StepCommands>> bound_;  // [step], null until first run
   size_t bound_bytes_ = 0;
-  std::vector<int32_t> undrawn_;  // sites
+  std::vector<SiteCommand> undrawn_;  // of no step: given, or without a distribution
   AlignedBuffer<float> scores_;
   AlignedBuffer<int32_t> visible_;
-  const float* values_;
+  CpuHeads heads_;
   const Kernels* kernels_ = nullptr;
   const Tile* tile_ = nullptr;
   int64_t first_row_ = 0;
