@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
 #include <thread>
 
 #include "base/thread_pool.h"
@@ -221,11 +222,12 @@ int64_t Model::bos() const { return impl_->graph->bos; }
 std::vector<int32_t> Model::order() const { return impl_->graph->order; }
 std::string Model::meta() const { return impl_->graph->meta; }
 
-int64_t Model::first_drawn() const {
+std::vector<int32_t> Model::fixed_sites() const {
   const Graph& graph = *impl_->graph;
-  int64_t rank = 0;
-  while (rank < graph.sites() && graph.head_position(graph.order[static_cast<size_t>(rank)]) < 0) ++rank;
-  return rank;
+  std::vector<int32_t> fixed;
+  std::copy_if(graph.order.begin(), graph.order.end(), std::back_inserter(fixed),
+               [&](int32_t site) { return graph.head_position(site) < 0; });
+  return fixed;
 }
 
 std::string Model::file_bytes() const {
@@ -343,9 +345,9 @@ TokenStream Model::stream(int64_t n, const int32_t* given, const Options& option
   for (int64_t begin = 0; begin < n; begin += stream->capacity)
     stream->tiles.push_back(
         std::make_unique<TileRun>(ready, stream->call, begin, std::min(stream->capacity, n - begin), stream->capacity));
-  stream->rank = sites;
-  for (int64_t i = 0; i < n; ++i) stream->rank = std::min(stream->rank, options.prompt ? options.prompt[i] : 0);
-  stream->rank = std::max(stream->rank, first_drawn());
+  stream->rank = options.prompt ? *std::min_element(options.prompt, options.prompt + n) : 0;
+  while (stream->rank < sites && impl_->graph->head_position(impl_->graph->order[static_cast<size_t>(stream->rank)]) < 0)
+    ++stream->rank;
   return TokenStream(std::move(stream));
 }
 

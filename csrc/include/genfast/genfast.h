@@ -81,7 +81,7 @@ class Model {
   bool outputs_by_position() const;                 // whether a position's channels share them
   const std::vector<int64_t>& input_shape() const;  // of one row
   bool integer_input() const;
-  int64_t first_drawn() const;  // sites at the start of the order that have no distribution: given, or bos()
+  std::vector<int32_t> fixed_sites() const;  // without a distribution, in the order: given, or bos()
   int64_t bos() const;
   std::vector<int32_t> order() const;  // site of each rank
   std::vector<ConditionInfo> conditions() const;
