@@ -26,12 +26,23 @@ CpuBinding::CpuBinding(const CpuPlan& cpu_plan, int64_t capacity)
       bind_group(group, commands);
       steps[t].groups.push_back(std::move(commands));
     }
-    Source logits;
-    logits.value = graph_.head.value;
-    logits.table = graph_.head.table;
-    logits.channel = graph_.head.channel;
-    for (int32_t site : plan_.steps[t].sites) steps[t].sites.push_back({site, read(logits, site), place(0, site)});
+    for (int32_t site : plan_.steps[t].sites) steps[t].sites.push_back(bind_site(site));
   }
+  std::vector<bool> drawn(static_cast<size_t>(graph_.sites()));
+  for (const StepCommands& step : steps)
+    for (const SiteCommand& site : step.sites) drawn[static_cast<size_t>(site.site)] = true;
+  for (int32_t site : graph_.order)
+    if (!drawn[static_cast<size_t>(site)]) undrawn.push_back({site, nullptr, bind_site(site).input});
+}
+
+SiteCommand CpuBinding::bind_site(int32_t site) const {
+  Source logits;
+  logits.value = graph_.head.value;
+  logits.table = graph_.head.table;
+  logits.channel = graph_.head.channel;
+  float* input = place(0, site % graph_.positions());
+  return {site, read(logits, graph_.head.by_position() ? site % graph_.positions() : site),
+          input ? input + site / graph_.positions() : nullptr};
 }
 
 float* CpuBinding::place(int value, int64_t p) const {

@@ -18,14 +18,16 @@ class CpuBinding {
   std::vector<StepCommands> steps;
   std::vector<GemmCommand> gemms;
   std::vector<PositionCommand> calls;
+  std::vector<SiteCommand> undrawn;  // of no step: given, or without a distribution
   // Where row 0 of a condition's position starts, or null when nothing reads it.
   float* condition(int value, int64_t p) const { return place(value, p); }
+  // Floats between the rows of a value that is read.
+  int64_t read_stride(int value) const;
 
  private:
   float* place(int value, int64_t p) const;
   // Row 0 of what a source reads at position p, or null when it reads nothing there.
   const float* read(const Source& source, int64_t p) const;
-  int64_t read_stride(int value) const;
 
   // What a gemm does to its result before storing it: the maps that follow it in its group and are its only readers.
   struct Epilogue {
@@ -35,6 +37,7 @@ class CpuBinding {
     bool relu = false;
   };
 
+  SiteCommand bind_site(int32_t site) const;
   void bind_group(const Group& group, CommandGroup& commands);
   void bind(const Task& task, const std::vector<int32_t>& positions, CommandGroup& group);
   Epilogue find_epilogue(const Group& group, size_t task) const;

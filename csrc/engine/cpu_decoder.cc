@@ -4,6 +4,7 @@
 
 #include "base/errors.h"
 #include "engine/cpu_binding.h"
+#include "engine/cpu_heads.h"
 
 namespace genfast {
 namespace {
@@ -18,19 +19,20 @@ class CpuDecoder : public Decoder {
         graph_(*cpu_plan_->graph),
         capacity_(capacity),
         binding_(*cpu_plan_, capacity),
-        values_(graph_.weights[graph_.head.values].data) {}
+        heads_(graph_, binding_.read_stride(graph_.head.value), cpu_plan_->plan->stride[0]) {}
 
   void begin(const Tile& tile, int64_t first_row) override {
     kernels_ = &active_kernels();
     tile_ = &tile;
     first_row_ = first_row;
     place_conditions(tile);
+    heads_.place(binding_.undrawn, tile);
   }
 
   void step(int64_t index) override {
     const StepCommands& step = binding_.steps[static_cast<size_t>(index)];
     for (const CommandGroup& group : step.groups) run_group(group, tile_->rows);
-    for (const SiteCommand& site : step.sites) draw(site, *tile_);
+    heads_.run(step.sites, *tile_, first_row_);
   }
 
  private:
@@ -107,45 +109,11 @@ class CpuDecoder : public Decoder {
     }
   }
 
-  void draw(const SiteCommand& site, const Tile& tile) {
-    const int64_t stride = cpu_plan_->plan->stride[graph_.head.value];
-    int32_t* levels = tile.levels + site.site * tile.rows;
-    const Head& head = graph_.head;
-    if (tile.u) {
-      const double* u = tile.u + site.site * tile.rows;
-      const int64_t bad = head.kind == HeadKind::categorical
-                              ? kernels_->categorical(levels, site.logits, stride, u, tile.temperature, tile.rows, head.levels)
-                              : kernels_->bernoulli(levels, site.logits, stride, head.probs, u, tile.temperature, tile.rows);
-      if (bad >= 0) fail(site.site, bad);
-    } else if (tile.log_prob) {
-      double* log_prob = tile.log_prob + site.site * tile.rows;
-      const int64_t bad =
-          head.kind == HeadKind::categorical
-              ? kernels_->categorical_log_prob(log_prob, site.logits, stride, levels, tile.temperature, tile.rows, head.levels)
-              : kernels_->bernoulli_log_prob(log_prob, site.logits, stride, head.probs, levels, tile.temperature, tile.rows);
-      if (bad >= 0) fail(site.site, bad);
-    }
-    if (tile.logits) {
-      const int64_t sites = graph_.sites(), per_site = head.kind == HeadKind::categorical ? head.levels : 1;
-      for (int64_t r = 0; r < tile.rows; ++r)
-        for (int64_t k = 0; k < per_site; ++k) tile.logits[(r * per_site + k) * sites + site.site] = site.logits[r * stride + k];
-    }
-    if (site.input)
-      for (int64_t r = 0; r < tile.rows; ++r) site.input[r * cpu_plan_->plan->stride[0]] = values_[levels[r]];
-  }
-
-  [[noreturn]] void fail(int32_t site, int64_t row) const {
-    throw NumericalError("row " + std::to_string(first_row_ + row) + ", site " + std::to_string(site) +
-                         ": the model's output is NaN, +inf or all -inf" +
-                         (graph_.head.probs ? ", or a probability outside [0, 1]" : "") +
-                         "; check the weights, the conditions and the temperature");
-  }
-
   std::shared_ptr<const CpuPlan> cpu_plan_;
   const Graph& graph_;
   const int64_t capacity_;
   CpuBinding binding_;
-  const float* values_;
+  CpuHeads heads_;
   const Kernels* kernels_ = nullptr;
   const Tile* tile_ = nullptr;
   int64_t first_row_ = 0;

@@ -65,7 +65,8 @@ int64_t interval_rows(double* lower, double* upper, const float* logits, int64_t
     const auto row = make_row<LogitsF32, divide>(logits + r * stride, n, temperature);
     const int64_t begin = level[r] / kBlock * kBlock, end = begin + kBlock < n ? begin + kBlock : n;
     double marks[1];
-    const double before = accumulate(row, 0, begin, 0.0, kNoMarks, marks), after = accumulate(row, begin, end, before, kNoMarks, marks),
+    const double before = accumulate(row, 0, begin, 0.0, kNoMarks, marks),
+                 after = accumulate(row, begin, end, before, kNoMarks, marks),
                  total = accumulate(row, end, n, after, kNoMarks, marks);
     if (!(total == total)) {
       lower[r] = upper[r] = __builtin_nan("");

@@ -67,9 +67,9 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 // log_prob[r] += log p(level[r]) in nats, NaN in a bad row. Same arithmetic and same return value as CategoricalFn.
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns);
-// The levels' intervals of u: lower[r] = F(level[r] - 1) and upper[r] = F(level[r]), arranged so that CategoricalFn draws level[r] for
-// exactly the u in (lower[r], upper[r]] (and for u = 0 too where lower[r] is 0 and upper[r] is not); equal where the level is never
-// drawn; NaN in a bad row. Same return value.
+// The levels' intervals of u: lower[r] = F(level[r] - 1) and upper[r] = F(level[r]), arranged so that CategoricalFn draws level[r]
+// for exactly the u in (lower[r], upper[r]] (and for u = 0 too where lower[r] is 0 and upper[r] is not); equal where the level is
+// never drawn; NaN in a bad row. Same return value.
 using CategoricalIntervalFn = int64_t (*)(double* lower, double* upper, const float* logits, int64_t logits_stride,
                                           const int32_t* level, float temperature, int64_t rows, int64_t columns);
 // out[r * stride + i] = u(seed, first_row + r, first_site + i) of numerics/uniforms.h for r < rows, i < sites.
