@@ -269,4 +269,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import norms  # noqa: E402, F401  (registers the reductions and norms)
+from . import loops, norms  # noqa: E402, F401  (register recurrences, reductions and norms)
