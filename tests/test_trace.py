@@ -45,8 +45,8 @@ REFUSED = {
     "cumprod": (lambda x: x.cumprod(1), "cumprod"),
     "argmax": (lambda x: x + x.argmax(1, keepdim=True), "argmax"),
     "max_indices": (lambda x: x + x.max(1, keepdim=True)[1], "indices"),
-    "product": (both, "two input-dependent matrices"),
-    "sdpa": (lambda x: F.scaled_dot_product_attention(x, x, x), "scaled_dot_product"),
+    "product": (both, "attention weights may only"),
+    "sdpa_dropout": (lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1), r"eval\(\)"),
     "sin": (lambda x: x.sin(), "aten::sin"),
     "nonzero": (lambda x: x + x.nonzero().sum(), "nonzero"),
     "mask_index": (lambda x: x + x[x > 0].sum(), "shape that depends on input values"),
@@ -62,7 +62,7 @@ REFUSED = {
     "constant": (lambda x: torch.zeros(1, 4, 6, 5), "does not depend"),
     "times_zero": (lambda x: x * torch.zeros(4, 1, 1), "does not depend"),
     "no_tensor": (lambda x: None, "no tensor"),
-    "unknown_one_hot": (lambda x: F.one_hot(x.long()), "num_classes"),
+    "unknown_one_hot": (lambda x: F.one_hot(x.abs().long()), "num_classes"),
     "complex": (lambda x: torch.fft.fft(x).real, "fft"),
 }
 

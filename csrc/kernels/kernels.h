@@ -50,6 +50,34 @@ struct MapOperand {
   bool broadcast;
 };
 
+// Attention of one position (docs/format.md "Attend"): for every row, out[h * dim_v + e] of each head h over the keys it sees.
+//   q of head h, row r:        q + r * q_stride + h * q_step
+//   key (value) j of head h:   k[j] + (first_row + r) * k_stride + (h / (heads / kv_heads)) * k_step, likewise v
+// The keys seen are visible[0 … count), rising, or first, first + 1, … when that is null; no other pointer of k and v is looked at.
+// out overlaps nothing that is read.
+struct AttendArgs {
+  float* out;  // row 0
+  int64_t out_stride;
+  const float* q;
+  int64_t q_stride, q_step;
+  const float* const* k;
+  int64_t k_stride, k_step;
+  const float* const* v;
+  int64_t v_stride, v_step;
+  const int32_t* visible;
+  int64_t first, count;
+  int64_t heads, kv_heads, dim, dim_v;
+  float scale;
+  const float* bias;  // of key j, head h: bias[h * bias_step + j]; or null
+  int64_t bias_step;
+  float* scores;        // scratch
+  int64_t scores_size;  // floats of it: at least attend_scores(count); heads go together as far as it reaches
+  int64_t first_row, rows;
+};
+// Floats of scratch for one head.
+constexpr int64_t attend_scores(int64_t count) { return (count + 15) / 16 * 16 + 1; }
+
+using AttendFn = void (*)(const AttendArgs&);
 using GemmFn = void (*)(const GemmArgs&);
 // out[r * out_stride + c], r < rows, c < columns. out may alias an operand exactly (same pointer and stride), not partially.
 using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, const float* params, int64_t rows, int64_t columns);
@@ -144,6 +172,7 @@ struct Kernels {
   MapFn map[static_cast<int>(MapOp::count)];
   RowFn row[static_cast<int>(RowOp::count)];
   LookupFn lookup;
+  AttendFn attend;
   CategoricalFn categorical;
   CategoricalLogProbFn categorical_log_prob;
   CategoricalIntervalFn categorical_interval;

@@ -277,11 +277,11 @@ def _head(
         numbers = head.levels
         fields, what = {"kind": "categorical", "levels": numbers}, f"a head of {numbers} levels"
     m = sites.gather(output, grid, numbers, tokens, getattr(head, "layout", None), what)
-    if not (m > 0).any():
+    if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
     graph = lowering.graph
     value, table, channel = lowering.views.block(m)
-    broadcast = np.zeros(len(m), np.int32) if graph.values[value][0] == 1 else identity(len(m))
+    broadcast = np.zeros(m.shape[0], np.int32) if graph.values[value][0] == 1 else identity(m.shape[0])
     where = broadcast if table == DIRECT else graph.tables[table]
     return {**fields, "value": value, "channel": channel}, where
 

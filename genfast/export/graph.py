@@ -77,6 +77,10 @@ class Graph:
         source = self.values[value][0]
         if needs_no_table(table, source):
             return DIRECT
+        return self.numbers(table, source)
+
+    def numbers(self, table: np.ndarray, source: int) -> int:
+        """The index of a table of numbers below `source`, of any numbers if it is 0."""
         table = np.ascontiguousarray(table, np.int32)
         key = (source, table.tobytes())
         if key not in self._tables:
@@ -129,6 +133,8 @@ def sources_of(node: dict[str, Any]) -> list[list[int]]:
     """The arrays `[value, table, …]` of everything a node reads; changing one changes the node."""
     if node["kind"] in ("lookup", "row"):
         return [node["in"]]
+    if node["kind"] == "attend":
+        return [node["q"], node["k"], node["v"]]
     return node.get({"gemm": "segments", "map": "args", "copy": "blocks"}.get(node["kind"], ""), [])
 
 
@@ -174,6 +180,10 @@ def prune(
         source[0] = values[source[0]]
         source[1] = used_tables.setdefault(source[1], len(used_tables) - 1)
     for node in graph.nodes:
+        if "visible" in node:
+            node["visible"] = [used_tables.setdefault(t, len(used_tables) - 1) for t in node["visible"]]
+        if "bitmap" in node:
+            node["bitmap"] = used_tables.setdefault(node["bitmap"], len(used_tables) - 1)
         node["out"] = values[node["out"]]
         for name in WEIGHT_FIELDS:
             if name in node:

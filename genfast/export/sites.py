@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
-
 from .probe import SAME_VALUES
 from .record import Recording, Ref
 from .views import View
@@ -79,8 +77,8 @@ def _forms(reading: str, sizes: dict[str, int], space: tuple[int, ...], merged: 
             yield tuple(n for axis in form for n in axis if n != 1)
 
 
-def gather(output: View, sites: Sites, numbers: int, tokens: bool, layout: str | None, what: str) -> np.ndarray:
-    """The addresses (sites, numbers) of each site's numbers.
+def gather(output: View, sites: Sites, numbers: int, tokens: bool, layout: str | None, what: str) -> View:
+    """The view (sites, numbers) of each site's numbers.
 
     Parameters
     ----------
@@ -116,9 +114,8 @@ def gather(output: View, sites: Sites, numbers: int, tokens: bool, layout: str |
             fitting = [r for r in fitting if (r.find("C") < r.find("N")) == (layout == "channel_major")]
         if fitting:
             reading = _padded(fitting[0])
-            m = output.flat().reshape([sizes[axis] for axis in reading])
-            m = m.transpose([reading.index(axis) for axis in "CPN"])
-            return np.ascontiguousarray(m.reshape(-1, numbers))
+            m = output.reshape(*(sizes[axis] for axis in reading))
+            return m.permute(*(reading.index(axis) for axis in "CPN")).reshape(sites.count, numbers)
     raise ValueError(f"{what} needs an output of shape {_wanted(sites, numbers)}, got {('B', *output.shape[1:])}")
 
 

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import UnsupportedOpError
 from .functions import Functions
+from .masks import vanished
 from .record import Op, Recording, Ref, place
 from .state import unfused_torch
 from .where import ModuleStack, is_check, source_line
@@ -273,6 +274,7 @@ class Tracer(TorchDispatchMode):
             func = torch.ops.aten.reshape.default  # a functional twin may have other strides than the tensor had
             recorded_args = recorded_args[:2]
         op = Op(func, recorded_args, recorded_kwargs, self.modules.path(), source_line())
+        op.vanished = vanished(func, args, kwargs, out)
         for t in pytree.tree_leaves(out):
             op.outs.append(self.track(t) if isinstance(t, torch.Tensor) else None)
         self.recording.ops.append(op)
