@@ -1,74 +1,19 @@
 """The reader of .genfast files against docs/format.md: one small valid file, and one test for each way to break it.
 
-The writer below is the test's own, so that a mistake in genfast/export cannot hide one in the reader.
+The writer, file_for_tests.py, is the tests' own, so that a mistake in genfast/export cannot hide one in the reader.
 """
 
 import copy
 import json
 import os
 import struct
-import zlib
 
 import numpy as np
 import pytest
+from file_for_tests import File, case, drop, expect_error, node, pack_gemm, padded, put
 
 from genfast._core import read_graph_summary
 from genfast.errors import FormatError
-
-DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
-
-
-def padded(data: bytes, fill: bytes = b"\0") -> bytes:
-    return data + fill * (-len(data) % 64)
-
-
-def pack_gemm(weight: np.ndarray) -> np.ndarray:
-    """K × N weights in blocks of 64 columns, the last one rounded up to 16."""
-    columns = weight.shape[1]
-    blocks = []
-    for begin in range(0, columns, 64):
-        block = weight[:, begin : begin + 64]
-        blocks.append(np.pad(block, ((0, 0), (0, -block.shape[1] % 16))).ravel())
-    return np.concatenate([np.zeros(0, np.float32), *blocks])
-
-
-class File:
-    """A .genfast file in pieces; `bytes()` puts them together, checksum included."""
-
-    def __init__(self, graph: dict, tables: list, weights: list):
-        self.graph, self.tables, self.weights = graph, np.array(tables, np.int32), weights
-        self.metadata = {"format": "genfast", "version": "1"}
-        self.edit_header = lambda header: None  # on the dict, before it is written
-        self.edit_text = lambda text: text  # on the JSON of the graph
-        self.edit_header_text = lambda text: text
-        self.edit_weights_bytes = lambda data: data
-        self.crc_xor = 0
-        self.checksum_tail = b""
-
-    def bytes(self) -> bytes:
-        text = self.edit_text(json.dumps(self.graph, allow_nan=True).encode())
-        tensors = [("graph", "U8", padded(text, b" ")), ("tables", "I32", padded(self.tables.tobytes()))]
-        for i, weight in enumerate(self.weights):
-            data = self.edit_weights_bytes(padded(np.asarray(weight, np.float32).tobytes()))
-            tensors.append((f"weights.{i}", "F32", data))
-        tensors.append(("checksum", "U8", bytes(64)))
-        header, offset = {"__metadata__": self.metadata}, 0
-        for name, dtype, data in tensors:
-            shape = [len(data) // DTYPES[dtype]().itemsize]
-            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
-            offset += len(data)
-        self.edit_header(header)
-        head = self.edit_header_text(json.dumps(header).encode())
-        head += b" " * (-(8 + len(head)) % 64)
-        head = struct.pack("<Q", len(head)) + head
-        crc = zlib.crc32(head + tensors[0][2] + tensors[1][2]) ^ self.crc_xor
-        checksum = struct.pack("<I", crc) + self.checksum_tail
-        return head + b"".join(data for _, _, data in tensors[:-1]) + checksum + bytes(64 - len(checksum))
-
-
-def node(kind: str, out: int, name: str, **fields) -> dict:
-    return {"kind": kind, "out": out, "name": name, "source": "model.py:7", **fields}
-
 
 CONST, GEMM, LOOKUP, ADD, COPY, NORM, CLAMP, LOGITS = range(8)  # the nodes, by index
 
@@ -125,14 +70,6 @@ def bernoulli(file: File) -> None:
     head = {"kind": "bernoulli", "value": 10, "table": 2, "channel": 4, "probs": False, "values": 6}
     file.graph["head"] = head
     file.weights[6] = [0, 1]
-
-
-def expect_error(file: File | bytes, *parts: str) -> None:
-    with pytest.raises(FormatError) as caught:
-        read_graph_summary(file if isinstance(file, bytes) else file.bytes())
-    message = str(caught.value)
-    for part in ("<memory>: ", *parts):
-        assert part in message, message
 
 
 # What is accepted
@@ -281,27 +218,6 @@ def rename(old: str, new: str):
     return lambda header: header.update({new: header.pop(old)})
 
 
-def put(*path_and_value):
-    """Sets one item deep inside nested dicts and lists."""
-    *path, last, value = path_and_value
-
-    def edit(root):
-        for key in path:
-            root = root[key]
-        root[last] = value
-
-    return edit
-
-
-def drop(*path):
-    def edit(root):
-        for key in path[:-1]:
-            root = root[key]
-        del root[path[-1]]
-
-    return edit
-
-
 @pytest.mark.parametrize(
     ("edit", "parts"),
     [
@@ -426,10 +342,6 @@ N = "nodes"
 BIG = [2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30]
 
 
-def case(edit, *parts, id=None):
-    return pytest.param(edit, parts, id=id or " ".join(parts)[:70])
-
-
 def both(*edits):
     return lambda root: [edit(root) for edit in edits]
 
@@ -454,7 +366,7 @@ VALUES = [
     case(put("values", 3, [True, 2]), "values[3]: positions must be", "got true"),
     case(put("values", 3, [(1 << 24) + 1, 2]), "values[3]: positions must be"),
     case(put("values", 3, [1 << 24, 1 << 20]), "values[3]: 16777216 positions × 1048576 channels exceed 2^28"),
-    case(put("values", 0, [6, 2]), "input: value 0 must have one channel, has 2"),
+    case(put("values", 0, [6, 2]), "input: shape [1, 2, 3] does not have the 6 × 2 elements"),
     case(lambda g: g["values"].append([1, 1]), "value 11 is never written"),
     *[case(put("values", 3, [big, 2]), "values[3]: positions must be", id=f"positions {big}") for big in BIG],
 ]
@@ -487,7 +399,7 @@ INPUT = [
     case(put("input", []), "input: must be an object"),
     case(drop("input", "name"), 'input: the key "name" is missing'),
     case(put("input", "value", 1), "input: value must be"),
-    case(put("input", "shape", [1, 2, 4]), "input: shape [1, 2, 4] does not have the 6 positions"),
+    case(put("input", "shape", [1, 2, 4]), "input: shape [1, 2, 4] does not have the 6 × 1 elements"),
     case(put("input", "shape", []), "input: shape [] does not have the 6"),
     case(put("input", "shape", [1 << 28] * 8), "input: shape [268435456, "),
     case(put("input", "shape", [1] * 9), "input: shape has 9 entries"),
@@ -522,7 +434,6 @@ HEAD = [
     case(put("head", "probs", False), 'head: unknown key "probs"'),
     case(put("head", "value", 11), "head: reads value 11, there are 11"),
     case(put("head", "table", 5), "head: reads through table 5, there are 5"),
-    case(put("head", "table", 0), "head: table 0 has entries of -1"),
     case(put("head", "table", -2), "head: table must be"),
     case(put("head", "channel", 2), "head: reads channels 2 to 6, value 10 has 5"),
     case(put("head", "levels", 0), "head: levels must be"),
@@ -663,12 +574,21 @@ def test_nodes_come_in_topological_order():
     expect_error(file, 'node 1 "add" (map): args[0]: reads value 4, which nothing before it writes')
 
 
+def test_only_a_categorical_head_leaves_sites_without_a_distribution():
+    file = small()
+    file.graph["head"]["table"] = 0
+    read_graph_summary(file.bytes())
+    bernoulli(file)
+    file.graph["head"]["table"] = 0
+    expect_error(file, "head: table 0 has entries of -1")
+
+
 def test_stored_tables_are_checked_entry_by_entry():
     for entry, part in [
         (6, "table 2 has the entry 6, value 4 has 6 positions"),
-        (-2, "tables[2]: entry 3 is -2"),
+        (-2, "table 2 has the entry -2, which only bitmaps"),
         (2**31 - 1, "the entry 2147483647"),
-        (-(2**31), "entry 3 is -2147483648"),
+        (-(2**31), "the entry -2147483648, which only bitmaps"),
         (-1, "entries of -1"),
     ]:
         file = small()

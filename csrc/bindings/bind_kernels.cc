@@ -193,6 +193,71 @@ int64_t lookup(const std::string& name, Floats out, const Floats& index, const F
   return target(name).lookup(out.mutable_data(), o.stride, i.data, i.stride, t.data, t.rows, o.rows, o.columns);
 }
 
+// q: (rows, …), head h from column h * q_step on. k and v: one (rows, …) matrix a key, or None for one that may not be looked at.
+// seen: the indices of the keys seen, or (first, count). bias: (heads, keys). scores: floats of scratch, which bounds the heads
+// that go together.
+void attend(const std::string& name, Floats out, const Floats& q, const std::vector<py::object>& k,
+            const std::vector<py::object>& v, const py::object& seen, const std::vector<int64_t>& heads,
+            const std::vector<int64_t>& dims, const std::vector<int64_t>& steps, float scale, int64_t scores,
+            const py::object& bias) {
+  require(heads.size() == 2 && heads[0] > 0 && heads[1] > 0 && heads[0] % heads[1] == 0, "heads must be (heads, kv_heads)");
+  require(dims.size() == 2 && dims[0] > 0 && dims[1] > 0, "dims must be (dim, dim_v)");
+  require(steps.size() == 3 && steps[0] >= 0 && steps[1] >= 0 && steps[2] >= 0, "steps must be (q, k, v)");
+  const Matrix o = output(out, "out"), query = matrix(q, "q");
+  require(o.columns == heads[0] * dims[1] && query.rows == o.rows, "out does not fit q and the heads");
+  require(query.columns >= (heads[0] - 1) * steps[0] + dims[0], "q is too narrow");
+  require(k.size() == v.size(), "k and v must have as many keys");
+  AttendArgs args{};
+  std::vector<const float*> pointers[2];
+  std::vector<Floats> kept;
+  int64_t strides[2] = {0, 0};
+  for (int side = 0; side < 2; ++side)
+    for (const py::object& key : side ? v : k) {
+      if (key.is_none()) {
+        pointers[side].push_back(nullptr);
+        continue;
+      }
+      kept.push_back(key.cast<Floats>());
+      const Matrix m = matrix(kept.back(), "key");
+      require(m.rows == o.rows && m.columns >= (heads[1] - 1) * steps[1 + side] + dims[side], "a key is too small");
+      require(strides[side] == 0 || strides[side] == m.stride || m.rows <= 1, "keys must agree");
+      strides[side] = m.stride;
+      pointers[side].push_back(m.data);
+    }
+  const int64_t keys = static_cast<int64_t>(k.size());
+  std::vector<int32_t> visible;
+  if (py::isinstance<py::tuple>(seen)) {
+    std::tie(args.first, args.count) = seen.cast<std::pair<int64_t, int64_t>>();
+    require(args.first >= 0 && args.count >= 0 && args.first + args.count <= keys, "keys out of range");
+  } else {
+    visible = seen.cast<std::vector<int32_t>>();
+    args.count = static_cast<int64_t>(visible.size());
+    visible.push_back(0);  // never a null pointer
+    args.visible = visible.data();
+  }
+  for (int64_t i = 0; i < args.count; ++i) {
+    const int64_t key = args.visible ? args.visible[i] : args.first + i;
+    require(key >= 0 && key < keys && pointers[0][key] && pointers[1][key], "a key that is seen is missing");
+  }
+  if (!bias.is_none()) {
+    kept.push_back(bias.cast<Floats>());
+    const Matrix b = matrix(kept.back(), "bias");
+    require(b.rows == heads[0] && b.columns == keys, "bias must be (heads, keys)");
+    args.bias = b.data;
+    args.bias_step = b.stride;
+  }
+  require(scores >= attend_scores(args.count), "scores is too small");
+  std::vector<float> scratch(static_cast<size_t>(scores));
+  args.out = out.mutable_data(), args.out_stride = o.stride, args.rows = o.rows;
+  args.q = query.data, args.q_stride = query.stride, args.q_step = steps[0];
+  args.k = pointers[0].data(), args.k_stride = strides[0], args.k_step = steps[1];
+  args.v = pointers[1].data(), args.v_stride = strides[1], args.v_step = steps[2];
+  args.heads = heads[0], args.kv_heads = heads[1], args.dim = dims[0], args.dim_v = dims[1];
+  args.scale = scale;
+  args.scores = scratch.data(), args.scores_size = scores;
+  target(name).attend(args);
+}
+
 void require_temperature(float temperature) { require(temperature > 0.0f, "temperature must be positive"); }
 
 void require_levels(const Levels& level, int64_t rows, int64_t levels) {
@@ -285,6 +350,8 @@ void bind_kernels(py::module_& m) {
   k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
         "weight"_a = py::none(), "bias"_a = py::none());
   k.def("lookup", &lookup, "target"_a, "out"_a.noconvert(), "index"_a.noconvert(), "table"_a.noconvert());
+  k.def("attend", &attend, "target"_a, "out"_a.noconvert(), "q"_a.noconvert(), "k"_a, "v"_a, "seen"_a, "heads"_a, "dims"_a,
+        "steps"_a, "scale"_a, "scores"_a, "bias"_a = py::none());
   k.def("categorical", &categorical, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f);
   k.def("categorical_log_prob", &categorical_log_prob, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f);
   k.def("bernoulli", &bernoulli, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f, "probs"_a = false);

@@ -1,8 +1,7 @@
-// Backend: what a device must offer to run Plans. One virtual call per tile of rows, never per element. The CPU's is
+// Backend: what a device must offer to run Plans. One virtual call per step of a tile of rows, never per element. The CPU's is
 // cpu_backend.cc; another extension module may register its own by name, so this room never names other devices.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,11 +12,11 @@
 namespace genfast {
 
 // What is left of a categorical distribution, in this order: the top_k largest, the fewest largest that reach top_p, those of at
-// least min_p times the largest weight. 0 is off for each.
+// least min_p times the largest weight. Each is off at the start.
 struct Filters {
-  int64_t top_k = 0;
-  double top_p = 0, min_p = 0;
-  bool any() const { return top_k > 0 || top_p > 0 || min_p > 0; }
+  int64_t top_k = INT64_MAX;
+  double top_p = 1, min_p = 0;
+  bool any() const { return top_k < INT64_MAX || top_p < 1 || min_p > 0; }
 };
 
 // A tile of rows to decode. Arrays are the caller's, already checked; `rows` is at most the decoder's capacity.
@@ -37,15 +36,18 @@ struct Tile {
   // Classifier-free guidance: rows 2i and 2i + 1 are one sample, conditional and unconditional; the levels of both are the same and
   // drawn from unconditional + guidance · (conditional - unconditional). Off when 1.
   float guidance = 1;
-  std::function<void(int64_t sites_done)> on_step;  // may throw to stop
 };
 
-// Runs the whole plan for one tile. Holds the activations; used by one thread at a time.
+// Runs a plan for one tile, step by step. Holds the activations; used by one thread at a time.
 class Decoder {
  public:
   virtual ~Decoder() = default;
-  // Throws NumericalError naming the row of the tile (added to first_row) and the site.
-  virtual void run(const Tile& tile, int64_t first_row) = 0;
+  // Takes a tile, which must stay where it is until its last step, and places what is known: conditions, and the given levels of
+  // sites that no step draws. Errors number rows from first_row on.
+  virtual void begin(const Tile& tile, int64_t first_row) = 0;
+  // Runs one step of the plan and draws its sites. Steps run in order, from 0 on; whoever has enough stops there.
+  // Throws NumericalError naming the row and the site.
+  virtual void step(int64_t index) = 0;
 };
 
 // A plan made ready for a device, shared by its decoders.

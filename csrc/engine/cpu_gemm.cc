@@ -31,14 +31,23 @@ void append(std::vector<PieceSegment>& segments, const Source& source, int64_t j
 }
 
 std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int64_t k_rows) {
+  const Packed from{graph.weights[node.data].data, k_rows, graph.values[node.out].channels};
   auto piece = std::make_unique<GemmPiece>();
-  piece->columns = graph.values[node.out].channels;
+  piece->columns = from.columns;
   piece->k_rows = k_rows;
   piece->weights = graph.weights[node.data].data;
   piece->bias = node.bias >= 0 ? graph.weights[node.bias].data : nullptr;
   int64_t row = 0, chunk = -1;
-  for (const Source& source : node.sources)
-    for (int64_t j = 0; j < source.count; ++j, ++row) append(piece->segments, source, j, row, chunk, j > 0);
+  for (const Source& source : node.sources) {
+    bool previous = false;
+    for (int64_t j = 0; j < source.count; ++j, ++row) {
+      // What has no weight may not be there yet: the plan does not wait for it.
+      bool used = false;
+      for (int64_t n = 0; n < piece->columns && !used; ++n) used = from.at(row, n) != 0.0f;
+      if (used) append(piece->segments, source, j, row, chunk, previous);
+      previous = used;
+    }
+  }
   return piece;
 }
 

@@ -154,6 +154,12 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return r;
 }
 
+GENFAST_INLINE f32x16 fold_sum16(const f32x16 (&a)[16]) {
+  f32x16 r;
+  for (int i = 0; i < 16; ++i) r.v[i] = fold_sum(a[i]);
+  return r;
+}
+
 // Lane j of a[i] becomes lane i of a[j].
 GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
   for (int i = 0; i < 8; ++i)

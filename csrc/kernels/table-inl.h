@@ -19,10 +19,13 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
 #undef X
     },
     GENFAST_NS::lookup,
+    GENFAST_NS::attend,
     GENFAST_NS::categorical,
     GENFAST_NS::categorical_log_prob,
+    GENFAST_NS::categorical_interval,
     GENFAST_NS::bernoulli,
     GENFAST_NS::bernoulli_log_prob,
+    GENFAST_NS::bernoulli_interval,
     GENFAST_NS::uniform_rows<double>,
     GENFAST_NS::uniform_rows<float>,
     &GENFAST_JOIN(GENFAST_NS, _row_kernels),

@@ -7,7 +7,7 @@
 
 #include "base/float_env.h"
 #include "base/thread_pool.h"
-#include "sampling/filters.h"
+#include "kernels/filters.h"
 
 namespace genfast {
 namespace {

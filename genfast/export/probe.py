@@ -114,6 +114,23 @@ def _parameter_names(model: Any, count: int) -> list[str]:
     return names[:count] or ["x", *(f"condition{i}" for i in range(1, count))]
 
 
+def default_levels(model: Callable[..., Any], arguments: Sequence[Argument], items: Sequence[Any]) -> int:
+    """The vocabulary that a token model's output speaks of: its last axis, for the example as it is."""
+    x = arguments[0]
+    if not x.integer or len(x.shape) != 1:
+        raise ValueError(
+            f"head= is needed: what the output means is clear for integer tokens (B, T) only, not {x.shape}"
+        )
+    with quiet_torch():
+        output = first_tensor(model(*items))
+    if output is None or output.dim() < 2 or output.shape[:-1].numel() != len(x.example[0]):
+        shape = None if output is None else tuple(output.shape)
+        raise ValueError(
+            f"head= is needed: an output of shape {shape} has no last axis of logits for {x.shape[0]} tokens"
+        )
+    return int(output.shape[-1])
+
+
 class Probe:
     """Draws valid inputs: levels fed through the head's values, integer conditions inside their tables."""
 

@@ -1,5 +1,5 @@
-// Which categories of a row top-k, top-p and min-p keep. For rows.cc; it works on tempered logits, finds thresholds by selection
-// (no sort) and draws nothing.
+// Which categories of a row top-k, top-p and min-p keep, for whoever draws from rows of logits: sampling/rows.cc and the engine's
+// heads. It works on tempered logits, finds thresholds by selection (no sort), draws nothing, and is no kernel: it calls them.
 #pragma once
 #include <cstdint>
 #include <utility>

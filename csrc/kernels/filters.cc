@@ -1,4 +1,4 @@
-#include "sampling/filters.h"
+#include "kernels/filters.h"
 
 #include <algorithm>
 #include <cmath>
