@@ -159,6 +159,8 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, con
   args.out_stride = plan_.stride[epilogue.out];
   args.groups = static_cast<int64_t>(positions.size());
   args.weights = piece.weights;
+  args.weight_type = piece.type;
+  args.scales = piece.scales;
   args.k_rows = piece.k_rows;
   args.columns = piece.columns;
   args.bias = piece.bias;
@@ -253,8 +255,8 @@ void CpuBinding::bind_row(const Node& node, const std::vector<int32_t>& position
 void CpuBinding::bind_lookup(const Node& node, const std::vector<int32_t>& positions, CommandGroup& group) {
   PositionCommand call = start(node, {0, graph_.values[node.out].channels}, positions);
   call.kind = PositionCommand::Kind::lookup;
-  call.weight = graph_.weights[node.data].data;
-  call.table_rows = node.rows;
+  const Weights& data = graph_.weights[node.data];
+  call.table = {data.bytes, node.rows, data.type, node.scales >= 0 ? graph_.weights[node.scales].data : nullptr};
   add_operand(call, 0, node.sources[0], positions);
   finish(call, positions, group);
 }

@@ -86,7 +86,7 @@ std::vector<NodeClass> gemm_classes(const Graph& graph, const Structure& s, cons
   const int64_t columns = graph.values[node.out].channels;
   int64_t k_rows = 0;
   for (const Source& segment : node.sources) k_rows += segment.count;
-  const float* weights = graph.weights[node.data].data;
+  const Weights& weights = graph.weights[node.data];
 
   std::vector<Dep> reads;                     // each (segment, source class)
   std::vector<std::vector<uint8_t>> nonzero;  // [read][column]
@@ -103,8 +103,10 @@ std::vector<NodeClass> gemm_classes(const Graph& graph, const Structure& s, cons
       uint8_t* flags = nonzero[it->second].data();
       for (int64_t block = 0; block < columns; block += 64) {
         const int64_t used = std::min<int64_t>(64, columns - block), width = (used + 15) / 16 * 16;
-        const float* w = weights + block * k_rows + row * width;
-        for (int64_t n = 0; n < used; ++n) flags[block + n] |= w[n] != 0.0f;
+        visit_weights(weights.bytes, weights.type, [&](const auto* data) {
+          const auto* w = data + block * k_rows + row * width;
+          for (int64_t n = 0; n < used; ++n) flags[block + n] |= w[n] != 0.0f;
+        });
       }
     }
   }
