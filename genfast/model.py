@@ -332,8 +332,10 @@ def compile(
     model: Any,
     example: Any,
     *,
-    head: Any,
+    head: Any = None,
     order: Any = "raster",
+    alignment: str = "infer",
+    bos: int = 0,
     name: str | None = None,
 ) -> Model:
     """Compile a causal PyTorch model into an incremental sampler. Needs PyTorch.
@@ -343,11 +345,18 @@ def compile(
     model : torch.nn.Module
         In the mode it should be sampled in: call ``model.eval()`` first.
     example : tensor, array, or tuple of them
-        One input batch; the first is the image or sequence, the others are the conditions, in the order of ``forward``.
-    head : genfast.heads.Categorical or genfast.heads.Bernoulli
-        What the outputs mean.
-    order : "raster" or array_like of int, shape (sites,)
-        The order the model was trained for: ``order[rank] = site``.
+        One input batch; the first is the image (B, C, H, W), (B, H, W), (B, C, L) or sequence (B, T), the others are
+        the conditions, in the order of ``forward``.
+    head : one of genfast.heads, optional
+        What the outputs mean. Default, for integer tokens (B, T): Categorical over the output's last axis.
+    order : str or array_like of int, shape (sites,) or (positions,)
+        The order the model was trained for: "raster", "column", "snake", "hilbert", "subpixel", "infer" (found from the
+        model's own structure), or ``order[rank] = site``; see `genfast.orders.resolve`.
+    alignment : "infer", "same" or "next"
+        Whether the output at p predicts site p ("same") or the site after it in the input's order ("next", as in GPT).
+        "infer": "same", or, for integer tokens (B, T) for which that is not causal, "next". `explain` tells.
+    bos : int
+        With alignment "next": the first site, which nothing predicts, where the call gives none.
     name : str, optional
         Stored in the file.
 
@@ -369,15 +378,20 @@ def compile(
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str or None, got {type(name).__name__}")
     try:
-        from genfast.export import export
+        from genfast.export import lower
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ImportError("genfast.compile needs PyTorch: pip install 'genfast[torch]'", name="torch") from error
 
-    compiled = Model(_core.Model.from_bytes(export(model, example, head, order=order, name=name), name or "<compiled>"))
-    compiled._core.plan()
-    return compiled
+    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos)
+
+    def plan(data: bytes) -> Model:
+        compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))
+        compiled._core.plan()
+        return compiled
+
+    return exported.settle(plan, lambda data: _core.infer_order(data))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Model:

@@ -158,10 +158,10 @@ def test_orders():
     np.testing.assert_array_equal(graph.order, order)
     u = reference.uniforms(3, np.arange(3), 12)
     np.testing.assert_array_equal(reference.sample(graph, u).reshape(3, 12), naive(Columns(), graph, u, order))
-    np.testing.assert_array_equal(orders.resolve("raster", 3), [0, 1, 2])
+    np.testing.assert_array_equal(orders.resolve("raster", (3,)), [0, 1, 2])
     for bad, error in [("spiral", ValueError), ([0, 1], ValueError), ([0, 1, 1], ValueError), ([0.0, 1, 2], TypeError)]:
         with pytest.raises(error):
-            orders.resolve(bad, 3)
+            orders.resolve(bad, (3,))
 
 
 def test_heads():

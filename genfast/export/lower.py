@@ -282,4 +282,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import attention, norms  # noqa: E402, F401  (they register their ops)
+from . import attention, loops, norms  # noqa: E402, F401  (they register their ops)
