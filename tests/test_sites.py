@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import genfast as gf
 from genfast import orders, reference
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
@@ -217,3 +218,38 @@ def test_the_file_keeps_the_order(order):
     graph = reference.read(export(RGB("CNP"), X, Categorical(L), order=order))
     np.testing.assert_array_equal(graph.order, orders.resolve(order, (H, W), C))
     assert (graph.json["order"]["kind"] == "raster") == (order == "subpixel")
+
+
+class Local(nn.Module):
+    """A locally masked convolution (Jain et al., 2020): every position has a mask of its own."""
+
+    def __init__(self, channels, width, rank, kind):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(width, channels * 9) * 0.2)
+        self.bias = nn.Parameter(torch.randn(width) * 0.1)
+        around = nn.functional.unfold(nn.functional.pad(rank, (1, 1, 1, 1), value=1e9), 3)[0]
+        here = rank.reshape(1, -1)
+        self.register_buffer("mask", (around < here if kind == "A" else around <= here).float())
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        patches = nn.functional.unfold(x, 3, padding=1).view(b, c, 9, -1) * self.mask
+        return (self.weight @ patches.view(b, c * 9, -1) + self.bias[:, None]).view(b, -1, h, w)
+
+
+def test_locally_masked_convolutions_stay_one_product():
+    torch.manual_seed(0)
+    order = orders.resolve("hilbert", (H, W))
+    rank = torch.from_numpy(np.argsort(order)).float().view(1, 1, H, W)
+    model = nn.Sequential(Local(1, 8, rank, "A"), nn.ReLU(), Local(8, 8, rank, "B"), nn.ReLU(), nn.Conv2d(8, L, 1))
+    compiled = gf.compile(model, torch.zeros(1, 1, H, W), head=Categorical(L), order="hilbert")
+    graph = reference.read(compiled._core.file_bytes())
+    products = [n for n in graph.json["nodes"] if n["kind"] == "gemm"]
+    assert len(products) == 3 and [len(n["segments"]) for n in products] == [8, 9, 1]
+    u = np.random.default_rng(0).random((3, P))
+    x = torch.zeros(3, 1, H, W)
+    for site in order:
+        with torch.no_grad():
+            f = torch.softmax(model(x).view(3, L, -1)[:, :, site].double(), 1).cumsum(1).numpy()
+        x.view(3, -1)[:, site] = torch.from_numpy(graph.fed[(f >= u[:, site, None]).argmax(1)])
+    np.testing.assert_array_equal(graph.fed[compiled.sample(3, u=u)], x.numpy())

@@ -251,8 +251,7 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     if not graph.values:
         value = graph.value(grid.positions, grid.channels)
         graph.grid(*grid.space)
-        addr = lowering.views.of_value(value).T
-        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
+        return lowering.views.whole(value).permute(1, 0).reshape(1, *shape)
     if len(shape) > 3:
         raise UnsupportedOpError(
             f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported"
@@ -260,10 +259,9 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     if len(shape) >= 2:
         value = graph.value(int(np.prod(shape[1:])), shape[0])
         graph.grid(*shape[1:])
-        addr = lowering.views.of_value(value).T
-        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
+        return lowering.views.whole(value).permute(1, 0).reshape(1, *shape)
     value = graph.value(1, int(np.prod(shape, dtype=int)))
-    return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
+    return lowering.views.whole(value).reshape(1, *shape)
 
 
 def _head(

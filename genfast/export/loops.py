@@ -81,10 +81,11 @@ def _cumsum(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) 
 
 def _sum_of_channels(low: Lowering, x: View, dim: int) -> View:
     """A cumulative sum inside a position: a product with a triangle of ones."""
-    moved = x.addr.movedim(dim, -1).contiguous()
-    n = moved.shape[-1]
-    out = low.contract.linear(moved.numpy().reshape(-1, n), np.triu(np.ones((n, n), np.float32)), None)
-    return View(torch.from_numpy(np.ascontiguousarray(out)).reshape(moved.shape).movedim(-1, dim).contiguous())
+    order = [*(d for d in range(len(x.shape)) if d != dim), dim]
+    n = x.shape[dim]
+    m = x.permute(*order)
+    out = low.contract.linear(m.reshape(-1, n), np.triu(np.ones((n, n), np.float32)), None)
+    return out.reshape(*m.shape).permute(*np.argsort(order).tolist())
 
 
 # ---- recurrent layers

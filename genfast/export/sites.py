@@ -12,7 +12,7 @@ from math import prod
 
 from .probe import SAME_VALUES
 from .record import Recording, Ref
-from .views import View
+from .view import View
 
 
 @dataclass(frozen=True)
