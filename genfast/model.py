@@ -200,7 +200,7 @@ class Model:
         -------
         iterator of numpy.ndarray of shape (n,), int32
             From the end of the shortest prompt on. A row whose prompt is longer repeats its tokens until it ends; a row
-            that has ended gives its padding. The iterator ends when every row has.
+            that has ended gives its padding. The iterator ends when no row draws any more.
 
         Raises
         ------
@@ -672,7 +672,7 @@ def compile(
         compiled._core.plan()
         return compiled
 
-    return exported.settle(plan, _core.infer_order)
+    return exported.settle(plan, lambda data: _core.infer_order(data))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Model:
