@@ -110,9 +110,11 @@ std::vector<std::unique_ptr<GemmPiece>> gemm_pieces(const Graph& graph, const No
       cls.channels.size() == 1 && cls.channels[0].begin == 0 && cls.channels[0].end == graph.values[node.out].channels;
   const Weights& data = graph.weights[node.data];
   visit_weights(data.bytes, data.type, [&](const auto* weights) {
-    if (whole) pieces.push_back(whole_node(graph, node, k_rows, weights));
-    for (size_t i = 0; !whole && i < cls.channels.size(); ++i)
-      pieces.push_back(some_columns(graph, node, k_rows, cls.channels[i], weights));
+    if (whole) {
+      pieces.push_back(whole_node(graph, node, k_rows, weights));
+    } else {
+      for (const ChannelRange& range : cls.channels) pieces.push_back(some_columns(graph, node, k_rows, range, weights));
+    }
   });
   return pieces;
 }
