@@ -46,13 +46,26 @@ std::string bytes(double n) {
   return human(n, units, 1024);
 }
 
+// "1.2 MiB", or with what is of which type where not all is f32.
+std::string weight_bytes(const Graph& graph) {
+  int64_t of_type[static_cast<int>(WeightType::count)] = {}, all = 0;
+  for (const Weights& w : graph.weights) {
+    of_type[static_cast<int>(w.type)] += w.byte_count();
+    all += w.byte_count();
+  }
+  std::string parts;
+  for (int type = 0; type < static_cast<int>(WeightType::count); ++type)
+    if (of_type[type])
+      parts += (parts.empty() ? "" : ", ") + std::string(kWeightTypes[type].name) + " " + bytes(static_cast<double>(of_type[type]));
+  const bool reduced = of_type[0] != all;
+  return bytes(static_cast<double>(all)) + (reduced ? " (" + parts + ")" : "");
+}
+
 }  // namespace
 
 std::string describe(const Graph& graph, const Plan& plan) {
   std::map<std::string, int> kinds;
   for (const Node& node : graph.nodes) ++kinds[kind_name(node.kind)];
-  int64_t weights = 0;
-  for (const Weights& w : graph.weights) weights += w.size;
   const int64_t sites = graph.sites();
 
   std::ostringstream out;
@@ -79,7 +92,7 @@ std::string describe(const Graph& graph, const Plan& plan) {
   out << "launches     " << plan.stats.tasks << " in " << plan.stats.groups << " groups, "
       << static_cast<double>(plan.stats.tasks * 10 / static_cast<int64_t>(plan.steps.size())) / 10 << " a step\n";
   out << "work         " << count(static_cast<double>(plan.stats.multiply_adds)) << " multiply-adds a sample\n";
-  out << "weights      " << bytes(static_cast<double>(weights) * 4) << "\n";
+  out << "weights      " << weight_bytes(graph) << "\n";
   out << "activations  " << bytes(static_cast<double>(plan.floats_per_row) * 4) << " a sample in flight\n";
   for (const std::string& line : graph.assumed) out << "assumed      " << line << "\n";
   return out.str();
