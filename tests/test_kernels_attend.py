@@ -147,21 +147,24 @@ def test_what_is_not_finite_stays_in_its_row(where, bad):
     assert not np.isfinite(outs[0][1]).all()
 
 
-def test_sums_have_sixteen_chains():
-    """1 + 2^-24 is 1 in one chain and more in two: the i-th key is added in chain i mod 16, whatever its index."""
-    half_ulp = np.float32(2.0**-24)
-    case = Case(np.random.default_rng(8), rows=1, heads=1, dim=1, dim_v=1, keys=40, bias=True)
-    case.q[:] = 0
-    case.bias[:] = np.log(half_ulp)
-    case.bias[0, 3] = 0
-    case.v[:] = 1
-    seen = [3, *range(8, 40)]  # 33 keys: chain 0 has the 1 and two halves of an ulp, which it loses one by one
-    (out,) = {case.run(target, seen).view(np.uint32).item() for target in TARGETS}
-    weights = np.float32(1), np.exp(case.bias[0, 8])
-    chain = np.float32(np.float32(2) * weights[1])
-    fold = np.float32(1)
-    chains = np.full(16, chain, np.float32)
-    chains[0] = fold
+@pytest.mark.parametrize("scattered", [False, True])
+def test_the_arrangement_of_the_sums(scattered):
+    """With q · k and w · v exact in any order, the rest is a fixed list of float32 operations: here it is."""
+    rng = np.random.default_rng(8)
+    case = Case(rng, rows=1, heads=1, dim=20, dim_v=1, keys=100, bias=True)
+    case.q[:], case.k[:] = rng.integers(-4, 5, case.q.shape), rng.integers(-4, 5, case.k.shape)
+    case.v[:] = 2.0 ** rng.integers(-3, 4, case.v.shape)
+    seen = sorted(rng.permutation(100)[:75].tolist()) if scattered else (9, 75)
+    index = np.asarray(seen) if scattered else np.arange(9, 84)
+    dots = (case.k[index, 0, :20] * case.q[0]).sum(1)
+    scores = dots * np.float32(case.scale) + case.bias[0, index]
+    w = np.empty((1, 75), np.float32)
+    k.map(TARGETS[0], "exp", w, [(scores - scores.max())[None]])
+    chains, top = np.zeros(16, np.float32), np.float32(0)
+    for i, weight in enumerate(w[0]):
+        chains[i % 16] += weight
+        top += weight * case.v[index[i], 0, 0]
     for step in (8, 4, 2, 1):
         chains = chains[:step] + chains[step : 2 * step]
-    assert np.uint32(out).view(np.float32) == np.float32(1) / chains[0]
+    for target in TARGETS:
+        assert case.run(target, seen)[0, 0] == top / chains[0]

@@ -99,7 +99,7 @@ void attend_heads(const AttendArgs& a, int64_t r, int64_t h_begin, int64_t h_end
   float* out = a.out + r * a.out_stride;
   for (int64_t i = 0; i < a.count; i += kKeyBlock) {
     const int64_t n = a.count - i < kKeyBlock ? a.count - i : kKeyBlock;
-    const KeyBlock k(a, a.k, r * a.k_stride, i, n);
+    const KeyBlock k(a, a.k, (a.first_row + r) * a.k_stride, i, n);
     for (int64_t h = h_begin; h < h_end; ++h) {
       f32x16 s = attend_dots(q + h * a.q_step, k, h / shared * a.k_step, a.dim) * f32x16(a.scale);
       if (a.bias) s = s + attend_bias(a, a.bias + h * a.bias_step, i, n);
@@ -112,7 +112,7 @@ void attend_heads(const AttendArgs& a, int64_t r, int64_t h_begin, int64_t h_end
   for (int64_t h = h_begin; h < h_end; ++h) sums[h - h_begin] = attend_weights(a.scores + (h - h_begin) * padded, padded);
   for (int64_t i = 0; i < a.count; i += kKeyBlock) {
     const int64_t n = a.count - i < kKeyBlock ? a.count - i : kKeyBlock;
-    const KeyBlock v(a, a.v, r * a.v_stride, i, n);
+    const KeyBlock v(a, a.v, (a.first_row + r) * a.v_stride, i, n);
     for (int64_t h = h_begin; h < h_end; ++h) {
       const float* weight = a.scores + (h - h_begin) * padded + i;
       float* to = out + h * a.dim_v;

@@ -23,6 +23,10 @@ GENFAST_INLINE double zero_probability(double z) {
   return z >= 0.0 ? e / (1.0 + e) : 1.0 / (1.0 + e);
 }
 
+GENFAST_INLINE double zero_of_probability(float p, float temperature) {
+  return temperature == 1.0f ? 1.0 - static_cast<double>(p) : zero_probability(tempered_logit(p, temperature));
+}
+
 // log P(level) = -log(1 + e^-s), with s the logit of that level.
 GENFAST_INLINE double log_sigmoid(double s) {
   return -(numerics::max(-s, 0.0) + numerics::log1p_unit_f64(numerics::exp_nonpositive_f64(-numerics::abs(s))));
@@ -40,8 +44,20 @@ int64_t bernoulli(int32_t* level, const float* logits, int64_t stride, bool prob
       level[r] = draw(u[r], zero_probability(z));
     } else {
       if (bad_probability(x)) return r;
-      level[r] = draw(u[r], temperature == 1.0f ? 1.0 - static_cast<double>(x) : zero_probability(tempered_logit(x, temperature)));
+      level[r] = draw(u[r], zero_of_probability(x, temperature));
     }
+  }
+  return -1;
+}
+
+int64_t bernoulli_interval(double* lower, double* upper, const float* logits, int64_t stride, bool probs, const int32_t* level,
+                           float temperature, int64_t rows) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float x = logits[r * stride];
+    if (probs ? bad_probability(x) : bad_logit(x / temperature)) return r;
+    const double zero = probs ? zero_of_probability(x, temperature) : zero_probability(x / temperature);
+    lower[r] = level[r] ? zero : 0.0;
+    upper[r] = level[r] ? 1.0 : zero;
   }
   return -1;
 }

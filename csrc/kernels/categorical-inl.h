@@ -47,6 +47,52 @@ int64_t score_rows(double* log_prob, const float* logits, int64_t stride, const 
   return bad;
 }
 
+// The largest u in [0, 1] whose product with the total is at most `target`, for 0 <= target <= total and total >= 1: the border
+// between two levels in u.
+inline double last_uniform(double target, double total) {
+  double u = target / total;
+  while (u * total > target) u = numerics::bits_add(u, ~uint64_t{0});
+  for (double next; u < 1.0 && (next = numerics::bits_add(u, uint64_t{1})) * total <= target;) u = next;
+  return u;
+}
+
+template <Divide divide>
+int64_t interval_rows(double* lower, double* upper, const float* logits, int64_t stride, const int32_t* level, float temperature,
+                      int64_t rows, int64_t n) {
+  constexpr int64_t kNoMarks = INT64_MAX / 2;
+  int64_t bad = -1;
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto row = make_row<LogitsF32, divide>(logits + r * stride, n, temperature);
+    const int64_t begin = level[r] / kBlock * kBlock, end = begin + kBlock < n ? begin + kBlock : n;
+    double marks[1];
+    const double before = accumulate(row, 0, begin, 0.0, kNoMarks, marks),
+                 after = accumulate(row, begin, end, before, kNoMarks, marks),
+                 total = accumulate(row, end, n, after, kNoMarks, marks);
+    if (!(total == total)) {
+      lower[r] = upper[r] = __builtin_nan("");
+      if (bad < 0) bad = r;
+      continue;
+    }
+    // Inside its block a level reaches from one running sum of weights to the next; the first and the last to the block's ends.
+    const auto w = weights_of(row.last_block(begin));
+    alignas(64) double weight[16];
+    low_half(w).store(weight);
+    high_half(w).store(weight + 8);
+    const int64_t mine = level[r] - begin, last = last_possible(w);
+    double from = before, to = before, running = before;
+    for (int64_t i = 0; i <= mine; ++i) {
+      running += weight[i];
+      from = to;
+      to = running < after ? running : after;
+    }
+    if (mine == last) to = after;
+    if (mine > last) from = to = after;
+    lower[r] = last_uniform(from, total);
+    upper[r] = last_uniform(to, total);
+  }
+  return bad;
+}
+
 int64_t categorical(int32_t* level, const float* logits, int64_t stride, const double* u, float temperature, int64_t rows,
                     int64_t columns) {
   return temperature == 1.0f ? sample_rows<Divide::never>(level, logits, stride, u, 1.0f, rows, columns)
@@ -57,6 +103,12 @@ int64_t categorical_log_prob(double* log_prob, const float* logits, int64_t stri
                              int64_t rows, int64_t columns) {
   return temperature == 1.0f ? score_rows<Divide::never>(log_prob, logits, stride, level, 1.0f, rows, columns)
                              : score_rows<Divide::always>(log_prob, logits, stride, level, temperature, rows, columns);
+}
+
+int64_t categorical_interval(double* lower, double* upper, const float* logits, int64_t stride, const int32_t* level,
+                             float temperature, int64_t rows, int64_t columns) {
+  return temperature == 1.0f ? interval_rows<Divide::never>(lower, upper, logits, stride, level, 1.0f, rows, columns)
+                             : interval_rows<Divide::always>(lower, upper, logits, stride, level, temperature, rows, columns);
 }
 
 }  // namespace

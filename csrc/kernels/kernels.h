@@ -63,7 +63,7 @@ struct MapOperand {
 
 // Attention of one position (docs/format.md "Attend"): for every row, out[h * dim_v + e] of each head h over the keys it sees.
 //   q of head h, row r:        q + r * q_stride + h * q_step
-//   key (value) j of head h:   k[j] + r * k_stride + (h / (heads / kv_heads)) * k_step, likewise v
+//   key (value) j of head h:   k[j] + (first_row + r) * k_stride + (h / (heads / kv_heads)) * k_step, likewise v
 // The keys seen are visible[0 … count), rising, or first, first + 1, … when that is null; no other pointer of k and v is looked at.
 // out overlaps nothing that is read.
 struct AttendArgs {
@@ -83,7 +83,7 @@ struct AttendArgs {
   int64_t bias_step;
   float* scores;        // scratch
   int64_t scores_size;  // floats of it: at least attend_scores(count); heads go together as far as it reaches
-  int64_t rows;
+  int64_t first_row, rows;
 };
 // Floats of scratch for one head.
 constexpr int64_t attend_scores(int64_t count) { return (count + 15) / 16 * 16 + 1; }
@@ -106,6 +106,11 @@ using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t l
 // log_prob[r] += log p(level[r]) in nats, NaN in a bad row. Same arithmetic and same return value as CategoricalFn.
 using CategoricalLogProbFn = int64_t (*)(double* log_prob, const float* logits, int64_t logits_stride, const int32_t* level,
                                          float temperature, int64_t rows, int64_t columns);
+// The levels' intervals of u: lower[r] = F(level[r] - 1) and upper[r] = F(level[r]), arranged so that CategoricalFn draws level[r]
+// for exactly the u in (lower[r], upper[r]] (and for u = 0 too where lower[r] is 0 and upper[r] is not); equal where the level is
+// never drawn; NaN in a bad row. Same return value.
+using CategoricalIntervalFn = int64_t (*)(double* lower, double* upper, const float* logits, int64_t logits_stride,
+                                          const int32_t* level, float temperature, int64_t rows, int64_t columns);
 // out[r * stride + i] = u(seed, first_row + r, first_site + i) of numerics/uniforms.h for r < rows, i < sites.
 template <class T>
 using UniformsFn = void (*)(T* out, int64_t stride, uint64_t seed, uint64_t first_row, int64_t rows, uint64_t first_site,
@@ -181,10 +186,13 @@ struct Kernels {
   AttendFn attend;
   CategoricalFn categorical;
   CategoricalLogProbFn categorical_log_prob;
+  CategoricalIntervalFn categorical_interval;
   // One logit (or, if probs, one probability of level 1) a row. Same conventions.
   int64_t (*bernoulli)(int32_t* level, const float* logits, int64_t stride, bool probs, const double* u, float temperature,
                        int64_t rows);
   int64_t (*bernoulli_log_prob)(double* log_prob, const float* logits, int64_t stride, bool probs, const int32_t* level,
+                                float temperature, int64_t rows);
+  int64_t (*bernoulli_interval)(double* lower, double* upper, const float* logits, int64_t stride, bool probs, const int32_t* level,
                                 float temperature, int64_t rows);
   UniformsFn<double> uniforms_f64;
   UniformsFn<float> uniforms_f32;
