@@ -36,11 +36,7 @@ class CpuDecoder : public Decoder {
     }
     scores_ = AlignedBuffer<float>(static_cast<size_t>(scores));
     visible_ = AlignedBuffer<int32_t>(static_cast<size_t>(keys));
-    std::vector<bool> drawn(static_cast<size_t>(graph_.sites()), false);
-    for (const Step& step : cpu_plan_->plan->steps)
-      for (int32_t site : step.sites) drawn[static_cast<size_t>(site)] = true;
-    for (int32_t site : graph_.order)
-      if (!drawn[static_cast<size_t>(site)]) undrawn_.push_back(binding_.bind_site(site));
+    for (int32_t site : cpu_plan_->plan->known) known_.push_back(binding_.bind_site(site));
   }
 
   void begin(const Tile& tile, int64_t first_row) override {
@@ -48,7 +44,7 @@ class CpuDecoder : public Decoder {
     tile_ = &tile;
     first_row_ = first_row;
     place_conditions(tile);
-    heads_.place(undrawn_, tile);
+    heads_.place(known_, tile);
   }
 
   void step(int64_t index) override {
@@ -191,7 +187,7 @@ class CpuDecoder : public Decoder {
   CpuBinding binding_;
   std::vector<std::unique_ptr<const StepCommands>> bound_;  // [step], null until first run
   size_t bound_bytes_ = 0;
-  std::vector<SiteCommand> undrawn_;  // of no step: given, or without a distribution
+  std::vector<SiteCommand> known_;  // before the first step
   AlignedBuffer<float> scores_;
   AlignedBuffer<int32_t> visible_;
   CpuHeads heads_;
