@@ -202,10 +202,10 @@ class Random(Builder):
         self.gemm_node(out, segments, weight)
 
 
-def random_graph(seed: int) -> tuple[Random, np.ndarray | None]:
+def random_graph(seed: int, kind: type[Random] = Random) -> tuple[Random, np.ndarray | None]:
     """A builder without a head, and an order (None for raster)."""
     rng = np.random.default_rng(seed)
-    b = Random(rng, int(rng.integers(1, 9)), int(rng.integers(1, 4)))
+    b = kind(rng, int(rng.integers(1, 9)), int(rng.integers(1, 4)))
     b.values = [(b.positions, b.channels), (1, 3)]
     add = [b.any_gemm, b.any_map, b.any_copy, b.any_row, b.any_lookup, b.any_const, b.any_attend, b.any_loop]
     for _ in range(rng.integers(2, 10)):
