@@ -11,6 +11,7 @@ import numpy as np
 __all__ = ["Bernoulli", "Categorical"]
 
 MAX_LEVELS = 1 << 20
+LAYOUTS = ("channel_major", "interleaved")
 
 
 def _check_values(values: Sequence[float] | np.ndarray | None, levels: int) -> tuple[float, ...] | None:
@@ -48,13 +49,16 @@ class Categorical:
     values : array_like of shape (L,), optional
         What the network is fed for each level, stored as float32. Default: ``float32(k / (L - 1))`` for models with a
         float input, the integers 0 … L - 1 for models with an integer input.
+    layout : "channel_major" or "interleaved", optional
+        How an axis of the output that holds C * L numbers, for an input of C channels, is divided: the L logits of one
+        channel together, or the C logits of one level together. Shapes with an axis for each need none.
 
     Raises
     ------
     TypeError
         If `levels` is not an integer or `values` are not real numbers.
     ValueError
-        If `levels` is out of range, or `values` has another shape or is not finite.
+        If `levels` is out of range, `values` has another shape or is not finite, or `layout` is unknown.
 
     Notes
     -----
@@ -64,6 +68,7 @@ class Categorical:
 
     levels: int
     values: tuple[float, ...] | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.levels, bool):
@@ -76,6 +81,8 @@ class Categorical:
             raise ValueError(f"levels must be from 2 to {MAX_LEVELS}, got {levels}")
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "values", _check_values(self.values, levels))
+        if self.layout not in (None, *LAYOUTS):
+            raise ValueError(f"layout must be one of {LAYOUTS} or None, got {self.layout!r}")
 
     def fed(self, integer: bool) -> np.ndarray:
         """What the network is fed for each level.

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import errno
 import json
-import operator
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genfast import _core
+from genfast.model_arguments import (
+    check_conditions,
+    check_filters,
+    check_guidance,
+    check_known,
+    check_pair,
+    check_prompt,
+    check_sites,
+    check_stop,
+    check_uniforms,
+    count,
+)
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
 __all__ = ["Model", "compile", "load", "models", "set_num_threads"]
@@ -29,19 +40,22 @@ class Model:
     """A compiled autoregressive model, ready to sample. Immutable, and safe to use from several threads.
 
     Made by `genfast.compile` or `genfast.load`. Every method is deterministic: a row's result depends on its own
-    uniforms and condition alone, never on the batch, the threads or the CPU.
+    uniforms, condition and given sites alone, never on the batch, the threads or the CPU.
 
     Attributes
     ----------
     sites : int
         Number of sites: uniforms a sample takes.
-    levels : int
-        Number of levels a site can take.
+    levels : int or None
+        Number of levels a site can take; None where the head is continuous and sites hold float32 numbers.
     input_shape : tuple of int
         Shape of one sample, in the model's input layout: (C, H, W), (C, L), (L,), …
     conditions : list of dict
         The other inputs: ``name``, ``shape`` of one row, ``dtype`` ("int" or "float"), and ``size`` (exclusive upper
         bound of an integer condition, else None).
+    bos : int or None
+        Where the network says nothing about the first site (output p predicts token p + 1): the token that a sample
+        begins with unless a prompt says otherwise. None where the first site is drawn like the others.
     meta : dict
         What the file says of itself, such as its name.
     """
@@ -49,14 +63,18 @@ class Model:
     def __init__(self, core: Any) -> None:
         self._core = core
         self.sites: int = core.sites
-        self.levels: int = core.levels
+        self.levels: int | None = core.levels or None
         self.input_shape: tuple[int, ...] = core.input_shape
         self.conditions: list[dict[str, Any]] = core.conditions
+        self.bos: int | None = core.bos if len(core.fixed_sites) else None
         self.meta: dict[str, Any] = json.loads(core.meta)
+        has_channels = len(self.input_shape) > 1 and self.input_shape[0] == core.channels
+        self._positions_shape = self.input_shape[1:] if has_channels else self.input_shape
 
     def __repr__(self) -> str:
         name = self.meta.get("name")
-        return f"<genfast.Model{f' {name!r}' if name else ''}: {self.input_shape}, {self.levels} levels>"
+        kind = "numbers" if self.levels is None else f"{self.levels} levels"
+        return f"<genfast.Model{f' {name!r}' if name else ''}: {self.input_shape}, {kind}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._core.file_bytes(),)
@@ -70,6 +88,14 @@ class Model:
         first_row: int = 0,
         condition: Mapping[str, Any] | None = None,
         temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
+        prompt: Any = None,
+        max_tokens: int | None = None,
+        stop: Any = None,
         progress: bool | Progress = False,
         wavefront: bool = True,
     ) -> np.ndarray:
@@ -84,13 +110,30 @@ class Model:
             Philox4x32-10 (Salmon et al., 2011). Or a NumPy generator, read in order; or a QMC engine of d = sites, one
             point a sample. None: a fresh seed.
         u : array_like of shape (n, sites), optional
-            Your own uniforms in [0, 1], in the input's layout, instead of `rng`.
+            Your own uniforms in [0, 1], in the input's layout, instead of `rng`. Given sites ignore theirs:
+            the token at position t takes column t, whatever the prompt.
         first_row : int
             Row id of the first sample: ``sample(8, rng=0, first_row=56)`` are rows 56 … 63 of ``sample(64, rng=0)``.
         condition : mapping from str to array_like, optional
             The model's other inputs by name: each of shape (n, \\*shape), or (\\*shape) for all samples alike.
         temperature : float
             Divides the logits; > 0.
+        top_k, top_p, min_p : int, float, float, optional
+            Keep the k most probable levels; of those the fewest that reach probability top_p; of those the ones with at
+            least min_p times the largest probability. The rule, and the bits, of `genfast.Categorical`.
+        guidance : float
+            Classifier-free guidance (Ho & Salimans, 2022): logits are ``without + guidance · (with − without)``,
+            from two passes side by side, one with `condition`, one with `unconditional`. 1 is off, and costs nothing.
+        unconditional : mapping from str to array_like, optional
+            For one or more conditions, what the model was trained to take in their absence; shaped like `condition`.
+        prompt : array_like of int, optional
+            Of token models: the first tokens, (k,) for all samples, or (n, k), or a list of n lists of any lengths. An
+            empty one is none: the sample begins with `bos` where the model has one.
+        max_tokens : int, optional
+            At most so many new tokens after each prompt. Default: up to the length the model was compiled for.
+        stop : int or sequence of int, optional
+            A row ends with the first of these tokens that it draws. From there on it is padded with that token; rows
+            that end by `max_tokens` are padded with ``stop[0]``, or 0 without `stop`.
         progress : bool or callable
             True draws a bar on stderr; a callable gets ``progress(done, total)`` in sites.
         wavefront : bool
@@ -99,7 +142,8 @@ class Model:
         Returns
         -------
         numpy.ndarray of shape (n, \\*input_shape)
-            Levels; uint8 up to 256 levels, else int32.
+            Levels; uint8 up to 256 levels, else int32. Of a continuous head: float32. Of a token model prompt and new
+            tokens, (n, T), with T the longest prompt and `max_tokens`, at most the length the model was compiled for.
 
         Raises
         ------
@@ -108,30 +152,141 @@ class Model:
         NumericalError
             If the model's logits are NaN, +inf or all −inf, naming row and site.
         """
-        n = _count(n)
-        if n * self.sites >= 1 << 62:
-            raise ValueError(f"n is too large: {n} samples of {self.sites} sites")
-        first_row = _count(first_row, "first_row")
-        shared = {"temperature": _temperature(temperature), "wavefront": bool(wavefront)}
-        conditions = self._conditions(condition, n)
-        report = _progress(progress)
-        try:
-            if u is not None:
-                if rng is not None:
-                    raise ValueError("give either rng or u, not both")
-                if first_row:
-                    raise ValueError("first_row numbers the rows of a seed; it does nothing with u")
-                arguments = _core.Arguments(u=self._uniforms(u, n), conditions=conditions, progress=report, **shared)
-                out = self._core.sample(n, arguments)
-            elif not is_counted(rng):
-                out = self._sample_in_order(n, rng, first_row, conditions, report, shared)
-            else:
-                arguments = _core.Arguments(
-                    seed=as_seed(rng), first_row=first_row, conditions=conditions, progress=report, **shared
-                )
-                out = self._core.sample(n, arguments)
-        finally:
-            _close(report)
+        n = self._rows(n)
+        shared = check_filters(temperature, top_k, top_p, min_p)
+        fixed = check_guidance(self, guidance, unconditional, condition, n)
+        given, tokens, width = self._tokens(n, prompt, max_tokens, stop)
+        arguments = {
+            "conditions": check_conditions(self, condition, n),
+            **({"unconditional": fixed["unconditional"]} if "unconditional" in fixed else {}),
+            **({"prompt": tokens.pop("prompt")} if "prompt" in tokens else {}),
+        }
+        shared.update(guidance=fixed["guidance"], wavefront=bool(wavefront), **tokens)
+        out = self._draw(n, rng, u, first_row, given, arguments, shared, progress)
+        return out.reshape(n, *self.input_shape) if width is None else out[:, :width]
+
+    def stream(
+        self,
+        n: int = 1,
+        *,
+        rng: RNG = None,
+        u: Any = None,
+        first_row: int = 0,
+        condition: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
+        prompt: Any = None,
+        max_tokens: int | None = None,
+        stop: Any = None,
+    ) -> Iterator[np.ndarray]:
+        """The tokens of `sample`, one position of every row at a time, as they are drawn.
+
+        Stopping early (``break``, ``close()``, an exception) costs nothing more: no thread runs ahead.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        rng, u, first_row, condition, temperature, top_k, top_p, min_p, guidance, unconditional
+            As in `sample`.
+        prompt, max_tokens, stop
+            As in `sample`, with the same results.
+
+        Returns
+        -------
+        iterator of numpy.ndarray of shape (n,), int32
+            From the end of the shortest prompt on. A row whose prompt is longer repeats its tokens until it ends; a row
+            that has ended gives its padding. The iterator ends when no row draws any more.
+
+        Raises
+        ------
+        ValueError, TypeError, NumericalError
+            As `sample`; ValueError also for a model that is no token model.
+        """
+        n = self._rows(n)
+        self._expect_tokens("stream")
+        shared = check_filters(temperature, top_k, top_p, min_p)
+        guided = check_guidance(self, guidance, unconditional, condition, n)
+        given, tokens, _ = self._tokens(n, prompt, max_tokens, stop)
+        source = self._source(n, rng, u, first_row)
+        if "rng" in source:
+            source = {"u": uniforms(source["rng"], n, self.sites)}
+        conditions = check_conditions(self, condition, n)
+        arguments = _core.Arguments(**source, conditions=conditions, **shared, **guided, **tokens)
+        return _columns(self._core.stream(n, arguments, given))
+
+    def complete(
+        self,
+        x: Any,
+        *,
+        known: Any,
+        n: int | None = None,
+        rng: RNG = None,
+        u: Any = None,
+        first_row: int = 0,
+        condition: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
+        progress: bool | Progress = False,
+        wavefront: bool = True,
+    ) -> np.ndarray:
+        """Draw the rest of samples of which some sites are known.
+
+        The known sites are one batched pass before sampling begins. They must not depend, in the model's order, on
+        sites that are drawn: then the result is exactly distributed given them.
+
+        Parameters
+        ----------
+        x : array_like of shape (\\*input_shape), (1, \\*input_shape) or (n, \\*input_shape)
+            Levels, or numbers of a continuous head. What is not known may hold anything.
+        known : array_like of bool, shape input_shape, or that without its channels
+            True where `x` is kept. The same for all samples: a plan is made for each mask, and a few are remembered.
+        n : int, optional
+            Number of samples. Default: the rows of `x`; a single one serves any n.
+        rng, u, first_row, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress, wavefront
+            As in `sample`. Known sites have their uniforms too, and ignore them.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, \\*input_shape)
+            As `sample` returns it; equal to `x` where `known`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong arguments, naming them; ValueError also for a mask that the order does not allow, naming a known
+            site, what it depends on, and what would be allowed.
+        NumericalError
+            As `sample`.
+        """
+        mask = check_known(self, known)
+        array = np.asarray(x)
+        if array.shape == self.input_shape:
+            array = array[None]
+        array = check_sites(self, array, mask)
+        n = self._rows(len(array) if n is None else n)
+        if len(array) not in (1, n):
+            raise ValueError(f"x has {len(array)} rows for n={n} samples: give one row for all, or one each")
+        guided = check_guidance(self, guidance, unconditional, condition, n)
+        arguments = {"conditions": check_conditions(self, condition, n)}
+        if "unconditional" in guided:
+            arguments["unconditional"] = guided["unconditional"]
+        shared = {
+            **check_filters(temperature, top_k, top_p, min_p),
+            "guidance": guided["guidance"],
+            "known": np.ascontiguousarray(mask.reshape(-1), np.uint8),
+            "wavefront": bool(wavefront),
+        }
+        given = np.broadcast_to(array.reshape(len(array), -1), (n, self.sites))
+        out = self._draw(n, rng, u, first_row, given, arguments, shared, progress)
         return out.reshape(n, *self.input_shape)
 
     def log_prob(
@@ -140,36 +295,38 @@ class Model:
         *,
         condition: Mapping[str, Any] | None = None,
         temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
     ) -> np.ndarray:
         """Log-probability of given samples, with the very bits of the sampling path.
 
         Parameters
         ----------
-        x : array_like of int, shape (n, \\*input_shape)
-            Levels.
-        condition, temperature, progress
-            As in `sample`.
+        x : array_like of shape (n, \\*input_shape)
+            Levels (integers), or numbers of a continuous head.
+        condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+            As in `sample`: the log-probability is that of what `sample` draws with them.
 
         Returns
         -------
         numpy.ndarray of shape (n,), float64
-            Nats.
+            Nats; of a continuous head the log of a density. −inf for what is never drawn. A first token that has no
+            distribution (`bos`) adds nothing.
 
         Raises
         ------
         ValueError, TypeError, NumericalError
             As `sample`; also for a level outside 0 … levels − 1.
         """
-        levels = self._levels_of(x)
-        report = _progress(progress)
+        sites, arguments, report = self._scored(
+            x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+        )
         try:
-            arguments = _core.Arguments(
-                conditions=self._conditions(condition, len(levels)),
-                temperature=_temperature(temperature),
-                progress=report,
-            )
-            return self._core.log_prob(levels, arguments)
+            return self._core.log_prob(sites, arguments)
         finally:
             _close(report)
 
@@ -181,12 +338,111 @@ class Model:
         temperature: float = 1.0,
         progress: bool | Progress = False,
     ) -> np.ndarray:
-        """Negative log-probability in bits per site: ``−log_prob(x) / (sites · ln 2)``.
+        """Negative log-probability in bits per drawn site: ``−log_prob(x) / (sites · ln 2)``.
+
+        Of a continuous head these are bits of a density: they may be negative, and depend on the scale of `x` (for data
+        in steps of h, add ``−log2(h)``). A first token without a distribution is not counted among the sites.
 
         Parameters, returns and errors are those of `log_prob`; shape (n,), float64.
         """
         nats = self.log_prob(x, condition=condition, temperature=temperature, progress=progress)
-        return -nats / (self.sites * np.log(2))
+        return -nats / (max(self.sites - len(self._core.fixed_sites), 1) * np.log(2))
+
+    def rosenblatt(
+        self,
+        x: Any,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
+        progress: bool | Progress = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The uniforms that give each site its value, given the sites before it (Rosenblatt, 1952).
+
+        Parameters
+        ----------
+        x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+            As in `log_prob`.
+
+        Returns
+        -------
+        lower, upper : numpy.ndarray of shape (n, sites), float64
+            In the input's layout: `sample` draws the value of x for the uniforms in (lower, upper]. Equal where x is
+            continuous: F(x). A site without a distribution has (0, 1).
+
+        Raises
+        ------
+        ValueError, TypeError, NumericalError
+            As `log_prob`.
+
+        Notes
+        -----
+        For x from the model and one uniform drawn in each interval (or F(x) itself), the uniforms are independent and
+        uniform on [0, 1]: a test of fit.
+        """
+        sites, arguments, report = self._scored(
+            x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+        )
+        try:
+            return self._core.rosenblatt(sites, arguments)
+        finally:
+            _close(report)
+
+    def inverse_rosenblatt(
+        self,
+        u: Any,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
+        prompt: Any = None,
+        progress: bool | Progress = False,
+    ) -> np.ndarray:
+        """The samples of given uniforms: ``inverse_rosenblatt(rosenblatt(x))`` is x.
+
+        Exactly so for levels, wherever an interval is wider than 2⁻⁵⁰; to rounding for continuous heads.
+
+        Parameters
+        ----------
+        u : array_like of shape (n, sites), or a tuple (lower, upper) of two
+            Uniforms in [0, 1], or intervals, of which the middle is taken.
+        condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+            As in `rosenblatt`.
+        prompt : array_like of int, optional
+            As in `sample`: where the first token has no distribution, uniforms say nothing about it (default: `bos`).
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, \\*input_shape)
+            As `sample` returns it.
+
+        Raises
+        ------
+        ValueError, TypeError, NumericalError
+            As `sample`.
+        """
+        middle = check_pair(self, u)
+        return self.sample(
+            len(middle),
+            u=middle,
+            condition=condition,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            guidance=guidance,
+            unconditional=unconditional,
+            prompt=prompt,
+            progress=progress,
+        )
 
     def logits(
         self, x: Any, *, condition: Mapping[str, Any] | None = None, progress: bool | Progress = False
@@ -195,31 +451,33 @@ class Model:
 
         Parameters
         ----------
-        x : array_like of int, shape (n, \\*input_shape)
-            Levels.
+        x : array_like of shape (n, \\*input_shape)
+            Levels (integers), or numbers of a continuous head.
         condition, progress
             As in `sample`.
 
         Returns
         -------
         numpy.ndarray, float32
-            Of shape (n, levels, \\*positions), or (n, 1, \\*positions) for a Bernoulli head, where positions is
-            `input_shape` without its channel axis. Before temperature.
+            What the head reads, before temperature, filters and guidance. With one channel, and for a logistic mixture:
+            (n, outputs, \\*positions), where positions is `input_shape` without its channel axis; else (n, outputs,
+            \\*input_shape). `outputs` is the number of levels of a categorical head, 1 of a Bernoulli one, and the
+            number of parameters of the others. 0 where a site has no distribution.
 
         Raises
         ------
         ValueError, TypeError
             As `log_prob`.
         """
-        levels = self._levels_of(x)
-        conditions = self._conditions(condition, len(levels))
-        positions = self.input_shape[1:] if len(self.input_shape) > 1 and self.input_shape[0] == 1 else self.input_shape
+        sites = check_sites(self, x)
+        conditions = check_conditions(self, condition, len(sites))
         report = _progress(progress)
         try:
-            out = self._core.logits(levels, _core.Arguments(conditions=conditions, progress=report))
+            out = self._core.logits(sites, _core.Arguments(conditions=conditions, progress=report))
         finally:
             _close(report)
-        return out.reshape(*out.shape[:2], *positions)
+        by_position = self._core.outputs_by_position or self._core.channels == 1
+        return out.reshape(*out.shape[:2], *(self._positions_shape if by_position else self.input_shape))
 
     def explain(self) -> str:
         """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and
@@ -250,90 +508,115 @@ class Model:
         finally:
             beside.unlink(missing_ok=True)
 
-    def _levels_of(self, x: Any) -> np.ndarray:
-        array = np.asarray(x)
-        if array.dtype.kind not in "iub":
-            raise TypeError(f"x must hold integer levels 0 to {self.levels - 1}, got dtype {array.dtype}")
-        if array.shape[1:] != self.input_shape or array.ndim == 0:
-            raise ValueError(f"x must have shape (n, {', '.join(map(str, self.input_shape))}), got {array.shape}")
-        if array.size and (array.min() < 0 or array.max() >= self.levels):
-            row = np.argwhere((array < 0) | (array >= self.levels))[0]
-            raise ValueError(f"x{row.tolist()} is {array[tuple(row)]}, outside the levels 0 to {self.levels - 1}")
-        return np.ascontiguousarray(array, np.int32)
+    def _rows(self, n: Any) -> int:
+        n = count(n)
+        if n * self.sites >= 1 << 62:
+            raise ValueError(f"n is too large: {n} samples of {self.sites} sites")
+        return n
 
-    def _uniforms(self, u: Any, n: int) -> np.ndarray:
-        array = np.asarray(u)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"u must hold real numbers in [0, 1], got dtype {array.dtype}")
-        if array.shape != (n, self.sites):
-            raise ValueError(f"u must have shape (n, sites) = ({n}, {self.sites}), got {array.shape}")
-        return np.ascontiguousarray(array, np.float64)
+    def _expect_tokens(self, what: str) -> None:
+        core = self._core
+        if len(self.input_shape) == 1 and core.integer_input and self.levels and (np.diff(core.order) == 1).all():
+            return
+        raise ValueError(
+            f"{what} is for models of token sequences: integers of shape (T,) in raster order; this one takes "
+            f"{self.input_shape}. See complete(x, known=mask)"
+        )
 
-    def _conditions(self, given: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray]:
-        if given is not None and not isinstance(given, Mapping):
-            raise TypeError(f"condition must be a mapping from names to arrays, got {type(given).__name__}")
-        given = dict(given or {})
-        names = [condition["name"] for condition in self.conditions]
-        for name in given:
-            if name not in names:
-                raise ValueError(f"the model has no condition {name!r}; it has {', '.join(names) or 'none'}")
-        arrays = {}
-        for condition in self.conditions:
-            name, shape = condition["name"], condition["shape"]
-            if name not in given:
-                raise ValueError(f"condition {name!r} is missing: pass condition={{{name!r}: …}}")
-            array = np.asarray(given[name])
-            kinds = "iu" if condition["dtype"] == "int" else "iuf"
-            if array.dtype.kind not in kinds:
-                raise TypeError(f"condition {name!r} must be {condition['dtype']}, got dtype {array.dtype}")
-            if array.shape not in (shape, (n, *shape)):
-                raise ValueError(f"condition {name!r} must have shape {shape} or {(n, *shape)}, got {array.shape}")
-            with np.errstate(over="ignore"):
-                fed = array.astype(np.float32)
-            bad = ~np.isfinite(fed)
-            if condition["dtype"] == "int":
-                bad |= (array < 0) | (array >= condition["size"])
-            if bad.any():
-                where = np.argwhere(bad)[0].tolist()
-                allowed = f"from 0 to {condition['size'] - 1}" if condition["dtype"] == "int" else "finite in float32"
-                raise ValueError(
-                    f"condition {name!r} must be {allowed}, got {array[tuple(where)]}{f' at {where}' if where else ''}"
-                )
-            arrays[name] = np.ascontiguousarray(np.broadcast_to(fed, (n, *shape)))
-        return arrays
+    def _tokens(
+        self, n: int, prompt: Any, max_tokens: Any, stop: Any
+    ) -> tuple[np.ndarray | None, dict[str, Any], int | None]:
+        """The given rows of sites, the core's arguments, and the width of the result where it is not all of a row."""
+        for name, value in (("prompt", prompt), ("max_tokens", max_tokens), ("stop", stop)):
+            if value is not None:
+                self._expect_tokens(name)
+        arguments: dict[str, Any] = {"stop": check_stop(self, stop)}
+        given = lengths = None
+        if prompt is not None:
+            given, lengths = check_prompt(self, prompt, n)
+            arguments["prompt"] = lengths
+        if max_tokens is None:
+            return given, arguments, None
+        arguments["max_tokens"] = count(max_tokens, "max_tokens")
+        longest = 0 if lengths is None or not n else int(lengths.max())
+        return given, arguments, min(self.sites, max(longest, len(self._core.fixed_sites)) + arguments["max_tokens"])
 
-    def _sample_in_order(
+    def _source(self, n: int, rng: RNG, u: Any, first_row: Any) -> dict[str, Any]:
+        """Where the uniforms come from: ``u``, a ``seed`` with ``first_row``, or an ``rng`` to be read in order."""
+        first_row = count(first_row, "first_row")
+        if u is not None:
+            if rng is not None:
+                raise ValueError("give either rng or u, not both")
+            if first_row:
+                raise ValueError("first_row numbers the rows of a seed; it does nothing with u")
+            return {"u": check_uniforms(self, u, n)}
+        if is_counted(rng):
+            return {"seed": as_seed(rng), "first_row": first_row}
+        if first_row:
+            uniforms(rng, 0, self.sites, first_row=first_row)  # its error
+        return {"rng": rng}
+
+    def _draw(
         self,
         n: int,
         rng: RNG,
-        first_row: int,
-        conditions: dict[str, np.ndarray],
-        report: Any,
+        u: Any,
+        first_row: Any,
+        given: np.ndarray | None,
+        arrays: dict[str, Any],
         shared: dict[str, Any],
+        progress: bool | Progress,
     ) -> np.ndarray:
-        parts = []
-        # A QMC engine is asked once: the points of a Latin hypercube belong together.
-        step = max(n, 1) if hasattr(rng, "d") else GENERATOR_ROWS
-        for begin in range(0, max(n, 1), step):
-            rows = min(step, n - begin)
-            part = {name: array[begin : begin + rows] for name, array in conditions.items()}
-            whole = report and (lambda done, _, begin=begin: report(begin * self.sites + done, n * self.sites))
-            arguments = _core.Arguments(
-                u=uniforms(rng, rows, self.sites, first_row=first_row),
-                conditions=part,
-                progress=whole or None,
-                **shared,
-            )
-            parts.append(self._core.sample(rows, arguments))
-        return np.concatenate(parts)
+        """Rows of sites (n, sites). `arrays` are arguments with a row for each sample, or mappings to such."""
+        source = self._source(n, rng, u, first_row)
+        report = _progress(progress)
+        try:
+            if "rng" not in source:
+                return self._core.sample(n, _core.Arguments(**source, **arrays, **shared, progress=report), given)
+            parts = []
+            # A QMC engine is asked once: the points of a Latin hypercube belong together.
+            step = max(n, 1) if hasattr(rng, "d") else GENERATOR_ROWS
+            for begin in range(0, max(n, 1), step):
+                rows = min(step, n - begin)
+                part = {name: _slice(array, begin, rows) for name, array in arrays.items()}
+                whole = report and (lambda done, _, begin=begin: report(begin * self.sites + done, n * self.sites))
+                drawn = uniforms(rng, rows, self.sites)
+                arguments = _core.Arguments(u=drawn, **part, **shared, progress=whole or None)
+                parts.append(self._core.sample(rows, arguments, None if given is None else given[begin : begin + rows]))
+            return np.concatenate(parts)
+        finally:
+            _close(report)
+
+    def _scored(
+        self,
+        x: Any,
+        condition: Any,
+        temperature: Any,
+        top_k: Any,
+        top_p: Any,
+        min_p: Any,
+        guidance: Any,
+        unconditional: Any,
+        progress: Any,
+    ) -> tuple[np.ndarray, Any, Any]:
+        """Checked rows of sites, arguments and the progress report of log_prob and rosenblatt."""
+        sites = check_sites(self, x)
+        n = len(sites)
+        filters = check_filters(temperature, top_k, top_p, min_p)
+        guided = check_guidance(self, guidance, unconditional, condition, n)
+        conditions = check_conditions(self, condition, n)
+        report = _progress(progress)
+        return sites, _core.Arguments(conditions=conditions, **filters, **guided, progress=report), report
 
 
 def compile(
     model: Any,
     example: Any,
     *,
-    head: Any,
+    head: Any = None,
     order: Any = "raster",
+    alignment: str = "infer",
+    bos: int = 0,
     name: str | None = None,
 ) -> Model:
     """Compile a causal PyTorch model into an incremental sampler. Needs PyTorch.
@@ -343,11 +626,18 @@ def compile(
     model : torch.nn.Module
         In the mode it should be sampled in: call ``model.eval()`` first.
     example : tensor, array, or tuple of them
-        One input batch; the first is the image or sequence, the others are the conditions, in the order of ``forward``.
-    head : genfast.heads.Categorical or genfast.heads.Bernoulli
-        What the outputs mean.
-    order : "raster" or array_like of int, shape (sites,)
-        The order the model was trained for: ``order[rank] = site``.
+        One input batch; the first is the image (B, C, H, W), (B, H, W), (B, C, L) or sequence (B, T), the others are
+        the conditions, in the order of ``forward``.
+    head : one of genfast.heads, optional
+        What the outputs mean. Default, for integer tokens (B, T): Categorical over the output's last axis.
+    order : str or array_like of int, shape (sites,) or (positions,)
+        The order the model was trained for: "raster", "column", "snake", "hilbert", "subpixel", "infer" (found from the
+        model's own structure), or ``order[rank] = site``; see `genfast.orders.resolve`.
+    alignment : "infer", "same" or "next"
+        Whether the output at p predicts site p ("same") or the site after it in the input's order ("next", as in GPT).
+        "infer": "same", or, for integer tokens (B, T) for which that is not causal, "next". `explain` tells.
+    bos : int
+        With alignment "next": the first site, which nothing predicts, where the call gives none.
     name : str, optional
         Stored in the file.
 
@@ -369,15 +659,20 @@ def compile(
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str or None, got {type(name).__name__}")
     try:
-        from genfast.export import export
+        from genfast.export import lower
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ImportError("genfast.compile needs PyTorch: pip install 'genfast[torch]'", name="torch") from error
 
-    compiled = Model(_core.Model.from_bytes(export(model, example, head, order=order, name=name), name or "<compiled>"))
-    compiled._core.plan()
-    return compiled
+    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos)
+
+    def plan(data: bytes) -> Model:
+        compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))
+        compiled._core.plan()
+        return compiled
+
+    return exported.settle(plan, lambda data: _core.infer_order(data))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Model:
@@ -422,35 +717,11 @@ def set_num_threads(n: int) -> None:
     TypeError, ValueError
         If `n` is no integer or out of range.
     """
-    _core.set_num_threads(min(_count(n), 1 << 30))
+    _core.set_num_threads(min(count(n), 1 << 30))
 
 
 def _unpickle(data: bytes) -> Model:
     return Model(_core.Model.from_bytes(data, "<pickle>"))
-
-
-def _count(n: Any, name: str = "n") -> int:
-    try:
-        count = operator.index(n)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {type(n).__name__}") from None
-    if isinstance(n, bool):
-        raise TypeError(f"{name} must be an integer, got bool")
-    if not 0 <= count < 1 << 63:
-        raise ValueError(f"{name} must be at least 0 and below 2**63, got {count}")
-    return count
-
-
-def _temperature(temperature: Any) -> float:
-    try:
-        value = float(temperature)
-    except (TypeError, ValueError):
-        raise TypeError(f"temperature must be a number, got {type(temperature).__name__}") from None
-    with np.errstate(over="ignore"):
-        fed = np.float32(value)
-    if isinstance(temperature, bool) or not 0 < fed < np.inf:
-        raise ValueError(f"temperature must be positive and finite in float32, got {temperature}")
-    return value
 
 
 def _progress(progress: bool | Progress) -> Any:
@@ -463,6 +734,17 @@ def _progress(progress: bool | Progress) -> Any:
     if not callable(progress):
         raise TypeError(f"progress must be a bool or a callable (done, total), got {type(progress).__name__}")
     return progress
+
+
+def _slice(array: Any, begin: int, rows: int) -> Any:
+    if isinstance(array, dict):
+        return {name: each[begin : begin + rows] for name, each in array.items()}
+    return array[begin : begin + rows]
+
+
+def _columns(stream: Any) -> Iterator[np.ndarray]:
+    while (column := stream.next()) is not None:
+        yield column
 
 
 def _close(report: Any) -> None:

@@ -21,6 +21,8 @@ __all__ = [
     "MAP_OPS",
     "ROW_OPS",
     "Graph",
+    "attend",
+    "components",
     "evaluate",
     "kept",
     "log_prob",
@@ -28,6 +30,8 @@ __all__ = [
     "philox4x32",
     "read",
     "sample",
+    "seen",
+    "sources",
     "uniforms",
 ]
 
@@ -44,13 +48,30 @@ class Graph:
 
     @property
     def sites(self) -> int:
-        return self.json["values"][0][0]
+        positions, channels = self.json["values"][0]
+        return positions * channels
 
     @property
     def order(self) -> np.ndarray:
-        """The site of each rank: int (sites,)."""
+        """The site of each rank: int (sites,); site c·P + p is channel c of position p."""
         order = self.json["order"]
-        return np.arange(self.sites) if order["kind"] == "raster" else self.tables[order["table"]]
+        if order["kind"] != "raster":
+            return self.tables[order["table"]]
+        positions, channels = self.json["values"][0]
+        return np.arange(self.sites).reshape(channels, positions).T.reshape(-1)
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """Which sites have a distribution: bool (sites,). The others must be known, or take the level `bos`."""
+        head = self.json["head"]
+        if head["kind"] != "categorical" or head["table"] < 0:
+            return np.ones(self.sites, bool)
+        return self.tables[head["table"]] >= 0
+
+    def feed(self, levels: np.ndarray) -> np.ndarray:
+        """What the network is fed for levels: float32. The level `bos` may lie beyond `fed` and is then fed itself."""
+        fed = self.fed
+        return np.where(levels < len(fed), fed[np.minimum(levels, len(fed) - 1)], levels).astype(f32)
 
     @property
     def fed(self) -> np.ndarray:
@@ -81,12 +102,18 @@ def read(data: bytes) -> Graph:
             raise FormatError("not a genfast file, or its header, graph or tables are damaged")
         graph = json.loads(tensor("graph"))
         stored = np.frombuffer(tensor("tables"), "<i4")
-        weights = [
-            np.frombuffer(tensor(f"weights.{i}"), "<f4") for i in range(sum(k.startswith("weights.") for k in header))
-        ]
+        names = [f"weights.{i}" for i in range(sum(k.startswith("weights.") for k in header))]
+        weights = [_widened(tensor(name), header[name]["dtype"]) for name in names]
         return Graph(graph, [_table(t, stored) for t in graph["tables"]], weights)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(f"not a valid genfast file: {error!r}") from error
+
+
+def _widened(data: bytes, dtype: str) -> np.ndarray:
+    """Weights as float32, exactly."""
+    if dtype == "BF16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)).view(f32)
+    return np.frombuffer(data, {"F32": "<f4", "I8": np.int8}[dtype]).astype(f32, copy=False)
 
 
 def _table(table: dict[str, Any], stored: np.ndarray) -> np.ndarray:
@@ -211,48 +238,109 @@ def unpack(packed: np.ndarray, k: int, n: int) -> np.ndarray:
 
 
 def _gather(
-    graph: Graph, values: list[np.ndarray], value: int, table: int, positions: int
+    graph: Graph, values: list[np.ndarray], value: int, table: int, at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, positions, C) of a value through a table, and which positions the table reads at all."""
+    """Rows (n, len(at), C) of a value, for the readers `at`, and which of them the table reads at all."""
     source = values[value]
-    if table >= 0:
-        where = graph.tables[table]
-    else:
-        where = np.zeros(positions, int) if source.shape[1] == 1 else np.arange(positions)
+    direct = np.zeros(len(at), int) if source.shape[1] == 1 else at
+    where = graph.tables[table][at] if table >= 0 else direct
     return source[:, where], where >= 0
 
 
-def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int) -> np.ndarray:
+def seen(graph: Graph, node: dict[str, Any]) -> np.ndarray:
+    """Which keys each position of an attend node sees: bool (positions, keys)."""
+    positions, keys = graph.json["values"][node["out"]][0], node["keys"]
+    j = np.arange(keys)
+    if "bitmap" in node:
+        words = graph.tables[node["bitmap"]].reshape(positions, -1).astype(np.uint32)
+        return (words[:, j // 32] >> (j % 32).astype(np.uint32) & 1).astype(bool)
+    begin, end = (graph.tables[t][:, None] for t in node["visible"])
+    return (begin <= j) & (j < end)
+
+
+def attend(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, visible: np.ndarray, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """Attention (Vaswani et al., *Attention is all you need*, 2017; grouped heads: Ainslie et al., *GQA*, 2023).
+
+    Parameters
+    ----------
+    q : (n, positions, H, D)
+    k : (n, keys, G, D)
+        Head h reads key head ``h // (H // G)``.
+    v : (n, keys, G, E)
+    scale : float
+    visible : (positions, keys) bool
+    bias : (H, positions, keys), optional
+        Added to the scaled scores.
+
+    Returns
+    -------
+    (n, positions, H, E) float64
+        0 for a position that sees nothing.
+    """
+    group = q.shape[2] // k.shape[2]
+    k, v = (np.repeat(x.astype(np.float64), group, 2) for x in (k, v))
+    scores = np.einsum("nphd,nkhd->nhpk", q.astype(np.float64), k) * f32(scale)
+    scores = np.where(visible, scores if bias is None else scores + bias, -np.inf)
+    w = np.where(visible, np.exp(scores - np.maximum(scores.max(-1, keepdims=True), np.finfo(f32).min)), 0)
+    total = w.sum(-1, keepdims=True)
+    return np.einsum("nhpk,nkhe->nphe", w / np.where(total > 0, total, 1), v)
+
+
+def _attend(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int, at: np.ndarray) -> np.ndarray:
+    def heads(source: list[int], count: int, dim: int, readers: np.ndarray) -> np.ndarray:
+        value, table, first, step = source
+        rows = _gather(graph, values, value, table, readers)[0]
+        return np.stack([rows[:, :, first + h * step : first + h * step + dim] for h in range(count)], 2)
+
+    keys, visible, bias = np.arange(node["keys"]), seen(graph, node), None
+    if node["bias"] >= 0:
+        shape = (node["heads"], *visible.shape)
+        bias = graph.weights[node["bias"]][: math.prod(shape)].reshape(shape)[:, at]
+    q = heads(node["q"], node["heads"], node["dim"], at)
+    k = heads(node["k"], node["kv_heads"], node["dim"], keys)
+    v = heads(node["v"], node["kv_heads"], node["dim_v"], keys)
+    return attend(q, k, v, node["scale"], visible[at], bias).reshape(n, len(at), -1)
+
+
+def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int, at: np.ndarray) -> np.ndarray:
+    """The rows (n, len(at), C) of a node's value at the positions `at`."""
     positions, channels = graph.json["values"][node["out"]]
     kind = node["kind"]
 
     def read(value: int, table: int, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        rows, valid = _gather(graph, values, value, table, positions)
+        rows, valid = _gather(graph, values, value, table, at)
         return rows[:, :, first : first + count], valid
 
     if kind == "const":
         data = graph.weights[node["data"]][: positions * channels].reshape(positions, channels)
-        return np.broadcast_to(data, (n, positions, channels))
+        return np.broadcast_to(data[at], (n, len(at), channels))
+    if kind == "attend":
+        return _attend(graph, node, values, n, at)
     if kind == "lookup":
         value, table, channel = node["in"]
         index = read(value, table, channel, 1)[0][:, :, 0].astype(np.int64)
         if ((index < 0) | (index >= node["rows"])).any():
             raise NumericalError(f"node {node['name']!r}: an index is outside [0, {node['rows']})")
-        return graph.weights[node["data"]][: node["rows"] * channels].reshape(-1, channels)[index]
+        rows = graph.weights[node["data"]][: node["rows"] * channels].reshape(-1, channels)[index]
+        return rows * graph.weights[node["scales"]][index][..., None] if "scales" in node else rows
     if kind == "gemm":
         weight = unpack(graph.weights[node["data"]], sum(s[3] for s in node["segments"]), channels).astype(np.float64)
-        out = np.zeros((n, positions, channels))
+        out = np.zeros((n, len(at), channels))
         row = 0
         for value, table, first, count, _ in node["segments"]:
             x, valid = read(value, table, first, count)
             out += np.where(valid[:, None], x, 0) @ weight[row : row + count]
             row += count
+        if "scales" in node:
+            out *= graph.weights[node["scales"]][:channels]
         return out if node["bias"] < 0 else out + graph.weights[node["bias"]][:channels]
     if kind == "map":
         args = [read(v, t, c0, 1 if broadcast else channels)[0] for v, t, c0, broadcast in node["args"]]
         return MAP_OPS[node["op"]](*args, *(f32(p) for p in node["params"]))
     if kind == "copy":
-        out = np.full((n, positions, channels), node["fill"], f32)
+        out = np.full((n, len(at), channels), node["fill"], f32)
         for value, table, first, count, d0 in node["blocks"]:
             x, valid = read(value, table, first, count)
             out[:, valid, d0 : d0 + count] = x[:, valid]
@@ -266,8 +354,55 @@ def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int) -
     raise FormatError(f"unknown node kind {kind!r}")
 
 
+def sources(node: dict[str, Any]) -> list[list[int]]:
+    """The arrays `[value, table, …]` of everything a node reads."""
+    if node["kind"] == "attend":
+        return [node["q"], node["k"], node["v"]]
+    if node["kind"] in ("lookup", "row"):
+        return [node["in"]]
+    return node.get({"gemm": "segments", "map": "args", "copy": "blocks"}.get(node["kind"], ""), [])
+
+
+def components(graph: Graph) -> list[list[int]]:
+    """The nodes' indices in an order of evaluation; a list of several, or of one that reads itself, is a loop.
+
+    Strongly connected components (Tarjan, *Depth-first search and linear graph algorithms*, 1972).
+    """
+    nodes = graph.json["nodes"]
+    producer = {node["out"]: i for i, node in enumerate(nodes)}
+    reads = [[producer[s[0]] for s in sources(node) if s[0] in producer] for node in nodes]
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    waiting: set[int] = set()
+    out: list[list[int]] = []
+    for root in range(len(nodes)):
+        calls = [] if root in index else [(root, iter(reads[root]))]
+        while calls:
+            i, rest = calls[-1]
+            if i not in index:
+                index[i] = low[i] = len(index)
+                stack.append(i)
+                waiting.add(i)
+            j = next((j for j in rest if j not in index or j in waiting), None)
+            if j is None:
+                calls.pop()
+                if calls:
+                    low[calls[-1][0]] = min(low[calls[-1][0]], low[i])
+                if low[i] == index[i]:
+                    cut = stack.index(i)
+                    out.append(sorted(stack[cut:]))
+                    waiting.difference_update(stack[cut:])
+                    del stack[cut:]
+            elif j in index:
+                low[i] = min(low[i], index[j])
+            else:
+                calls.append((j, iter(reads[j])))
+    return out
+
+
 def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | None = None) -> list[np.ndarray]:
-    """Every value of the graph.
+    """Every value of the graph; a loop's values position after position.
 
     Parameters
     ----------
@@ -289,16 +424,27 @@ def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | 
     """
     n = len(fed)
     values: list[Any] = [None] * len(graph.json["values"])
-    values[0] = np.asarray(fed, f32).reshape(n, -1, 1)
+    positions, channels = graph.json["values"][0]
+    values[0] = np.asarray(fed, f32).reshape(n, channels, positions).swapaxes(1, 2)
     for c in graph.json["conditions"]:
         if conditions is None or c["name"] not in conditions:
             raise ValueError(f"condition {c['name']!r} is missing")
         x = np.asarray(conditions[c["name"]], f32)
         many = len(c["shape"]) >= 2
         values[c["value"]] = x.reshape(n, c["shape"][0], -1).swapaxes(1, 2) if many else x.reshape(n, 1, -1)
-    for node in graph.json["nodes"]:
+    nodes = graph.json["nodes"]
+    for component in components(graph):
+        first = nodes[component[0]]
+        positions, channels = graph.json["values"][first["out"]]
         with np.errstate(all="ignore"):
-            values[node["out"]] = np.asarray(_run(graph, node, values, n), f32)
+            if len(component) == 1 and first["out"] not in [s[0] for s in sources(first)]:
+                values[first["out"]] = np.asarray(_run(graph, first, values, n, np.arange(positions)), f32)
+                continue
+            for i in component:
+                values[nodes[i]["out"]] = np.full((n, *graph.json["values"][nodes[i]["out"]]), np.nan, f32)
+            for p in range(positions):
+                for i in component:
+                    values[nodes[i]["out"]][:, p] = _run(graph, nodes[i], values, n, np.array([p]))[:, 0]
     return values
 
 
@@ -318,17 +464,17 @@ def logits(graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None
     Returns
     -------
     (n, sites, L) float32
-        For a Bernoulli head L is 1: the logit, or the probability, of level 1.
+        For a Bernoulli head L is 1: the logit, or the probability, of level 1. Zeros for a site without a distribution.
     """
-    return _logits_fed(graph, graph.fed[np.asarray(x).reshape(len(x), -1)], conditions)
+    return _logits_fed(graph, graph.feed(np.asarray(x).reshape(len(x), -1)), conditions)
 
 
 def _logits_fed(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | None) -> np.ndarray:
     head = graph.json["head"]
     values = evaluate(graph, fed, conditions)
-    rows, _ = _gather(graph, values, head["value"], head["table"], graph.sites)
+    rows, drawn = _gather(graph, values, head["value"], head["table"], np.arange(graph.sites))
     count = head["levels"] if head["kind"] == "categorical" else 1
-    return rows[:, :, head["channel"] : head["channel"] + count]
+    return np.where(drawn[:, None], rows[:, :, head["channel"] : head["channel"] + count], f32(0))
 
 
 def _log_probs(graph: Graph, z: np.ndarray, temperature: float) -> np.ndarray:
@@ -343,10 +489,10 @@ def _log_probs(graph: Graph, z: np.ndarray, temperature: float) -> np.ndarray:
 def log_prob(
     graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0
 ) -> np.ndarray:
-    """Log probability in nats, (n,) float64, of levels x (n, *input shape)."""
+    """Log probability in nats, (n,) float64, of levels x (n, *input shape), of the sites that have a distribution."""
     table = _log_probs(graph, logits(graph, x, conditions), temperature)
-    level = np.asarray(x).reshape(len(x), -1, 1)
-    return np.take_along_axis(table, level, -1).sum((1, 2))
+    level = np.where(graph.drawn, np.asarray(x).reshape(len(x), -1), 0)
+    return np.where(graph.drawn, np.take_along_axis(table, level[:, :, None], -1)[:, :, 0], 0).sum(1)
 
 
 def draw(graph: Graph, z: np.ndarray, u: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -385,6 +531,8 @@ def sample(
 ) -> np.ndarray:
     """Samples by the naive loop: one run of the whole network per site, in the graph's order.
 
+    A site without a distribution takes the level `bos` from the start.
+
     Parameters
     ----------
     graph : Graph
@@ -398,9 +546,10 @@ def sample(
     (n, *input shape) int64
         Levels.
     """
-    fed = np.zeros(u.shape, f32)
-    levels = np.zeros(u.shape, np.int64)
-    for site in graph.order:
+    drawn = graph.drawn
+    levels = np.where(drawn, np.zeros(u.shape, np.int64), graph.json.get("bos", 0))
+    fed = np.where(drawn, f32(0), graph.feed(levels))
+    for site in graph.order[drawn[graph.order]]:
         z = _logits_fed(graph, fed, conditions)[:, site]
         levels[:, site] = draw(graph, z, u[:, site], temperature)
         fed[:, site] = graph.fed[levels[:, site]]

@@ -158,10 +158,10 @@ def test_orders():
     np.testing.assert_array_equal(graph.order, order)
     u = reference.uniforms(3, np.arange(3), 12)
     np.testing.assert_array_equal(reference.sample(graph, u).reshape(3, 12), naive(Columns(), graph, u, order))
-    np.testing.assert_array_equal(orders.resolve("raster", 3), [0, 1, 2])
+    np.testing.assert_array_equal(orders.resolve("raster", (3,)), [0, 1, 2])
     for bad, error in [("spiral", ValueError), ([0, 1], ValueError), ([0, 1, 1], ValueError), ([0.0, 1, 2], TypeError)]:
         with pytest.raises(error):
-            orders.resolve(bad, 3)
+            orders.resolve(bad, (3,))
 
 
 def test_heads():
@@ -221,3 +221,113 @@ def test_packing():
         packed = pack(weight)
         assert len(packed) == k * (-(-n // 16) * 16)
         np.testing.assert_array_equal(reference.unpack(packed, k, n), weight)
+
+
+def graph_of(values, nodes, tables=(), weights=(), head=None, **rest):
+    """A Graph by hand; what is not given is what a reader of `evaluate` does not look at."""
+    json = {"values": values, "nodes": nodes, "conditions": [], "order": {"kind": "raster"}, "head": head, **rest}
+    return reference.Graph(
+        json, [np.asarray(t, np.int32) for t in tables], [np.asarray(w, np.float32) for w in weights]
+    )
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("bitmap", [False, True])
+def test_attend_against_torch(groups, bias, bitmap):
+    rng = np.random.default_rng(5)
+    positions, keys, heads, dim, dim_v = 7, 37, 4, 5, 3
+    width = heads * dim + groups * (dim + dim_v)
+    begin = rng.integers(0, 20, positions)
+    end = begin + rng.integers(1, 18, positions)
+    end[2] = begin[2]  # sees nothing
+    visible = (begin[:, None] <= np.arange(keys)) & (np.arange(keys) < end[:, None])
+    words = np.pad(visible, ((0, 0), (0, 64 - keys))).reshape(positions, 2, 32) @ (1 << np.arange(32, dtype=np.uint32))
+    added = rng.normal(size=(heads, positions, keys)).astype(np.float32)
+    node = {
+        "kind": "attend",
+        "out": 1,
+        "q": [0, 0, 0, dim],
+        "k": [0, -1, heads * dim, dim],
+        "v": [0, -1, heads * dim + groups * dim, dim_v],
+        "heads": heads,
+        "kv_heads": groups,
+        "dim": dim,
+        "dim_v": dim_v,
+        "keys": keys,
+        "scale": 0.3,
+        "bias": 0 if bias else -1,
+        **({"bitmap": 3} if bitmap else {"visible": [1, 2]}),
+    }
+    readers = rng.integers(0, keys, positions)
+    tables = [readers, begin, end, words.astype(np.uint32).view(np.int32).reshape(-1)]
+    graph = graph_of([[keys, width], [positions, heads * dim_v]], [node], tables, [added])
+    np.testing.assert_array_equal(reference.seen(graph, node), visible)
+    x = rng.normal(size=(2, keys, width)).astype(np.float32)
+    got = reference.evaluate(graph, x.swapaxes(1, 2).reshape(2, -1))[1]
+    t = torch.tensor(x)
+    q = t[:, readers, : heads * dim].unflatten(2, (heads, dim)).transpose(1, 2)
+    k, v = t[:, :, heads * dim :].split([groups * dim, groups * dim_v], 2)
+    k, v = (y.unflatten(2, (groups, -1)).transpose(1, 2).repeat_interleave(heads // groups, 1) for y in (k, v))
+    mask = torch.tensor(np.where(visible, added if bias else 0, -np.inf), dtype=torch.float32)
+    want = F.scaled_dot_product_attention(q, k, v, mask, scale=0.3).transpose(1, 2).flatten(2)
+    want[:, 2] = 0
+    np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+def test_loops_run_position_after_position():
+    """An exponential moving average, the nodes of the loop listed around one that only follows it."""
+    nodes = [
+        {"kind": "copy", "out": 1, "blocks": [[4, 0, 0, 2, 0]], "fill": 0.0},
+        {"kind": "const", "out": 2, "data": 0},
+        {"kind": "map", "out": 3, "op": "neg", "args": [[1, -1, 0, 0]], "params": []},
+        {"kind": "map", "out": 4, "op": "madd", "args": [[1, -1, 0, 0], [2, -1, 0, 0], [0, -1, 0, 0]], "params": []},
+        {"kind": "copy", "out": 5, "blocks": [[5, 0, 0, 2, 0], [0, 1, 0, 1, 1]], "fill": 0.5},
+    ]
+    previous = [-1, 0, 1, 2, 3]
+    graph = graph_of([[5, 2], [5, 2], [1, 2], [5, 2], [5, 2], [5, 2]], nodes, [previous, [4, -1, 3, 2, -1]], [[0.5, 2]])
+    assert sorted(map(tuple, reference.components(graph))) == [(0, 3), (1,), (2,), (4,)]
+    fed = np.arange(20, dtype=np.float32).reshape(2, 10)  # site c * 5 + p
+    values = reference.evaluate(graph, fed)
+    x = fed.reshape(2, 2, 5).swapaxes(1, 2)
+    state = np.zeros((2, 2))
+    for p in range(5):
+        np.testing.assert_array_equal(values[1][:, p], state)
+        np.testing.assert_array_equal(values[3][:, p], -state)
+        state = state * [0.5, 2] + x[:, p]
+        np.testing.assert_array_equal(values[4][:, p], state)
+    np.testing.assert_array_equal(values[5][:, :, 0], 0.5)
+    last = x[:, 4, 0]  # position 1 and 4 read themselves a position before, the others the input
+    np.testing.assert_array_equal(values[5][:, :, 1], np.stack([last, last, x[:, 3, 0], x[:, 2, 0], x[:, 2, 0]], 1))
+
+
+def test_sites_of_several_channels_and_without_a_distribution():
+    """Two channels of three positions; each draws from the site before it in the order, the first takes `bos`."""
+    levels, bos = 3, 5
+    before = [-1, 3, 4, 0, 1, 2]  # sites 0 3 1 4 2 5 in turn; value 1 holds the logits of the sites after them
+    nodes = [
+        {"kind": "copy", "out": 1, "blocks": [[0, 0, 0, 1, 0], [0, 1, 1, 1, 0]], "fill": 0.0},
+        {"kind": "lookup", "out": 2, "in": [1, -1, 0], "data": 0, "rows": 6},
+    ]
+    rng = np.random.default_rng(1)
+    data = rng.normal(size=(6, levels)).astype(np.float32)
+    head = {"kind": "categorical", "value": 2, "table": 2, "channel": 0, "levels": levels, "values": 1}
+    tables = [[0, 1, 2, -1, -1, -1], [-1, -1, -1, 0, 1, 2], before]
+    graph = graph_of(
+        [[3, 2], [6, 1], [6, levels]], nodes, tables, [data, [0, 1, 2]], head, bos=bos, input={"shape": [2, 3]}
+    )
+    np.testing.assert_array_equal(graph.order, [0, 3, 1, 4, 2, 5])
+    np.testing.assert_array_equal(graph.drawn, [False, True, True, True, True, True])
+    u = reference.uniforms(3, np.arange(50), 6)
+    got = reference.sample(graph, u).reshape(50, 6)
+    level = np.full(50, bos)
+    for site in graph.order:
+        if site:
+            z = data[level]
+            f = np.cumsum(np.exp(z.astype(np.float64)), 1)
+            level = (f < (u[:, site] * f[:, -1])[:, None]).sum(1)
+        np.testing.assert_array_equal(got[:, site], level)
+    x = got.reshape(50, 2, 3)
+    p = np.log(np.exp(data.astype(np.float64)) / np.exp(data.astype(np.float64)).sum(1, keepdims=True))
+    want = sum(p[got[:, before[s]], got[:, s]] for s in range(1, 6))
+    np.testing.assert_allclose(reference.log_prob(graph, x), want, rtol=1e-6)

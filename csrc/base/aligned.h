@@ -2,6 +2,7 @@
 // made them, zeroed unless asked otherwise. Never grows, never copies, never holds anything but plain data.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -24,8 +25,9 @@ class AlignedBuffer {
 
  public:
   AlignedBuffer() = default;
+  // Zeros. Large ones are pages that the system hands out when they are first touched: what is never used costs nothing.
   explicit AlignedBuffer(size_t size) : AlignedBuffer(uninitialised(size)) {
-    if (size) std::memset(static_cast<void*>(data_), 0, size * sizeof(T));
+    if (size && !is_mapped(size)) std::memset(static_cast<void*>(data_), 0, size * sizeof(T));
   }
   // For a caller that overwrites everything at once, such as read(2): zeroing first would touch every page twice.
   static AlignedBuffer uninitialised(size_t size) {
@@ -42,7 +44,16 @@ class AlignedBuffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~AlignedBuffer() { std::free(data_); }
+  ~AlignedBuffer() {
+    if (!data_) return;
+#ifdef __linux__
+    if (is_mapped(size_)) {
+      munmap(static_cast<void*>(data_), whole(size_ * sizeof(T), kHugePage));
+      return;
+    }
+#endif
+    std::free(data_);
+  }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -56,17 +67,40 @@ class AlignedBuffer {
   const T* end() const { return data_ + size_; }
 
  private:
-  static void* allocate(size_t bytes) {
-    const bool huge = bytes >= kHugePage / 2;
-    const size_t unit = huge ? kHugePage : kAlignment;
-    void* p = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
-    if (!p) throw std::bad_alloc();
+  static bool is_mapped(size_t size) {
 #ifdef __linux__
-    // Weights and activations are swept again and again: small pages cost TLB entries and cache conflicts. Only advice, may fail.
-    if (huge) madvise(p, (bytes + unit - 1) / unit * unit, MADV_HUGEPAGE);
+    return size * sizeof(T) >= kHugePage / 2;
+#else
+    (void)size;
+    return false;
 #endif
+  }
+  static size_t whole(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+  static void* allocate(size_t bytes) {
+#ifdef __linux__
+    if (is_mapped(bytes / sizeof(T))) return map_pages(whole(bytes, kHugePage));
+#endif
+    void* p = std::aligned_alloc(kAlignment, whole(bytes, kAlignment));
+    if (!p) throw std::bad_alloc();
     return p;
   }
+
+#ifdef __linux__
+  // On a huge page's boundary, which takes one page more for a moment.
+  static void* map_pages(size_t bytes) {
+    if (bytes > std::numeric_limits<size_t>::max() - kHugePage) throw std::bad_alloc();
+    void* p = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) throw std::bad_alloc();
+    char* begin = static_cast<char*>(p);
+    const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(p) % kHugePage) % kHugePage;
+    if (before) munmap(begin, before);
+    if (before < kHugePage) munmap(begin + before + bytes, kHugePage - before);
+    // Weights and activations are swept again and again: small pages cost TLB entries and cache conflicts. Only advice, may fail.
+    madvise(begin + before, bytes, MADV_HUGEPAGE);
+    return begin + before;
+  }
+#endif
 
   T* data_ = nullptr;
   size_t size_ = 0;

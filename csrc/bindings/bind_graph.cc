@@ -1,13 +1,16 @@
-// genfast._core.read_graph_summary: what a .genfast file holds, as plain Python data, for the tests of the reader and for people
-// who want to look inside a file. It reads and describes; it neither plans nor runs.
+// genfast._core.read_graph_summary and plan_summary: what a .genfast file holds and how it is planned, as plain Python data, for
+// the tests and for people who want to look inside a file; infer_order for the exporter. Nothing here runs a model.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "bindings/gil.h"
 #include "graph/reader.h"
+#include "plan/plan.h"
 
 namespace py = pybind11;
 
@@ -35,6 +38,7 @@ py::dict describe(const Node& node) {
   for (const Source& s : node.sources) sources.append(py::make_tuple(s.value, s.table, s.channel, s.count, s.offset, s.broadcast));
   out["sources"] = sources;
   out["data"] = node.data;
+  out["scales"] = node.scales;
   out["weight"] = node.weight;
   out["bias"] = node.bias;
   out["rows"] = node.rows;
@@ -87,14 +91,15 @@ py::list describe_all(const std::vector<T>& items) {
 
 py::dict describe(const Graph& graph) {
   py::dict out;
-  py::list values, weights, assumed;
+  py::list values, weights, weight_types, assumed;
   for (const Value& value : graph.values) values.append(py::make_tuple(value.positions, value.channels, value.producer));
-  for (const Weights& w : graph.weights) weights.append(w.size);
+  for (const Weights& w : graph.weights) weights.append(w.size), weight_types.append(info(w.type).name);
   for (const std::string& s : graph.assumed) assumed.append(text(s));
   out["producer"] = text(graph.producer);
   out["values"] = values;
   out["tables"] = graph.tables;
   out["weights"] = weights;
+  out["weight_types"] = weight_types;
   out["nodes"] = describe_all(graph.nodes);
   out["conditions"] = describe_all(graph.conditions);
   out["head"] = describe(graph.head);
@@ -107,6 +112,42 @@ py::dict describe(const Graph& graph) {
   out["assumed"] = assumed;
   out["meta"] = text(graph.meta);
   out["file_bytes"] = graph.file_bytes;
+  return out;
+}
+
+py::dict describe(const Plan& plan) {
+  py::dict out;
+  py::list steps, classes;
+  for (const Step& step : plan.steps) {
+    py::list groups;
+    for (const Group& group : step.groups) {
+      py::list tasks;
+      for (const Task& task : group.tasks) tasks.append(py::make_tuple(task.node, task.cls));
+      groups.append(py::make_tuple(tasks, group.positions));
+    }
+    steps.append(py::make_tuple(groups, step.sites));
+  }
+  for (const std::vector<PlanClass>& node : plan.classes) {
+    py::list of_node;
+    for (const PlanClass& cls : node) {
+      py::list ranges;
+      for (const ChannelRange& range : cls.channels) ranges.append(py::make_tuple(range.begin, range.end));
+      of_node.append(ranges);
+    }
+    classes.append(of_node);
+  }
+  out["steps"] = steps;
+  out["classes"] = classes;
+  out["known"] = plan.known;
+  out["offset"] = plan.offset;
+  out["stride"] = plan.stride;
+  out["floats_per_row"] = plan.floats_per_row;
+  out["multiply_adds"] = plan.stats.multiply_adds;
+  out["forward_multiply_adds"] = plan.stats.forward_multiply_adds;
+  out["widest_step"] = plan.stats.widest_step;
+  out["tasks"] = plan.stats.tasks;
+  out["groups"] = plan.stats.groups;
+  out["cache_floats"] = plan.stats.cache_floats;
   return out;
 }
 
@@ -131,6 +172,39 @@ void bind_graph(py::module_& m) {
       "read_graph_summary", [](const py::object& source) { return describe(*read(source)); }, py::arg("source"),
       "Reads and validates a .genfast file, given its path or its bytes, and returns what it holds as a dict.\n\n"
       "Raises FormatError, naming the path and the culprit, when it is not a valid file.");
+  m.def(
+      "plan_summary",
+      [](const py::object& source, const std::optional<std::vector<uint8_t>>& known, bool wavefront) {
+        const std::shared_ptr<const Graph> graph = read(source);
+        std::shared_ptr<const Plan> plan;
+        std::string text;
+        {
+          const ReleasedGil released;
+          plan = make_plan(*graph, {wavefront, known.value_or(std::vector<uint8_t>())});
+          text = describe(*graph, *plan);
+        }
+        py::dict out = describe(*plan);
+        out["text"] = text;
+        return out;
+      },
+      py::arg("source"), py::arg("known") = py::none(), py::arg("wavefront") = true,
+      "The plan of a .genfast file as a dict: what each step computes and draws, where it is stored, what it costs.\n\n"
+      "known is one number a site, 1 where its level is there before sampling. Raises FormatError, NotCausalError, and\n"
+      "ValueError when a known site depends on one that is not.");
+  m.def(
+      "infer_order",
+      [](const py::object& source) {
+        const std::shared_ptr<const Graph> graph = read(source);
+        std::vector<int32_t> order;
+        {
+          const ReleasedGil released;
+          order = infer_order(*graph);
+        }
+        return py::array_t<int32_t>(static_cast<py::ssize_t>(order.size()), order.data());
+      },
+      py::arg("source"),
+      "An order of the sites that the model of a .genfast file is causal for, int32 (sites,): sorted by what distributions read,\n"
+      "the smallest site that can be drawn first. Raises NotCausalError naming a cycle when there is none.");
 }
 
 }  // namespace genfast

@@ -5,6 +5,10 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <mutex>
+#include <optional>
+
 #include "bindings/gil.h"
 #include "genfast/genfast.h"
 
@@ -16,17 +20,29 @@ namespace {
 using U = py::array_t<double, py::array::c_style>;
 using Levels = py::array_t<int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
+using Bytes = py::array_t<uint8_t, py::array::c_style>;
+using Longs = py::array_t<int64_t, py::array::c_style>;
 
 void expect(py::ssize_t got, int64_t want, const std::string& what) {
   if (got != want) throw py::value_error(what + " has " + std::to_string(got) + " elements; expected " + std::to_string(want));
 }
 
+using Conditions = std::map<std::string, Floats>;
+
 // What every call takes, as Python passes it. Keeps the arrays alive.
 struct Arguments {
   uint64_t seed, first_row;
   py::object u;
+  Conditions conditions;
   float temperature;
-  std::map<std::string, Floats> conditions;
+  int64_t top_k;
+  double top_p, min_p;
+  float guidance;
+  Conditions unconditional;
+  std::optional<Bytes> known;
+  std::optional<Longs> prompt;
+  int64_t max_tokens;
+  std::vector<int32_t> stop;
   bool wavefront;
   py::object progress;
 
@@ -35,20 +51,28 @@ struct Arguments {
     o.seed = seed;
     o.first_row = first_row;
     o.temperature = temperature;
+    o.top_k = top_k;
+    o.top_p = top_p;
+    o.min_p = min_p;
+    o.guidance = guidance;
+    o.max_tokens = max_tokens;
+    o.stop = stop;
     o.wavefront = wavefront;
     if (!u.is_none()) {
       const U array = u.cast<U>();
       expect(array.size(), n * model.sites(), "u");
       o.u = array.data();
     }
-    for (const ConditionInfo& info : model.conditions()) {
-      const auto it = conditions.find(info.name);
-      if (it == conditions.end()) continue;
-      int64_t per_row = 1;
-      for (int64_t d : info.shape) per_row *= d;
-      expect(it->second.size(), n * per_row, "condition '" + info.name + "'");
+    if (known) {
+      expect(known->size(), model.sites(), "known");
+      o.known = known->data();
     }
-    for (const auto& [name, array] : conditions) o.conditions[name] = array.data();
+    if (prompt) {
+      expect(prompt->size(), n, "prompt");
+      o.prompt = prompt->data();
+    }
+    take(model, n, conditions, "condition", o.conditions);
+    take(model, n, unconditional, "unconditional", o.unconditional);
     o.poll = [callback = progress.ptr()](int64_t done, int64_t total) {
       py::gil_scoped_acquire gil;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -56,13 +80,52 @@ struct Arguments {
     };
     return o;
   }
+
+ private:
+  static void take(const Model& model, int64_t n, const Conditions& arrays, const std::string& what,
+                   std::map<std::string, const float*>& to) {
+    for (const ConditionInfo& info : model.conditions()) {
+      const auto it = arrays.find(info.name);
+      if (it == arrays.end()) continue;
+      int64_t per_row = 1;
+      for (int64_t d : info.shape) per_row *= d;
+      expect(it->second.size(), n * per_row, what + " '" + info.name + "'");
+    }
+    for (const auto& [name, array] : arrays) to[name] = array.data();
+  }
 };
 
-// uint8 up to 256 levels, else int32; never negative, so n is checked before numpy sees it.
-template <typename T>
-py::object sample_as(const Model& model, int64_t n, const Options& options) {
+Levels as_array(const std::vector<int32_t>& sites) { return Levels(static_cast<py::ssize_t>(sites.size()), sites.data()); }
+
+int64_t rows_of(const Model& model, const py::array& x) {
+  if (x.size() % model.sites() != 0)
+    throw py::value_error("x does not hold whole rows of " + std::to_string(model.sites()) + " sites");
+  return x.size() / model.sites();
+}
+
+// Calls f with a pointer to the sites of x as the model takes them: int32 levels, or float32 numbers.
+template <class F>
+void with_sites(const Model& model, const py::array& x, const F& f) {
+  if (model.levels() > 0) {
+    const int32_t* levels = x.cast<Levels>().data();
+    const ReleasedGil released;
+    f(levels);
+  } else {
+    const float* numbers = x.cast<Floats>().data();
+    const ReleasedGil released;
+    f(numbers);
+  }
+}
+
+template <class T>
+py::object sample_as(const Model& model, int64_t n, const py::object& given, const Options& options) {
   py::array_t<T> out(std::vector<py::ssize_t>{n, model.sites()});
   T* data = out.mutable_data();
+  if (!given.is_none()) {
+    const auto array = given.cast<py::array_t<T, py::array::c_style | py::array::forcecast>>();
+    expect(array.size(), n * model.sites(), "given");
+    std::copy_n(array.data(), array.size(), data);
+  }
   {
     const ReleasedGil released;
     model.sample(n, data, options);
@@ -70,54 +133,102 @@ py::object sample_as(const Model& model, int64_t n, const Options& options) {
   return std::move(out);
 }
 
-py::object sample(const Model& model, int64_t n, const Arguments& arguments) {
+// Levels as uint8 where all fit, else int32; numbers as float32. `given`: (n, sites), read where Arguments say so.
+py::object sample(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
+  // Never negative, so n is checked before numpy sees it.
   if (n < 0) throw py::value_error("n must be at least 0, got " + std::to_string(n));
+  if ((arguments.known || arguments.prompt) && given.is_none()) throw py::value_error("given is missing");
   const Options options = arguments.options(model, n);
-  return model.levels() <= 256 ? sample_as<uint8_t>(model, n, options) : sample_as<int32_t>(model, n, options);
+  if (model.levels() == 0) return sample_as<float>(model, n, given, options);
+  return model.levels() <= 256 && model.bos() < 256 ? sample_as<uint8_t>(model, n, given, options)
+                                                    : sample_as<int32_t>(model, n, given, options);
 }
 
-int64_t rows_of(const Model& model, const Levels& x) {
-  if (x.size() % model.sites() != 0)
-    throw py::value_error("x does not hold whole rows of " + std::to_string(model.sites()) + " sites");
-  return x.size() / model.sites();
-}
-
-py::array_t<double> log_prob(const Model& model, const Levels& x, const Arguments& arguments) {
+py::array_t<double> log_prob(const Model& model, const py::array& x, const Arguments& arguments) {
   const int64_t n = rows_of(model, x);
   const Options options = arguments.options(model, n);
   py::array_t<double> out(n);
   double* data = out.mutable_data();
-  const int32_t* levels = x.data();
-  {
-    const ReleasedGil released;
-    model.log_prob(n, levels, data, options);
-  }
+  with_sites(model, x, [&](auto* sites) { model.log_prob(n, sites, data, options); });
   return out;
 }
 
-py::array_t<float> logits(const Model& model, const Levels& x, const Arguments& arguments) {
+py::tuple rosenblatt(const Model& model, const py::array& x, const Arguments& arguments) {
   const int64_t n = rows_of(model, x);
   const Options options = arguments.options(model, n);
-  py::array_t<float> out(std::vector<py::ssize_t>{n, model.outputs(), model.sites()});
+  const std::vector<py::ssize_t> shape{n, model.sites()};
+  py::array_t<double> lower(shape), upper(shape);
+  double *low = lower.mutable_data(), *high = upper.mutable_data();
+  with_sites(model, x, [&](auto* sites) { model.rosenblatt(n, sites, low, high, options); });
+  return py::make_tuple(lower, upper);
+}
+
+py::array_t<float> logits(const Model& model, const py::array& x, const Arguments& arguments) {
+  const int64_t n = rows_of(model, x);
+  const Options options = arguments.options(model, n);
+  py::array_t<float> out(
+      std::vector<py::ssize_t>{n, model.outputs(), model.outputs_by_position() ? model.positions() : model.sites()});
   float* data = out.mutable_data();
-  const int32_t* levels = x.data();
-  {
-    const ReleasedGil released;
-    model.logits(n, levels, data, options);
-  }
+  with_sites(model, x, [&](auto* sites) { model.logits(n, sites, data, options); });
   return out;
 }
+
+// A TokenStream that Python's for may read from any one thread at a time.
+class Stream {
+ public:
+  Stream(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) : n_(n) {
+    if (n < 0) throw py::value_error("n must be at least 0, got " + std::to_string(n));
+    if (arguments.prompt && given.is_none()) throw py::value_error("given is missing");
+    const Options options = arguments.options(model, n);
+    Levels array;
+    if (!given.is_none()) {
+      array = given.cast<Levels>();
+      expect(array.size(), n * model.sites(), "given");
+    }
+    const int32_t* levels = given.is_none() ? nullptr : array.data();
+    const ReleasedGil released;
+    stream_.emplace(model.stream(n, levels, options));
+  }
+
+  // The next token of every row (n,), or None.
+  py::object next() {
+    Levels out(n_);
+    int32_t* levels = out.mutable_data();
+    bool more;
+    {
+      const ReleasedGil released;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      more = stream_->next(levels);
+    }
+    return more ? py::object(std::move(out)) : py::none();
+  }
+
+ private:
+  int64_t n_;
+  std::mutex mutex_;
+  std::optional<TokenStream> stream_;
+};
 
 }  // namespace
 
 void bind_model(py::module_& m) {
   py::class_<Arguments>(m, "Arguments")
-      .def(py::init([](uint64_t seed, uint64_t first_row, py::object u, float temperature, std::map<std::string, Floats> conditions,
-                       bool wavefront, py::object progress) {
-             return Arguments{seed, first_row, std::move(u), temperature, std::move(conditions), wavefront, std::move(progress)};
+      .def(py::init([](uint64_t seed, uint64_t first_row, py::object u, Conditions conditions, float temperature, int64_t top_k,
+                       double top_p, double min_p, float guidance, Conditions unconditional, std::optional<Bytes> known,
+                       std::optional<Longs> prompt, int64_t max_tokens, std::vector<int32_t> stop, bool wavefront,
+                       py::object progress) {
+             return Arguments{
+                 seed,       first_row,       std::move(u), std::move(conditions),    temperature,      top_k,
+                 top_p,      min_p,           guidance,     std::move(unconditional), std::move(known), std::move(prompt),
+                 max_tokens, std::move(stop), wavefront,    std::move(progress)};
            }),
-           py::kw_only(), py::arg("seed") = 0, py::arg("first_row") = 0, py::arg("u") = py::none(), py::arg("temperature") = 1.0f,
-           py::arg("conditions") = std::map<std::string, Floats>{}, py::arg("wavefront") = true, py::arg("progress") = py::none());
+           py::kw_only(), py::arg("seed") = 0, py::arg("first_row") = 0, py::arg("u") = py::none(),
+           py::arg("conditions") = Conditions{}, py::arg("temperature") = 1.0f, py::arg("top_k") = INT64_MAX,
+           py::arg("top_p") = 1.0, py::arg("min_p") = 0.0, py::arg("guidance") = 1.0f, py::arg("unconditional") = Conditions{},
+           py::arg("known") = py::none(), py::arg("prompt") = py::none(), py::arg("max_tokens") = INT64_MAX,
+           py::arg("stop") = std::vector<int32_t>{}, py::arg("wavefront") = true, py::arg("progress") = py::none());
+
+  py::class_<Stream>(m, "Stream").def("next", &Stream::next);
 
   py::class_<Model>(m, "Model")
       .def_static(
@@ -130,7 +241,14 @@ void bind_model(py::module_& m) {
                     return Model::load(bytes, static_cast<size_t>(size), name);
                   })
       .def_property_readonly("sites", &Model::sites)
+      .def_property_readonly("positions", &Model::positions)
+      .def_property_readonly("channels", &Model::channels)
       .def_property_readonly("levels", &Model::levels)
+      .def_property_readonly("outputs_by_position", &Model::outputs_by_position)
+      .def_property_readonly("integer_input", &Model::integer_input)
+      .def_property_readonly("fixed_sites", [](const Model& model) { return as_array(model.fixed_sites()); })
+      .def_property_readonly("bos", &Model::bos)
+      .def_property_readonly("order", [](const Model& model) { return as_array(model.order()); })
       .def_property_readonly("input_shape", [](const Model& model) { return py::tuple(py::cast(model.input_shape())); })
       .def_property_readonly("meta", &Model::meta)
       .def_property_readonly("conditions",
@@ -149,8 +267,15 @@ void bind_model(py::module_& m) {
       .def("file_bytes", [](const Model& model) { return py::bytes(model.file_bytes()); })
       .def("plan", &Model::plan, py::arg("wavefront") = true, py::call_guard<ReleasedGil>())
       .def("explain", &Model::explain, py::call_guard<ReleasedGil>())
-      .def("sample", &sample)
+      .def("sample", &sample, py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
+      .def(
+          "stream",
+          [](const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
+            return std::make_unique<Stream>(model, n, arguments, given);
+          },
+          py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
       .def("log_prob", &log_prob)
+      .def("rosenblatt", &rosenblatt)
       .def("logits", &logits);
 
   m.def("set_num_threads", &set_num_threads);

@@ -4,95 +4,77 @@
 
 namespace genfast {
 
-CpuBinding::CpuBinding(const CpuPlan& cpu_plan, int64_t capacity)
-    : cpu_plan_(cpu_plan), graph_(*cpu_plan.graph), plan_(*cpu_plan.plan), capacity_(capacity) {
-  arena_ = AlignedBuffer<float>(static_cast<size_t>(plan_.floats_per_row * capacity + 16));
-  const int64_t widest = plan_.stride.empty() ? 1 : *std::max_element(plan_.stride.begin(), plan_.stride.end());
-  zeros_ = AlignedBuffer<float>(static_cast<size_t>(widest * capacity + 16));
-  constants_.resize(graph_.values.size(), nullptr);
-  for (const Node& node : graph_.nodes)
-    if (node.kind == NodeKind::constant) constants_[node.out] = graph_.weights[node.data].data;
-
-  readers_.resize(graph_.values.size(), 0);
+CpuBinding::CpuBinding(const CpuPlan& cpu_plan, CpuArena& arena)
+    : cpu_plan_(cpu_plan),
+      graph_(*cpu_plan.graph),
+      plan_(*cpu_plan.plan),
+      arena_(arena),
+      readers_(cpu_plan.graph->values.size(), 0) {
   for (const Node& node : graph_.nodes)
     for (const Source& source : node.sources) ++readers_[source.value];
   ++readers_[graph_.head.value];
+}
 
-  steps.resize(plan_.steps.size());
-  for (size_t t = 0; t < plan_.steps.size(); ++t) {
-    for (const Group& group : plan_.steps[t].groups) {
-      CommandGroup commands;
-      commands.positions = static_cast<int64_t>(group.positions.size());
-      bind_group(group, commands);
-      steps[t].groups.push_back(std::move(commands));
-    }
-    for (int32_t site : plan_.steps[t].sites) steps[t].sites.push_back(bind_site(site));
-  }
-  std::vector<bool> drawn(static_cast<size_t>(graph_.sites()));
-  for (const StepCommands& step : steps)
-    for (const SiteCommand& site : step.sites) drawn[static_cast<size_t>(site.site)] = true;
-  for (int32_t site : graph_.order)
-    if (!drawn[static_cast<size_t>(site)]) undrawn.push_back({site, nullptr, bind_site(site).input});
+StepCommands CpuBinding::bind(const Step& step) {
+  step_ = StepCommands();
+  step_.groups.reserve(step.groups.size());
+  for (const Group& group : step.groups) bind_group(group);
+  step_.sites.reserve(step.sites.size());
+  for (int32_t site : step.sites) step_.sites.push_back(bind_site(site));
+  return std::move(step_);
 }
 
 SiteCommand CpuBinding::bind_site(int32_t site) const {
-  Source logits;
-  logits.value = graph_.head.value;
-  logits.table = graph_.head.table;
-  logits.channel = graph_.head.channel;
-  float* input = place(0, site % graph_.positions());
-  return {site, read(logits, graph_.head.by_position() ? site % graph_.positions() : site),
-          input ? input + site / graph_.positions() : nullptr};
+  const int64_t at = graph_.head_position(site), positions = graph_.positions();
+  float* input = arena_.place(0, site % positions);
+  SiteCommand command{site, nullptr, input ? input + site / positions : nullptr};
+  if (at >= 0) {
+    Source logits;  // through no table: `at` is the value's own position
+    logits.value = graph_.head.value;
+    logits.channel = graph_.head.channel;
+    command.logits = arena_.read(logits, at);
+  }
+  return command;
 }
 
-float* CpuBinding::place(int value, int64_t p) const {
-  const int32_t offset = plan_.offset[value][p];
-  return offset < 0 ? nullptr : const_cast<float*>(arena_.data()) + static_cast<int64_t>(offset) * capacity_;
-}
-
-const float* CpuBinding::read(const Source& source, int64_t p) const {
-  const int64_t q = source_position(graph_, source, p);
-  if (q < 0) return nullptr;
-  if (constants_[source.value]) return constants_[source.value] + q * graph_.values[source.value].channels + source.channel;
-  return place(source.value, q) + source.channel;
-}
-
-int64_t CpuBinding::read_stride(int value) const { return constants_[value] ? 0 : plan_.stride[value]; }
-
-void CpuBinding::bind(const Task& task, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_task(const Task& task, const Positions& positions) {
   const Node& node = graph_.nodes[task.node];
   const PlanClass& cls = plan_.classes[task.node][task.cls];
   switch (node.kind) {
     case NodeKind::constant:
+    case NodeKind::gemm:  // bind_group
       break;
-    case NodeKind::gemm:
-      break;  // bind_group
     case NodeKind::map:
-      for (const ChannelRange& range : cls.channels) bind_map(node, range, positions, group);
+      for (const ChannelRange& range : cls.channels) bind_map(node, range, positions);
       break;
     case NodeKind::copy:
-      for (const ChannelRange& range : cls.channels) bind_copy(node, range, positions, group);
+      for (const ChannelRange& range : cls.channels) bind_copy(node, range, positions);
       break;
     case NodeKind::row:
-      bind_row(node, positions, group);
+      bind_row(node, positions);
       break;
     case NodeKind::lookup:
-      bind_lookup(node, positions, group);
+      bind_lookup(node, positions);
+      break;
+    case NodeKind::attend:
+      bind_attend(node, positions);
       break;
   }
 }
 
-void CpuBinding::bind_group(const Group& group, CommandGroup& commands) {
+void CpuBinding::bind_group(const Group& group) {
+  const auto begin = static_cast<int32_t>(step_.commands.size());
   for (size_t k = 0; k < group.tasks.size(); ++k) {
     const Task& task = group.tasks[k];
-    if (graph_.nodes[task.node].kind != NodeKind::gemm) {
-      bind(task, group.positions, commands);
-      continue;
+    if (graph_.nodes[task.node].kind == NodeKind::gemm) {
+      const Epilogue epilogue = find_epilogue(group, k);
+      for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) bind_gemm(*piece, epilogue, group.positions);
+      k += epilogue.tasks;
+    } else {
+      bind_task(task, group.positions);
     }
-    const Epilogue epilogue = find_epilogue(group, k);
-    for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) bind_gemm(*piece, epilogue, group.positions, commands);
-    k += epilogue.tasks;
   }
+  step_.groups.push_back({begin, static_cast<int32_t>(step_.commands.size()), static_cast<int64_t>(group.positions.size())});
 }
 
 // All channels of a value, at the reader's own position.
@@ -129,97 +111,109 @@ CpuBinding::Epilogue CpuBinding::find_epilogue(const Group& group, size_t task) 
   return found;
 }
 
-void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const std::vector<int32_t>& positions,
-                           CommandGroup& group) {
-  std::vector<const float*>& sources = in_pointers_.emplace_back();
-  std::vector<GemmSegment>& segments = segments_.emplace_back();
-  std::vector<int64_t>& strides = strides_.emplace_back();
+template <class T>
+void CpuBinding::add(Command::Kind kind, std::vector<T>& list, const T& command) {
+  step_.commands.push_back({kind, static_cast<int32_t>(list.size())});
+  list.push_back(command);
+}
+
+float** CpuBinding::places(int value, int64_t channel, const Positions& positions) {
+  float** out = step_.pool.array<float*>(positions.size());
+  for (size_t i = 0; i < positions.size(); ++i) out[i] = arena_.place(value, positions[i]) + channel;
+  return out;
+}
+
+const float** CpuBinding::reads(const Source& source, const Positions& positions) {
+  const float** in = step_.pool.array<const float*>(positions.size());
+  for (size_t i = 0; i < positions.size(); ++i) in[i] = arena_.read(source, positions[i]);
+  return in;
+}
+
+void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const Positions& positions) {
+  const size_t n = positions.size();
+  GemmSegment* segments = step_.pool.array<GemmSegment>(piece.segments.size());
+  const float** sources = step_.pool.array<const float*>(piece.segments.size() * n);
+  int64_t* strides = step_.pool.array<int64_t>(piece.segments.size());
+  int64_t kept = 0;
   bool boundary = false;  // of a segment that is left out because it lies outside at every position
   for (const PieceSegment& segment : piece.segments) {
     Source source;
     source.value = segment.value;
     source.table = segment.table;
     source.channel = segment.channel;
-    const size_t first = sources.size();
+    const float** row = sources + kept * static_cast<int64_t>(n);
     bool used = false;
-    for (int32_t p : positions) {
-      const float* from = read(source, p);
+    for (size_t i = 0; i < n; ++i) {
+      const float* from = arena_.read(source, positions[i]);
       used = used || from;
-      sources.push_back(from ? from : zeros_.data());
+      row[i] = from ? from : arena_.zeros();
     }
     boundary = boundary || segment.run.new_chunk;
-    if (!used) {
-      sources.resize(first);
-      continue;
-    }
-    segments.push_back(segment.run);
-    segments.back().new_chunk = boundary;
+    if (!used) continue;
+    segments[kept] = segment.run;
+    segments[kept].new_chunk = boundary;
+    strides[kept] = arena_.stride(segment.value);
     boundary = false;
-    strides.push_back(read_stride(segment.value));
+    ++kept;
   }
-  std::vector<float*>& out = out_pointers_.emplace_back();
-  for (int32_t p : positions) out.push_back(place(epilogue.out, p) + piece.column);
-
   GemmCommand command{};
   GemmArgs& args = command.args;
-  args.segments = segments.data();
-  args.n_segments = static_cast<int64_t>(segments.size());
-  args.sources = sources.data();
-  args.source_stride = strides.data();
-  args.out = out.data();
+  args.segments = segments;
+  args.n_segments = kept;
+  args.sources = sources;
+  args.source_stride = strides;
+  args.out = places(epilogue.out, piece.column, positions);
   args.out_stride = plan_.stride[epilogue.out];
-  args.groups = static_cast<int64_t>(positions.size());
+  args.groups = static_cast<int64_t>(n);
   args.weights = piece.weights;
+  args.weight_type = piece.type;
+  args.scales = piece.scales;
   args.k_rows = piece.k_rows;
   args.columns = piece.columns;
   args.bias = piece.bias;
   args.relu = epilogue.relu;
   if (epilogue.residual) {
-    std::vector<const float*>& residual = in_pointers_.emplace_back();
-    for (int32_t p : positions) residual.push_back(read(*epilogue.residual, p) + piece.column);
-    args.residual = residual.data();
-    args.residual_stride = read_stride(epilogue.residual->value);
+    Source residual = *epilogue.residual;
+    residual.channel += piece.column;
+    args.residual = reads(residual, positions);
+    args.residual_stride = arena_.stride(residual.value);
   }
-  group.commands.push_back({true, static_cast<int32_t>(gemms.size())});
-  gemms.push_back(command);
+  add(Command::Kind::gemm, step_.gemms, command);
 }
 
-PositionCommand CpuBinding::start(const Node& node, ChannelRange range, const std::vector<int32_t>& positions) {
+PositionCommand CpuBinding::start(const Node& node, ChannelRange range, const Positions& positions) {
   PositionCommand call;
-  call.node = static_cast<int>(&node - graph_.nodes.data());
+  call.node = index_of(node);
   call.out_stride = plan_.stride[node.out];
   call.columns = range.end - range.begin;
   call.params = node.params.data();
-  std::vector<float*>& out = out_pointers_.emplace_back();
-  for (int32_t p : positions) out.push_back(place(node.out, p) + range.begin);
-  call.out = out.data();
+  call.out = places(node.out, range.begin, positions);
   return call;
 }
 
-void CpuBinding::add_operand(PositionCommand& call, int k, const Source& source, const std::vector<int32_t>& positions) {
-  std::vector<const float*>& in = in_pointers_.emplace_back();
-  for (int32_t p : positions) in.push_back(read(source, p));
-  call.in[k] = in.data();
-  call.operand_stride[k] = read_stride(source.value);
+void CpuBinding::add_operand(PositionCommand& call, int k, const Source& source, const Positions& positions) {
+  call.in[k] = reads(source, positions);
+  call.operand_stride[k] = arena_.stride(source.value);
   call.operand_broadcast[k] = source.broadcast;
 }
 
-// Neighbouring positions whose pointers all advance by one full tile are one longer run of rows.
-void CpuBinding::finish(PositionCommand& call, const std::vector<int32_t>& positions, CommandGroup& group) {
-  std::vector<int32_t>& run = runs_.emplace_back(positions.size(), 1);
+// Neighbouring positions whose pointers all advance by one full tile are one longer run of rows. No task of a group reads what the
+// group computes at another position, so nothing in a run waits for what comes before it.
+void CpuBinding::finish(PositionCommand& call, const Positions& positions) {
+  int32_t* run = step_.pool.array<int32_t>(positions.size());
   for (size_t i = positions.size(); i-- > 0;) {
+    run[i] = 1;
     if (i + 1 == positions.size() || !call.out[i] || !call.out[i + 1]) continue;
-    bool joined = call.out[i + 1] - call.out[i] == call.out_stride * capacity_;
+    bool joined = call.out[i + 1] - call.out[i] == call.out_stride * arena_.capacity();
     for (int k = 0; k < call.operands; ++k)
-      joined = joined && call.in[k][i + 1] - call.in[k][i] == call.operand_stride[k] * capacity_;
+      joined = joined && call.in[k][i + 1] - call.in[k][i] == call.operand_stride[k] * arena_.capacity();
     if (joined) run[i] = run[i + 1] + 1;
   }
-  call.run = run.data();
-  group.commands.push_back({false, static_cast<int32_t>(calls.size())});
-  calls.push_back(call);
+  call.run = run;
+  add(Command::Kind::call, step_.calls, call);
 }
 
-void CpuBinding::bind_map(const Node& node, ChannelRange range, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_map(const Node& node, ChannelRange range, const Positions& positions) {
   PositionCommand call = start(node, range, positions);
   call.map_op = node.map_op;
   call.operands = static_cast<uint8_t>(node.sources.size());
@@ -228,15 +222,16 @@ void CpuBinding::bind_map(const Node& node, ChannelRange range, const std::vecto
     if (!source.broadcast) source.channel += range.begin;
     add_operand(call, static_cast<int>(k), source, positions);
   }
-  finish(call, positions, group);
+  finish(call, positions);
 }
 
-void CpuBinding::bind_copy(const Node& node, ChannelRange range, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions& positions) {
   PositionCommand fill = start(node, range, positions);
-  std::vector<const float*>& in = in_pointers_.emplace_back(positions.size(), node.params.data());
-  fill.in[0] = in.data();
+  const float** in = step_.pool.array<const float*>(positions.size());
+  std::fill_n(in, positions.size(), node.params.data());
+  fill.in[0] = in;
   fill.operand_broadcast[0] = true;
-  finish(fill, positions, group);
+  finish(fill, positions);
   for (const Source& block : node.sources) {
     const ChannelRange part{std::max(range.begin, block.offset), std::min(range.end, block.offset + block.count)};
     if (part.begin >= part.end) continue;
@@ -244,13 +239,15 @@ void CpuBinding::bind_copy(const Node& node, ChannelRange range, const std::vect
     Source source = block;
     source.channel += part.begin - block.offset;
     add_operand(call, 0, source, positions);
+    float** out = places(node.out, part.begin, positions);
     for (size_t i = 0; i < positions.size(); ++i)
-      if (!call.in[0][i]) out_pointers_.back()[i] = nullptr;
-    finish(call, positions, group);
+      if (!call.in[0][i]) out[i] = nullptr;
+    call.out = out;
+    finish(call, positions);
   }
 }
 
-void CpuBinding::bind_row(const Node& node, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_row(const Node& node, const Positions& positions) {
   PositionCommand call = start(node, {0, graph_.values[node.out].channels}, positions);
   call.kind = PositionCommand::Kind::row;
   call.row_op = node.row_op;
@@ -258,16 +255,44 @@ void CpuBinding::bind_row(const Node& node, const std::vector<int32_t>& position
   call.weight = node.weight >= 0 ? graph_.weights[node.weight].data : nullptr;
   call.bias = node.bias >= 0 ? graph_.weights[node.bias].data : nullptr;
   add_operand(call, 0, node.sources[0], positions);
-  finish(call, positions, group);
+  finish(call, positions);
 }
 
-void CpuBinding::bind_lookup(const Node& node, const std::vector<int32_t>& positions, CommandGroup& group) {
+void CpuBinding::bind_lookup(const Node& node, const Positions& positions) {
   PositionCommand call = start(node, {0, graph_.values[node.out].channels}, positions);
   call.kind = PositionCommand::Kind::lookup;
-  call.weight = graph_.weights[node.data].data;
-  call.table_rows = node.rows;
+  const Weights& data = graph_.weights[node.data];
+  call.table = {data.bytes, node.rows, data.type, node.scales >= 0 ? graph_.weights[node.scales].data : nullptr};
   add_operand(call, 0, node.sources[0], positions);
-  finish(call, positions, group);
+  finish(call, positions);
+}
+
+void CpuBinding::bind_attend(const Node& node, const Positions& positions) {
+  AttendCommand command{};
+  command.node = index_of(node);
+  command.q = reads(node.sources[0], positions);
+  command.out = places(node.out, 0, positions);
+  int32_t* at = step_.pool.array<int32_t>(positions.size());
+  std::copy(positions.begin(), positions.end(), at);
+  command.positions = at;
+  const Attention& attention = node.attention;
+  AttendArgs& args = command.args;
+  args.out_stride = plan_.stride[node.out];
+  args.q_stride = arena_.stride(node.sources[0].value);
+  args.q_step = node.sources[0].offset;
+  args.k = arena_.keys(command.node, 1);
+  args.k_stride = arena_.stride(node.sources[1].value);
+  args.k_step = node.sources[1].offset;
+  args.v = arena_.keys(command.node, 2);
+  args.v_stride = arena_.stride(node.sources[2].value);
+  args.v_step = node.sources[2].offset;
+  args.heads = attention.heads;
+  args.kv_heads = attention.kv_heads;
+  args.dim = attention.dim;
+  args.dim_v = attention.dim_v;
+  args.scale = attention.scale;
+  args.bias_step = graph_.values[node.out].positions * attention.keys;
+  add(Command::Kind::attend, step_.attends, command);
 }
 
 }  // namespace genfast

@@ -1,12 +1,39 @@
-// The kernel calls a CPU decoder makes, with every pointer resolved against its arena. Built once per decoder (cpu_binding.cc), run
-// for every tile (cpu_decoder.cc).
+// The kernel calls of one step of a plan, with every pointer resolved against a decoder's arena. Made by cpu_binding.cc, run by
+// cpu_decoder.cc as often as there are tiles. Nothing here owns memory but the step's pool.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/kernels.h"
 
 namespace genfast {
+
+// Arrays that live and die together. A step has a hundred small ones: one allocation each would cost more than filling them.
+class Pool {
+ public:
+  template <class T>
+  T* array(size_t n) {
+    static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8, "plain data only");
+    const size_t bytes = (n * sizeof(T) + 7) / 8 * 8;
+    if (used_ + bytes > size_) grow(bytes);
+    used_ += bytes;
+    return reinterpret_cast<T*>(chunks_.back().get() + used_ - bytes);
+  }
+  size_t bytes() const { return total_; }
+
+ private:
+  void grow(size_t bytes) {
+    size_ = std::max(std::max<size_t>(2048, total_), bytes);
+    chunks_.emplace_back(new char[size_]);
+    total_ += size_;
+    used_ = 0;
+  }
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  size_t size_ = 0, used_ = 0, total_ = 0;
+};
 
 struct GemmCommand {
   GemmArgs args;  // all but group_rows, m_begin and m_end
@@ -24,31 +51,51 @@ struct PositionCommand {
   float* const* out = nullptr;  // null entries: this command skips the position
   int64_t out_stride = 0, columns = 0;
   const float* params = nullptr;
-  const float *weight = nullptr, *bias = nullptr;  // row; lookup: weight is the table
-  int64_t table_rows = 0;
-  const int32_t* run = nullptr;  // run[i]: positions i, i + 1, … that one call covers when the tile is full
+  const float *weight = nullptr, *bias = nullptr;  // row
+  LookupTable table{};                             // lookup
+  const int32_t* run = nullptr;                    // run[i]: positions i, i + 1, … that one call covers when the tile is full
+  int node = 0;
+};
+
+// Attention at each position.
+struct AttendCommand {
+  AttendArgs args;  // what all positions share: all but out, q, the keys seen, bias, scratch and rows
+  const float* const* q = nullptr;
+  float* const* out = nullptr;
+  const int32_t* positions = nullptr;
   int node = 0;
 };
 
 struct Command {
-  bool is_gemm;
-  int32_t index;  // into gemms or calls
+  enum class Kind : uint8_t { gemm, call, attend } kind;
+  int32_t index;  // into the step's vector of that kind
 };
 
 struct CommandGroup {
-  std::vector<Command> commands;
-  int64_t positions = 0;
+  int32_t begin, end;  // of the step's commands
+  int64_t positions;
 };
 
 struct SiteCommand {
   int32_t site;
-  const float* logits;  // row 0
+  const float* logits;  // row 0, or null where the site has no distribution
   float* input;         // row 0 of the site's value, or null when nothing reads it
 };
 
 struct StepCommands {
   std::vector<CommandGroup> groups;
+  std::vector<Command> commands;
+  std::vector<GemmCommand> gemms;
+  std::vector<PositionCommand> calls;
+  std::vector<AttendCommand> attends;
   std::vector<SiteCommand> sites;
+  Pool pool;
+
+  size_t bytes() const {
+    return pool.bytes() + groups.capacity() * sizeof(CommandGroup) + commands.capacity() * sizeof(Command) +
+           gemms.capacity() * sizeof(GemmCommand) + calls.capacity() * sizeof(PositionCommand) +
+           attends.capacity() * sizeof(AttendCommand) + sites.capacity() * sizeof(SiteCommand);
+  }
 };
 
 }  // namespace genfast

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/errors.h"
+#include "engine/cpu_arena.h"
 #include "engine/cpu_binding.h"
 #include "engine/cpu_heads.h"
 
@@ -11,6 +12,10 @@ namespace {
 
 // Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2.
 constexpr int64_t kBlockRows = 48;
+// Bound steps are kept for the next tile up to here; the rest of a long plan is bound again each time.
+constexpr size_t kBoundBytes = size_t{64} << 20;
+// Scratch for attention scores: as many heads at a time as L2 holds beside their keys.
+constexpr int64_t kScores = 65536;
 
 class CpuDecoder : public Decoder {
  public:
@@ -18,31 +23,55 @@ class CpuDecoder : public Decoder {
       : cpu_plan_(std::move(cpu_plan)),
         graph_(*cpu_plan_->graph),
         capacity_(capacity),
-        binding_(*cpu_plan_, capacity),
-        heads_(graph_, binding_.read_stride(graph_.head.value), cpu_plan_->plan->stride[0]) {}
+        arena_(graph_, *cpu_plan_->plan, capacity),
+        binding_(*cpu_plan_, arena_),
+        bound_(cpu_plan_->plan->steps.size()),
+        heads_(graph_, arena_.stride(graph_.head.value), cpu_plan_->plan->stride[0]) {
+    int64_t keys = 0, scores = 0;
+    for (const Node& node : graph_.nodes) {
+      if (node.kind != NodeKind::attend) continue;
+      const int64_t one = attend_scores(node.attention.keys);
+      scores = std::max(scores, std::max(one, std::min(one * node.attention.heads, kScores)));
+      if (node.attention.bitmap != kDirect) keys = std::max(keys, node.attention.keys);
+    }
+    scores_ = AlignedBuffer<float>(static_cast<size_t>(scores));
+    visible_ = AlignedBuffer<int32_t>(static_cast<size_t>(keys));
+    for (int32_t site : cpu_plan_->plan->known) known_.push_back(binding_.bind_site(site));
+  }
 
   void begin(const Tile& tile, int64_t first_row) override {
     kernels_ = &active_kernels();
     tile_ = &tile;
     first_row_ = first_row;
     place_conditions(tile);
-    heads_.place(binding_.undrawn, tile);
+    heads_.place(known_, tile);
   }
 
   void step(int64_t index) override {
-    const StepCommands& step = binding_.steps[static_cast<size_t>(index)];
-    for (const CommandGroup& group : step.groups) run_group(group, tile_->rows);
-    heads_.run(step.sites, *tile_, first_row_);
+    std::unique_ptr<const StepCommands>& bound = bound_[static_cast<size_t>(index)];
+    if (bound) return run_step(*bound);
+    auto fresh = std::make_unique<const StepCommands>(binding_.bind(cpu_plan_->plan->steps[static_cast<size_t>(index)]));
+    const StepCommands& step = *fresh;
+    if (bound_bytes_ + step.bytes() <= kBoundBytes) {
+      bound_bytes_ += step.bytes();
+      bound = std::move(fresh);
+    }
+    run_step(step);
   }
 
  private:
+  void run_step(const StepCommands& step) {
+    for (const CommandGroup& group : step.groups) run_group(step, group, tile_->rows);
+    heads_.run(step.sites, *tile_, first_row_);
+  }
+
   void place_conditions(const Tile& tile) {
     for (size_t i = 0; i < graph_.conditions.size(); ++i) {
       const int value = graph_.conditions[i].value;
       const int64_t positions = graph_.values[value].positions, channels = graph_.values[value].channels;
       const int64_t stride = cpu_plan_->plan->stride[value];
       for (int64_t p = 0; p < positions; ++p) {
-        float* to = binding_.condition(value, p);
+        float* to = arena_.place(value, p);
         if (!to) continue;
         for (int64_t r = 0; r < tile.rows; ++r)
           for (int64_t c = 0; c < channels; ++c) to[r * stride + c] = tile.conditions[i][(r * channels + c) * positions + p];
@@ -50,20 +79,28 @@ class CpuDecoder : public Decoder {
     }
   }
 
-  void run_group(const CommandGroup& group, int64_t rows) {
+  void run_group(const StepCommands& step, const CommandGroup& group, int64_t rows) {
     const int64_t m = group.positions * rows;
     const int64_t blocks = std::max<int64_t>(1, (m + kBlockRows / 2) / kBlockRows);
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t begin = m * b / blocks, end = m * (b + 1) / blocks;
-      for (const Command& command : group.commands) {
-        if (command.is_gemm) {
-          GemmArgs args = binding_.gemms[command.index].args;
-          args.group_rows = rows;
-          args.m_begin = begin;
-          args.m_end = end;
-          kernels_->gemm(args);
-        } else {
-          run_positions(binding_.calls[command.index], rows, begin, end);
+      for (int32_t c = group.begin; c < group.end; ++c) {
+        const int32_t index = step.commands[c].index;
+        switch (step.commands[c].kind) {
+          case Command::Kind::gemm: {
+            GemmArgs args = step.gemms[index].args;
+            args.group_rows = rows;
+            args.m_begin = begin;
+            args.m_end = end;
+            kernels_->gemm(args);
+            break;
+          }
+          case Command::Kind::call:
+            run_positions(step.calls[index], rows, begin, end);
+            break;
+          case Command::Kind::attend:
+            run_attend(step.attends[index], rows, begin, end);
+            break;
         }
       }
     }
@@ -79,6 +116,40 @@ class CpuDecoder : public Decoder {
       if (call.out[i]) run_rows(call, i, r, count);
       m += count;
     }
+  }
+
+  void run_attend(const AttendCommand& command, int64_t rows, int64_t begin, int64_t end) {
+    const Node& node = graph_.nodes[command.node];
+    const Attention& attention = node.attention;
+    AttendArgs args = command.args;
+    args.scores = scores_.data();
+    args.scores_size = static_cast<int64_t>(scores_.size());
+    for (int64_t m = begin; m < end; m += args.rows) {
+      const int64_t i = m / rows, r = m % rows, p = command.positions[i];
+      args.rows = std::min(rows - r, end - m);
+      see(attention, p, args);
+      if (node.bias >= 0) args.bias = graph_.weights[node.bias].data + p * attention.keys;
+      args.q = command.q[i] + r * args.q_stride;
+      args.out = command.out[i] + r * args.out_stride;
+      args.first_row = r;
+      kernels_->attend(args);
+    }
+  }
+
+  // The keys that position p sees.
+  void see(const Attention& attention, int64_t p, AttendArgs& args) {
+    if (attention.bitmap == kDirect) {
+      args.first = graph_.tables[attention.begin][p];
+      args.count = graph_.tables[attention.end][p] - args.first;
+      return;
+    }
+    const int32_t* words = graph_.tables[attention.bitmap].data() + p * attention.words();
+    int32_t* next = visible_.data();
+    for (int64_t w = 0; w < attention.words(); ++w)
+      for (uint32_t bits = static_cast<uint32_t>(words[w]); bits; bits &= bits - 1)
+        *next++ = static_cast<int32_t>(32 * w + __builtin_ctz(bits));
+    args.visible = visible_.data();
+    args.count = next - visible_.data();
   }
 
   void run_rows(const PositionCommand& call, int64_t i, int64_t r, int64_t rows) {
@@ -98,10 +169,10 @@ class CpuDecoder : public Decoder {
         break;
       case PositionCommand::Kind::lookup: {
         const int64_t bad = kernels_->lookup(out, call.out_stride, call.in[0][i] + r * call.operand_stride[0],
-                                             call.operand_stride[0], call.weight, call.table_rows, rows, call.columns);
+                                             call.operand_stride[0], call.table, rows, call.columns);
         if (bad >= 0) {
           const Node& node = graph_.nodes[call.node];
-          throw NumericalError("layer " + node.name + " looks up an index outside its table of " + std::to_string(call.table_rows) +
+          throw NumericalError("layer " + node.name + " looks up an index outside its table of " + std::to_string(call.table.rows) +
                                " rows (near row " + std::to_string(first_row_ + (r + bad) % capacity_) + ")");
         }
         break;
@@ -112,7 +183,13 @@ class CpuDecoder : public Decoder {
   std::shared_ptr<const CpuPlan> cpu_plan_;
   const Graph& graph_;
   const int64_t capacity_;
+  CpuArena arena_;
   CpuBinding binding_;
+  std::vector<std::unique_ptr<const StepCommands>> bound_;  // [step], null until first run
+  size_t bound_bytes_ = 0;
+  std::vector<SiteCommand> known_;  // there before the first step: given, or without a distribution
+  AlignedBuffer<float> scores_;
+  AlignedBuffer<int32_t> visible_;
   CpuHeads heads_;
   const Kernels* kernels_ = nullptr;
   const Tile* tile_ = nullptr;

@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <mutex>
+#include <iterator>
 #include <thread>
 
 #include "base/thread_pool.h"
-#include "engine/backend.h"
+#include "engine/prepared.h"
+#include "engine/tile_run.h"
 #include "genfast/genfast.h"
 #include "graph/reader.h"
 #include "kernels/kernels.h"
@@ -15,68 +16,9 @@ namespace genfast {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Conditions = std::map<std::string, const float*>;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
-
-// A decoder with the arrays of its tile, kept between calls: fresh pages cost more than decoding a small tile.
-struct Workspace {
-  std::unique_ptr<Decoder> decoder;
-  std::vector<int32_t> levels;      // [site][row]
-  std::vector<double> u, log_prob;  // [site][row]
-  std::vector<double> row;          // uniforms of one row
-};
-
-// A plan's program and the idle workspaces made for it.
-class Prepared {
- public:
-  Prepared(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan)
-      : plan_(plan), program_(backend("cpu").prepare(std::move(graph), std::move(plan))) {}
-
-  const Plan& plan() const { return *plan_; }
-  int64_t tile_rows(int64_t rows, int threads) const { return program_->tile_rows(rows, threads); }
-
-  // A workspace for the length of a tile; it comes back even when the tile throws.
-  class Lease {
-   public:
-    Lease(Prepared& owner, int64_t capacity) : owner_(owner), capacity_(capacity), workspace_(owner.take(capacity)) {}
-    ~Lease() { owner_.give_back(capacity_, std::move(workspace_)); }
-    Lease(const Lease&) = delete;
-    Workspace& operator*() { return *workspace_; }
-
-   private:
-    Prepared& owner_;
-    int64_t capacity_;
-    std::unique_ptr<Workspace> workspace_;
-  };
-
- private:
-  static constexpr size_t kMostIdle = 8;
-
-  std::unique_ptr<Workspace> take(int64_t capacity) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      for (size_t i = idle_.size(); i-- > 0;) {
-        if (idle_[i].first != capacity) continue;
-        std::unique_ptr<Workspace> workspace = std::move(idle_[i].second);
-        idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
-        return workspace;
-      }
-    }
-    auto workspace = std::make_unique<Workspace>();
-    workspace->decoder = program_->decoder(capacity);
-    return workspace;
-  }
-
-  void give_back(int64_t capacity, std::unique_ptr<Workspace> workspace) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (idle_.size() == kMostIdle) idle_.erase(idle_.begin());
-    idle_.emplace_back(capacity, std::move(workspace));
-  }
-
-  std::shared_ptr<const Plan> plan_;
-  std::shared_ptr<const Program> program_;
-  std::mutex mutex_;
-  std::vector<std::pair<int64_t, std::unique_ptr<Workspace>>> idle_;
-};
+constexpr int64_t kPromptUnit = 16;  // prompts are planned for a multiple of this, so that there are few plans
 
 int64_t elements(const std::vector<int64_t>& shape) {
   int64_t n = 1;
@@ -84,143 +26,153 @@ int64_t elements(const std::vector<int64_t>& shape) {
   return n;
 }
 
-// What one call reads and writes; null where it does not.
-struct Call {
-  uint8_t* out_u8 = nullptr;
-  int32_t* out_i32 = nullptr;
-  const int32_t* given = nullptr;
-  double* log_prob = nullptr;
-  float* logits = nullptr;
-};
-
-}  // namespace
-
-struct Model::Impl {
-  explicit Impl(std::shared_ptr<const Graph> g) : graph(std::move(g)) {}
-
-  std::shared_ptr<const Graph> graph;
-  std::mutex mutex;
-  std::shared_ptr<Prepared> prepared[2];  // [wavefront]
-
-  std::shared_ptr<Prepared> prepare(bool wavefront) {
-    std::lock_guard<std::mutex> lock(mutex);
-    std::shared_ptr<Prepared>& made = prepared[wavefront];
-    if (!made) made = std::make_shared<Prepared>(graph, make_plan(*graph, {wavefront, {}}));
-    return made;
+void check_condition(const Condition& condition, const float* data, int64_t n, const std::string& what) {
+  const int64_t per_row = elements(condition.shape);
+  for (int64_t i = 0; i < n * per_row; ++i) {
+    const float x = data[i];
+    const bool bad = condition.integer
+                         ? !(x >= 0 && x < static_cast<float>(condition.size) && x == static_cast<float>(static_cast<int64_t>(x)))
+                         : !(x - x == 0);
+    if (!bad) continue;
+    throw ArgumentError(
+        what + " '" + condition.name + "', row " + std::to_string(i / per_row) + ": " +
+        (condition.integer ? "must be an integer from 0 to " + std::to_string(condition.size - 1) : "must be finite") + ", got " +
+        std::to_string(x));
   }
+}
 
-  std::vector<const float*> check(int64_t n, const Options& options) const;
-  void run(int64_t n, const Options& options, const Call& call);
-  void run_tile(Prepared& ready, const Options& options, const Call& call, const std::vector<const float*>& conditions,
-                int64_t begin, int64_t rows, int64_t capacity, const std::function<void(int64_t)>& on_step) const;
-};
-
-std::vector<const float*> Model::Impl::check(int64_t n, const Options& options) const {
-  if (n < 0) throw ArgumentError("n must be at least 0, got " + std::to_string(n));
-  if (!(options.temperature > 0) || options.temperature > 3.4e38f)
-    throw ArgumentError("temperature must be a positive finite number, got " + std::to_string(options.temperature));
+// The conditions in the graph's order, from `given` or else from `otherwise`.
+std::vector<const float*> check_conditions(const Graph& graph, int64_t n, const Conditions& given, const Conditions& otherwise,
+                                           const std::string& what) {
   std::vector<const float*> data;
-  for (const Condition& condition : graph->conditions) {
-    const auto it = options.conditions.find(condition.name);
-    if (it == options.conditions.end() || (!it->second && n > 0))
-      throw ArgumentError("condition '" + condition.name + "' is missing");
-    const int64_t per_row = elements(condition.shape);
-    for (int64_t i = 0; i < n * per_row; ++i) {
-      const float x = it->second[i];
-      const bool bad = condition.integer
-                           ? !(x >= 0 && x < static_cast<float>(condition.size) && x == static_cast<float>(static_cast<int64_t>(x)))
-                           : !(x - x == 0);
-      if (!bad) continue;
-      throw ArgumentError(
-          "condition '" + condition.name + "', row " + std::to_string(i / per_row) + ": " +
-          (condition.integer ? "must be an integer from 0 to " + std::to_string(condition.size - 1) : "must be finite") + ", got " +
-          std::to_string(x));
-    }
+  for (const Condition& condition : graph.conditions) {
+    auto it = given.find(condition.name);
+    if (it == given.end()) it = otherwise.find(condition.name);
+    if (it == given.end() || it == otherwise.end() || (!it->second && n > 0))
+      throw ArgumentError(what + " '" + condition.name + "' is missing");
+    check_condition(condition, it->second, n, what);
     data.push_back(it->second);
   }
-  for (const auto& [name, pointer] : options.conditions) {
-    const bool known = std::any_of(graph->conditions.begin(), graph->conditions.end(),
+  for (const auto& [name, pointer] : given) {
+    const bool known = std::any_of(graph.conditions.begin(), graph.conditions.end(),
                                    [&, &key = name](const Condition& c) { return c.name == key; });
     if (known) continue;
     std::string names;
-    for (const Condition& c : graph->conditions) names += (names.empty() ? "" : ", ") + c.name;
+    for (const Condition& c : graph.conditions) names += (names.empty() ? "" : ", ") + c.name;
     throw ArgumentError("the model has no condition '" + name + "'; it has " + (names.empty() ? "none" : names));
   }
   return data;
 }
 
-void Model::Impl::run_tile(Prepared& ready, const Options& options, const Call& call, const std::vector<const float*>& conditions,
-                           int64_t begin, int64_t rows, int64_t capacity, const std::function<void(int64_t)>& on_step) const {
-  const int64_t sites = graph->sites(), level_count = graph->head.levels;
-  const int64_t per_site = graph->head.kind == HeadKind::categorical ? level_count : 1;
-  Prepared::Lease lease(ready, capacity);
-  auto& [decoder, levels, u, log_prob, row] = *lease;
-  levels.resize(static_cast<size_t>(sites * rows));
-  Tile tile;
-  tile.rows = rows;
-  tile.levels = levels.data();
-  tile.temperature = options.temperature;
-  for (size_t i = 0; i < conditions.size(); ++i)
-    tile.conditions.push_back(conditions[i] + begin * elements(graph->conditions[i].shape));
-  if (call.given) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t s = 0; s < sites; ++s) {
-        const int32_t level = call.given[(begin + r) * sites + s];
-        if (level < 0 || level >= level_count)
-          throw ArgumentError("x: row " + std::to_string(begin + r) + ", site " + std::to_string(s) + " has level " +
-                              std::to_string(level) + ", outside 0 to " + std::to_string(level_count - 1));
-        levels[s * rows + r] = level;
-      }
-    if (call.log_prob) {
-      log_prob.assign(levels.size(), 0.0);
-      tile.log_prob = log_prob.data();
-    }
-    if (call.logits) tile.logits = call.logits + begin * sites * per_site;
-  } else {
-    u.resize(levels.size());
-    row.resize(static_cast<size_t>(sites));
-    const UniformsFn<double> fill = active_kernels().uniforms_f64;
-    for (int64_t r = 0; r < rows; ++r) {
-      const double* from = row.data();
-      if (options.u) {
-        from = options.u + (begin + r) * sites;
-        for (int64_t s = 0; s < sites; ++s)
-          if (!(from[s] >= 0 && from[s] <= 1))
-            throw ArgumentError("u: row " + std::to_string(begin + r) + ", site " + std::to_string(s) + " is outside [0, 1]");
-      } else {
-        fill(row.data(), sites, options.seed, options.first_row + static_cast<uint64_t>(begin + r), 1, 0, sites);
-      }
-      for (int64_t s = 0; s < sites; ++s) u[s * rows + r] = from[s];
-    }
-    tile.u = u.data();
-  }
-
-  decoder->begin(tile, begin);
-  int64_t done = 0;
-  for (size_t i = 0; i < ready.plan().steps.size(); ++i) {
-    decoder->step(static_cast<int64_t>(i));
-    on_step(done += static_cast<int64_t>(ready.plan().steps[i].sites.size()));
-  }
-
-  for (int64_t r = 0; r < rows; ++r) {
-    if (call.out_u8)
-      for (int64_t s = 0; s < sites; ++s) call.out_u8[(begin + r) * sites + s] = static_cast<uint8_t>(levels[s * rows + r]);
-    if (call.out_i32)
-      for (int64_t s = 0; s < sites; ++s) call.out_i32[(begin + r) * sites + s] = levels[s * rows + r];
-    if (call.log_prob) {
-      double total = 0;
-      for (int64_t s = 0; s < sites; ++s) total += log_prob[s * rows + r];
-      call.log_prob[begin + r] = total;
-    }
-  }
+void check_filters(const Head& head, const Options& options) {
+  if (!(options.temperature > 0) || options.temperature > 3.4e38f)
+    throw ArgumentError("temperature must be a positive finite number, got " + std::to_string(options.temperature));
+  if (options.top_k < 1) throw ArgumentError("top_k must be at least 1, got " + std::to_string(options.top_k));
+  if (!(options.top_p >= 0 && options.top_p <= 1))
+    throw ArgumentError("top_p must be in [0, 1], got " + std::to_string(options.top_p));
+  if (!(options.min_p >= 0 && options.min_p <= 1))
+    throw ArgumentError("min_p must be in [0, 1], got " + std::to_string(options.min_p));
+  const bool logits = head.kind == HeadKind::categorical || head.kind == HeadKind::bernoulli;
+  if (options.temperature != 1 && !logits)
+    throw ArgumentError("temperature divides logits, and this model's head has none: leave it at 1");
+  const bool filtered = options.top_k < INT64_MAX || options.top_p < 1 || options.min_p > 0;
+  if (filtered && head.kind != HeadKind::categorical)
+    throw ArgumentError("top_k, top_p and min_p filter categories, and this model's head is not categorical");
 }
 
-void Model::Impl::run(int64_t n, const Options& options, const Call& call) {
-  const std::vector<const float*> conditions = check(n, options);
-  const std::shared_ptr<Prepared> ready = prepare(options.wavefront);
+bool check_guidance(const Graph& graph, const Options& options) {
+  const float g = options.guidance;
+  if (!(g - g == 0)) throw ArgumentError("guidance must be a finite number, got " + std::to_string(g));
+  if (g == 1) return false;
+  const Head& head = graph.head;
+  if (head.kind != HeadKind::categorical && !(head.kind == HeadKind::bernoulli && !head.probs))
+    throw ArgumentError("guidance mixes logits, and this model's head has none: leave it at 1");
+  if (graph.conditions.empty()) throw ArgumentError("guidance needs a condition, and this model has none: leave it at 1");
+  if (options.unconditional.empty()) {
+    std::string names;
+    for (const Condition& c : graph.conditions) names += (names.empty() ? "'" : "', '") + c.name;
+    throw ArgumentError("guidance needs unconditional: what the model was trained to take for no condition, for one or more of " +
+                        names + "'");
+  }
+  return true;
+}
+
+void check_given(const Graph& graph, int64_t n, const Options& options) {
+  if (options.max_tokens < 0) throw ArgumentError("max_tokens must be at least 0, got " + std::to_string(options.max_tokens));
+  if (!graph.head.has_levels() && (options.max_tokens < graph.sites() || !options.stop.empty()))
+    throw ArgumentError("max_tokens and stop are for models with levels, and this model's sites hold numbers");
+  for (const int32_t level : options.stop)
+    if (level < 0 || level >= graph.head.levels)
+      throw ArgumentError("stop: level " + std::to_string(level) + " is outside 0 to " + std::to_string(graph.head.levels - 1));
+  for (int64_t i = 0; options.prompt && i < n; ++i)
+    if (options.prompt[i] < 0 || options.prompt[i] > graph.sites())
+      throw ArgumentError("prompt: row " + std::to_string(i) + " has " + std::to_string(options.prompt[i]) +
+                          " sites; the model has " + std::to_string(graph.sites()));
+}
+
+}  // namespace
+
+struct Model::Impl {
+  explicit Impl(std::shared_ptr<const Graph> g) : graph(g), plans(std::move(g)) {}
+
+  std::shared_ptr<const Graph> graph;
+  PlanCache plans;
+
+  std::shared_ptr<Prepared> prepare(int64_t n, const Call& call);
+  void check(int64_t n, Call& call) const;
+  void run(int64_t n, Call& call);
+};
+
+void Model::Impl::check(int64_t n, Call& call) const {
+  const Options& options = *call.options;
+  call.graph = graph.get();
+  if (n < 0) throw ArgumentError("n must be at least 0, got " + std::to_string(n));
+  if ((call.out_f32 || call.x) ? graph->head.has_levels() : !graph->head.has_levels())
+    throw ArgumentError(graph->head.has_levels() ? "this model's sites have levels: pass integers instead of floats"
+                                                 : "this model's sites hold numbers: pass floats instead of levels");
+  const int64_t most = std::max(graph->head.levels - 1, graph->bos);
+  if (call.out_u8 && most > 255)
+    throw ArgumentError("this model has levels up to " + std::to_string(most) + "; sample into int32 instead of uint8");
+  call.conditions = check_conditions(*graph, n, options.conditions, {}, "condition");
+  if (call.logits) return;
+  check_filters(graph->head, options);
+  call.guided = check_guidance(*graph, options);
+  if (call.guided) call.unconditional = check_conditions(*graph, n, options.unconditional, options.conditions, "unconditional");
+  if (call.draws()) check_given(*graph, n, options);
+}
+
+// Sites that every row is given are planned as known, of prompts in round numbers. The rest of a prompt is given as it comes.
+std::shared_ptr<Prepared> Model::Impl::prepare(int64_t n, const Call& call) {
+  const Options& options = *call.options;
+  PlanOptions wanted;
+  wanted.wavefront = options.wavefront;
+  if (call.draws()) {
+    const size_t sites = static_cast<size_t>(graph->sites());
+    if (options.known) wanted.known.assign(options.known, options.known + sites);
+    if (options.prompt && n > 0) {
+      const int64_t shortest = *std::min_element(options.prompt, options.prompt + n) / kPromptUnit * kPromptUnit;
+      if (shortest > 0 && wanted.known.empty()) wanted.known.assign(sites, 0);
+      for (int64_t rank = 0; rank < shortest; ++rank)
+        wanted.known[static_cast<size_t>(graph->order[static_cast<size_t>(rank)])] = 1;
+    }
+    for (uint8_t& known : wanted.known) known = known != 0;
+    // Nothing is known: the plan that is there anyway. All is: no step of it will run.
+    if (std::find(wanted.known.begin(), wanted.known.end(), 1) == wanted.known.end() ||
+        std::find(wanted.known.begin(), wanted.known.end(), 0) == wanted.known.end())
+      wanted.known.clear();
+  }
+  return plans.get(wanted);
+}
+
+void Model::Impl::run(int64_t n, Call& call) {
+  check(n, call);
+  const Options& options = *call.options;
+  const std::shared_ptr<Prepared> ready = prepare(n, call);
   if (n == 0) return;
+  const int64_t copies = call.guided ? 2 : 1;
   const int threads = options.threads > 0 ? std::min(options.threads, num_threads()) : num_threads();
-  const int64_t capacity = ready->tile_rows(n, threads), tiles = (n + capacity - 1) / capacity, total = n * graph->sites();
+  const int64_t capacity = (ready->tile_rows(n * copies, threads) + copies - 1) / copies;
+  const int64_t tiles = (n + capacity - 1) / capacity, total = n * graph->sites();
 
   std::atomic<int64_t> done{0};
   std::atomic<bool> stop{false};
@@ -238,13 +190,15 @@ void Model::Impl::run(int64_t n, const Options& options, const Call& call) {
   };
   auto job = [&](int64_t t) {
     const int64_t begin = t * capacity, rows = std::min(capacity, n - begin);
+    TileRun tile(ready, call, begin, rows, capacity);
     int64_t before = 0;
-    run_tile(*ready, options, call, conditions, begin, rows, capacity, [&](int64_t sites_done) {
-      done.fetch_add((sites_done - before) * rows, std::memory_order_relaxed);
-      before = sites_done;
+    while (tile.step()) {
+      done.fetch_add((tile.sites_done() - before) * rows, std::memory_order_relaxed);
+      before = tile.sites_done();
       if (stop.load(std::memory_order_relaxed)) throw Interrupted("stopped");
       if (std::this_thread::get_id() == caller) poll();
-    });
+    }
+    tile.finish();
   };
   parallel_for(tiles, threads, job, poll);
   if (options.poll) options.poll(total, total);
@@ -257,10 +211,24 @@ Model Model::load(const void* data, size_t size, const std::string& name) {
 }
 
 int64_t Model::sites() const { return impl_->graph->sites(); }
+int64_t Model::positions() const { return impl_->graph->positions(); }
+int64_t Model::channels() const { return impl_->graph->channels(); }
 int64_t Model::levels() const { return impl_->graph->head.levels; }
-int64_t Model::outputs() const { return impl_->graph->head.kind == HeadKind::categorical ? levels() : 1; }
+int64_t Model::outputs() const { return head_channels(impl_->graph->head, channels()); }
+bool Model::outputs_by_position() const { return impl_->graph->head.by_position(); }
 const std::vector<int64_t>& Model::input_shape() const { return impl_->graph->input_shape; }
+bool Model::integer_input() const { return impl_->graph->input_integer; }
+int64_t Model::bos() const { return impl_->graph->bos; }
+std::vector<int32_t> Model::order() const { return impl_->graph->order; }
 std::string Model::meta() const { return impl_->graph->meta; }
+
+std::vector<int32_t> Model::fixed_sites() const {
+  const Graph& graph = *impl_->graph;
+  std::vector<int32_t> fixed;
+  std::copy_if(graph.order.begin(), graph.order.end(), std::back_inserter(fixed),
+               [&](int32_t site) { return graph.head_position(site) < 0; });
+  return fixed;
+}
 
 std::string Model::file_bytes() const {
   return std::string(static_cast<const char*>(impl_->graph->file_data), static_cast<size_t>(impl_->graph->file_bytes));
@@ -273,38 +241,134 @@ std::vector<ConditionInfo> Model::conditions() const {
 }
 
 void Model::sample(int64_t n, uint8_t* levels, const Options& options) const {
-  if (impl_->graph->head.levels > 256)
-    throw ArgumentError("this model has " + std::to_string(impl_->graph->head.levels) +
-                        " levels; sample into int32 instead of uint8");
   Call call;
+  call.options = &options;
   call.out_u8 = levels;
-  impl_->run(n, options, call);
+  impl_->run(n, call);
 }
 
 void Model::sample(int64_t n, int32_t* levels, const Options& options) const {
   Call call;
+  call.options = &options;
   call.out_i32 = levels;
-  impl_->run(n, options, call);
+  impl_->run(n, call);
+}
+
+void Model::sample(int64_t n, float* x, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.out_f32 = x;
+  impl_->run(n, call);
 }
 
 void Model::log_prob(int64_t n, const int32_t* levels, double* out, const Options& options) const {
   Call call;
-  call.given = levels;
+  call.options = &options;
+  call.levels = levels;
   call.log_prob = out;
-  impl_->run(n, options, call);
+  impl_->run(n, call);
+}
+
+void Model::log_prob(int64_t n, const float* x, double* out, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.x = x;
+  call.log_prob = out;
+  impl_->run(n, call);
+}
+
+void Model::rosenblatt(int64_t n, const int32_t* levels, double* lower, double* upper, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.levels = levels;
+  call.lower = lower;
+  call.upper = upper;
+  impl_->run(n, call);
+}
+
+void Model::rosenblatt(int64_t n, const float* x, double* lower, double* upper, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.x = x;
+  call.lower = lower;
+  call.upper = upper;
+  impl_->run(n, call);
 }
 
 void Model::logits(int64_t n, const int32_t* levels, float* out, const Options& options) const {
   Call call;
-  call.given = levels;
+  call.options = &options;
+  call.levels = levels;
   call.logits = out;
-  impl_->run(n, options, call);
+  impl_->run(n, call);
 }
 
-void Model::plan(bool wavefront) const { impl_->prepare(wavefront); }
+void Model::logits(int64_t n, const float* x, float* out, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.x = x;
+  call.logits = out;
+  impl_->run(n, call);
+}
+
+struct TokenStream::Impl {
+  std::shared_ptr<const Graph> graph;
+  Options options;
+  Call call;
+  int threads = 1;
+  int64_t n = 0, capacity = 1, rank = 0;
+  std::vector<int32_t> levels;  // [n][sites]: what is given
+  std::vector<std::unique_ptr<TileRun>> tiles;
+};
+
+TokenStream::TokenStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TokenStream::TokenStream(TokenStream&&) noexcept = default;
+TokenStream::~TokenStream() = default;
+
+TokenStream Model::stream(int64_t n, const int32_t* given, const Options& options) const {
+  auto stream = std::make_unique<TokenStream::Impl>();
+  stream->graph = impl_->graph;
+  stream->options = options;
+  stream->n = n;
+  stream->call.options = &stream->options;
+  const int64_t sites = impl_->graph->sites();
+  stream->levels.resize(static_cast<size_t>(std::max<int64_t>(n, 0) * sites));
+  if (given) std::copy_n(given, stream->levels.size(), stream->levels.begin());
+  stream->call.out_i32 = stream->levels.data();
+  impl_->check(n, stream->call);
+  const std::shared_ptr<Prepared> ready = impl_->prepare(n, stream->call);
+  if (n == 0) return TokenStream(std::move(stream));
+
+  const int64_t copies = stream->call.guided ? 2 : 1;
+  stream->threads = options.threads > 0 ? std::min(options.threads, num_threads()) : num_threads();
+  stream->capacity = (ready->tile_rows(n * copies, stream->threads) + copies - 1) / copies;
+  for (int64_t begin = 0; begin < n; begin += stream->capacity)
+    stream->tiles.push_back(
+        std::make_unique<TileRun>(ready, stream->call, begin, std::min(stream->capacity, n - begin), stream->capacity));
+  stream->rank = options.prompt ? *std::min_element(options.prompt, options.prompt + n) : 0;
+  while (stream->rank < sites && impl_->graph->head_position(impl_->graph->order[static_cast<size_t>(stream->rank)]) < 0)
+    ++stream->rank;
+  return TokenStream(std::move(stream));
+}
+
+bool TokenStream::next(int32_t* levels) {
+  Impl& s = *impl_;
+  int64_t end = 0;
+  for (const auto& tile : s.tiles) end = std::max(end, tile->end());
+  if (s.rank >= end) return false;
+  parallel_for(static_cast<int64_t>(s.tiles.size()), s.threads, [&](int64_t t) {
+    TileRun& tile = *s.tiles[static_cast<size_t>(t)];
+    while (tile.drawn() <= s.rank && tile.step()) continue;
+    tile.tokens(s.rank, levels + t * s.capacity);
+  });
+  ++s.rank;
+  return true;
+}
+
+void Model::plan(bool wavefront) const { impl_->plans.get({wavefront, {}}); }
 
 std::string Model::explain() const {
-  const std::shared_ptr<Prepared> ready = impl_->prepare(true);
+  const std::shared_ptr<Prepared> ready = impl_->plans.get({true, {}});
   return describe(*impl_->graph, ready->plan());
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/families.h"
 #include "base/ops.h"
+#include "base/weight_type.h"
 
 namespace genfast {
 
@@ -17,7 +18,7 @@ struct GemmSegment {
   bool new_chunk;      // a 256-boundary of the undropped K index lies just before this segment: fold the chain here
 };
 
-// out[m][n] = epilogue(bias[n] + sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
+// out[m][n] = epilogue(bias[n] + scales[n] * sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
 //   source(s, m) = sources[s * groups + m / group_rows] + (m % group_rows) * source_stride[s]
 //   out row m    = out[m / group_rows] + (m % group_rows) * out_stride
 // A group is one position of the plan; its rows are the samples of the row-tile. Segments never straddle a chunk boundary
@@ -32,7 +33,7 @@ struct GemmArgs {
   int64_t out_stride;
   int64_t groups, group_rows;
   int64_t m_begin, m_end;  // rows m of groups * group_rows to compute
-  const float* weights;    // packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
+  const void* weights;     // of weight_type; packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
   int64_t k_rows;          // rows of a packed block
   int64_t columns;         // N, before padding
   const float* bias;       // padded like the packed columns, or null for +0
@@ -41,6 +42,16 @@ struct GemmArgs {
   const float* const* residual;  // [groups]
   int64_t residual_stride;
   bool relu;
+  WeightType weight_type = WeightType::f32;
+  const float* scales = nullptr;  // of i8 weights, padded like the packed columns
+};
+
+// A table to look up rows in: [rows][columns] of a type, each row of i8 times its scale.
+struct LookupTable {
+  const void* data;
+  int64_t rows;
+  WeightType type = WeightType::f32;
+  const float* scales = nullptr;
 };
 
 // An operand of a pointwise kernel: element (r, c) is data[r * stride + (broadcast ? 0 : c)].
@@ -50,6 +61,34 @@ struct MapOperand {
   bool broadcast;
 };
 
+// Attention of one position (docs/format.md "Attend"): for every row, out[h * dim_v + e] of each head h over the keys it sees.
+//   q of head h, row r:        q + r * q_stride + h * q_step
+//   key (value) j of head h:   k[j] + (first_row + r) * k_stride + (h / (heads / kv_heads)) * k_step, likewise v
+// The keys seen are visible[0 … count), rising, or first, first + 1, … when that is null; no other pointer of k and v is looked at.
+// out overlaps nothing that is read.
+struct AttendArgs {
+  float* out;  // row 0
+  int64_t out_stride;
+  const float* q;
+  int64_t q_stride, q_step;
+  const float* const* k;
+  int64_t k_stride, k_step;
+  const float* const* v;
+  int64_t v_stride, v_step;
+  const int32_t* visible;
+  int64_t first, count;
+  int64_t heads, kv_heads, dim, dim_v;
+  float scale;
+  const float* bias;  // of key j, head h: bias[h * bias_step + j]; or null
+  int64_t bias_step;
+  float* scores;        // scratch
+  int64_t scores_size;  // floats of it: at least attend_scores(count); heads go together as far as it reaches
+  int64_t first_row, rows;
+};
+// Floats of scratch for one head.
+constexpr int64_t attend_scores(int64_t count) { return (count + 15) / 16 * 16 + 1; }
+
+using AttendFn = void (*)(const AttendArgs&);
 using GemmFn = void (*)(const GemmArgs&);
 // out[r * out_stride + c], r < rows, c < columns. out may alias an operand exactly (same pointer and stride), not partially.
 using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, const float* params, int64_t rows, int64_t columns);
@@ -57,9 +96,9 @@ using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, c
 using RowFn = void (*)(float* out, int64_t out_stride, const float* in, int64_t in_stride, const float* params, const float* weight,
                        const float* bias, int64_t rows, int64_t columns);
 // Row r of out becomes table[int(index[r * index_stride])]; returns the first row whose index is not an integer inside [0,
-// table_rows), or -1.
-using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const float* table,
-                             int64_t table_rows, int64_t rows, int64_t columns);
+// table.rows), or -1.
+using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const LookupTable& table,
+                             int64_t rows, int64_t columns);
 // Inverse CDF of rows of logits: level[r] = smallest k with p_k > 0 and F(k) >= u[r], or -1 in a bad row (NaN, +inf or all
 // -inf). logits are divided by temperature first. Returns the first bad row, or -1. rows, columns >= 1.
 using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t logits_stride, const double* u, float temperature,
@@ -173,6 +212,7 @@ struct Kernels {
   MapFn map[static_cast<int>(MapOp::count)];
   RowFn row[static_cast<int>(RowOp::count)];
   LookupFn lookup;
+  AttendFn attend;
   CategoricalFn categorical;
   CategoricalLogProbFn categorical_log_prob;
   CategoricalIntervalFn categorical_interval;

@@ -192,6 +192,22 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   return {fold_sum4(a[0], a[1], a[2], a[3]), fold_sum4(a[4], a[5], a[6], a[7])};
 }
 
+GENFAST_INLINE __m256 fold_sum8(const f32x16* a) {
+  __m256 four[4], two[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m256 x = _mm256_add_ps(a[i].a, a[i].b), y = _mm256_add_ps(a[i + 4].a, a[i + 4].b);
+    four[i] = _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m256d x = _mm256_castps_pd(four[2 * i]), y = _mm256_castps_pd(four[2 * i + 1]);
+    two[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)), _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
+  }
+  return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xdd));
+}
+GENFAST_INLINE f32x16 fold_sum16(const f32x16 (&a)[16]) { return {fold_sum8(a), fold_sum8(a + 8)}; }
+
 // Lane j of a[i] becomes lane i of a[j].
 GENFAST_INLINE void transpose4(__m256d& a, __m256d& b, __m256d& c, __m256d& d) {
   const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
@@ -215,6 +231,11 @@ GENFAST_INLINE f32x16 load_u16(const uint16_t* p) {
   const __m128i* q = reinterpret_cast<const __m128i*>(p);
   return {_mm256_castsi256_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(q))),
           _mm256_castsi256_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(q + 1)))};
+}
+// Sixteen integers, as floats.
+GENFAST_INLINE f32x16 load_i8(const int8_t* p) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8))))};
 }
 GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
   if (n >= 16) return load_u16(p);

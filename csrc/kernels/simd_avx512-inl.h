@@ -136,6 +136,25 @@ GENFAST_INLINE f64x8 fold_sum8(const f64x8 (&a)[8]) {
   }
   return _mm512_add_pd(_mm512_unpacklo_pd(two[0], two[1]), _mm512_unpackhi_pd(two[0], two[1]));
 }
+GENFAST_INLINE f32x16 fold_sum16(const f32x16 (&a)[16]) {
+  __m512 eight[8], four[4], two[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {  // 0 4, 8 12, 1 5, 9 13, ...: the later steps bring each to its lane
+    const __m512 x = a[i / 2 + 8 * (i % 2)].v, y = a[i / 2 + 8 * (i % 2) + 4].v;
+    eight[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512 x = eight[2 * i], y = eight[2 * i + 1];
+    four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m512d x = _mm512_castps_pd(four[2 * i]), y = _mm512_castps_pd(four[2 * i + 1]);
+    two[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+  }
+  return _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xdd));
+}
 
 // Lane j of a[i] becomes lane i of a[j].
 GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
@@ -163,6 +182,10 @@ GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
 // Sixteen 16-bit words in the low halves of 32-bit lanes.
 GENFAST_INLINE f32x16 load_u16(const uint16_t* p) {
   return _mm512_castsi512_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+// Sixteen integers, as floats.
+GENFAST_INLINE f32x16 load_i8(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
   return _mm512_castsi512_ps(

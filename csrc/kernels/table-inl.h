@@ -19,6 +19,7 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
 #undef X
     },
     GENFAST_NS::lookup,
+    GENFAST_NS::attend,
     GENFAST_NS::categorical,
     GENFAST_NS::categorical_log_prob,
     GENFAST_NS::categorical_interval,

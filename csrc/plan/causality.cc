@@ -1,12 +1,180 @@
-// Why a model is not causal for its order, in words: the layer where causality is lost, one concrete chain, and a hint.
+// Why a model is not causal for its order, or a set of known sites not legal, in words: the layer where causality is lost, one
+// concrete chain, and a hint.
 #include <algorithm>
 #include <sstream>
 
 #include "base/errors.h"
 #include "plan/readiness.h"
+#include "plan/visible.h"
 
 namespace genfast {
 namespace {
+
+std::string node_name(const Node& node) {
+  std::string text = node.name.empty() ? "node" : node.name;
+  if (!node.source.empty()) text += " (" + node.source + ")";
+  return text;
+}
+
+// Calls f(row, position) for all that a row reads at position p.
+template <class F>
+void for_each_read(const Graph& graph, const Row& row, int64_t p, F&& f) {
+  for (const Dep& dep : row.deps)
+    if (const int64_t q = dep_position(graph, dep, p); q >= 0) f(dep.row, q);
+  if (row.keys < 0) return;
+  for_each_visible(graph, graph.nodes[row.node].attention, p, [&, keys = row.keys](int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; ++j) f(keys, j);
+  });
+}
+
+struct Chain {
+  int64_t site;                     // what is read
+  std::vector<std::string> layers;  // from the head down
+};
+
+// From the distribution of a draw down, always to the operand that is ready last.
+Chain latest_chain(const Graph& graph, const Structure& s, const PerRow& ready, int64_t draw) {
+  Chain chain;
+  int row = -1;
+  int64_t p = graph.head_position(draw);
+  for (int r : s.head)
+    if (row < 0 || ready[r][p] > ready[row][p]) row = r;
+  while (s.rows[row].value != 0) {
+    if (s.computes(row)) {
+      const int node = s.rows[row].node;
+      const std::string name = graph.nodes[node].name.empty() ? "node " + std::to_string(node) : graph.nodes[node].name;
+      if (chain.layers.empty() || chain.layers.back() != name) chain.layers.push_back(name);
+    }
+    int next = -1;
+    int64_t at = -1;
+    for_each_read(graph, s.rows[row], p, [&](int r, int64_t q) {
+      if (next >= 0 && ready[r][q] <= ready[next][at]) return;
+      next = r;
+      at = q;
+    });
+    row = next;
+    p = at;
+  }
+  chain.site = row * graph.positions() + p;
+  return chain;
+}
+
+class Explanation {
+ public:
+  Explanation(const Graph& graph, const Structure& s, const Readiness& r) : graph_(graph), s_(s), r_(r) {}
+
+  std::string text() {
+    find_due();
+    int64_t bad = 0;
+    int32_t first_bad = -1;
+    for (int32_t draw : r_.draws) {
+      if (head_ready(graph_, s_, r_.ready, draw) <= r_.draw_step[draw]) continue;
+      for_each_site(graph_, draw, [&](int32_t) { ++bad; });
+      if (first_bad < 0) first_bad = draw;
+    }
+    const int culprit = find_culprit();
+    std::ostringstream out;
+    out << "the model is not causal for the declared order: the distribution of " << bad << " of " << graph_.sites()
+        << " sites reads sites that are not drawn yet.";
+    if (culprit >= 0) out << " Causality is lost in layer " << node_name(graph_.nodes[culprit]) << ".";
+    const Chain chain = latest_chain(graph_, s_, r_.ready, first_bad);
+    out << " For example the distribution of site " << site_name(graph_, first_bad) << " (drawn at step " << r_.draw_step[first_bad]
+        << ") reads site " << site_name(graph_, chain.site) << " (drawn at step " << r_.site_step[chain.site] << ") through ";
+    for (size_t i = chain.layers.size(); i-- > 0;) out << chain.layers[i] << " -> ";
+    out << "output. Hint: " << hint(culprit);
+    return out.str();
+  }
+
+ private:
+  void find_due() {
+    due_.resize(s_.rows.size());
+    for (size_t row = 0; row < due_.size(); ++row) due_[row].assign(s_.rows[row].positions, kNever);
+    for (int32_t draw : r_.draws)
+      for (int row : s_.head) {
+        int32_t& due = due_[row][graph_.head_position(draw)];
+        due = std::min(due, r_.draw_step[draw]);
+      }
+    for (size_t k = s_.stages.size(); k-- > 0;)
+      for (int64_t p = s_.rows[s_.sequence[s_.stages[k].begin]].positions; p-- > 0;)
+        for (int i = s_.stages[k].end; i-- > s_.stages[k].begin;) {
+          const int32_t t = due_[s_.sequence[i]][p];
+          if (t < kNever)
+            for_each_read(graph_, s_.rows[s_.sequence[i]], p,
+                          [&](int row, int64_t q) { due_[row][q] = std::min(due_[row][q], t); });
+        }
+  }
+
+  // [position of value 0] the last step whose draw may read it: that of the distribution made there, or of the site itself.
+  std::vector<int32_t> steps_of_positions() const {
+    const int64_t positions = graph_.positions();
+    std::vector<int32_t> step(positions, -1);
+    if (graph_.values[graph_.head.value].positions == positions) {
+      for (int32_t draw : r_.draws) {
+        int32_t& last = step[graph_.head_position(draw)];
+        last = std::max(last, r_.draw_step[draw]);
+      }
+    } else {
+      for (int64_t site = 0; site < graph_.sites(); ++site)
+        step[site % positions] = std::max(step[site % positions], r_.site_step[site]);
+    }
+    for (int32_t& t : step)
+      if (t < 0) t = kNever;
+    return step;
+  }
+
+  // The first layer that is late *and* out of step with its own position: a late layer that only reads what it may is a victim of a
+  // later one that asks for it too early (a norm over all positions, say). What reads its own position only is named if nothing
+  // else is: not an embedding, but the attention after it that reads further.
+  int find_culprit() const {
+    const std::vector<int32_t> step = steps_of_positions();
+    int late = -1, first = -1;
+    for (int index : s_.sequence) {
+      const Row& row = s_.rows[index];
+      if (!s_.computes(index)) continue;
+      const bool site_grid = row.positions == graph_.positions();
+      for (int64_t p = 0; p < row.positions; ++p) {
+        const int32_t ready = r_.ready[index][p];
+        if (due_[index][p] >= kNever || ready <= due_[index][p]) continue;
+        if (late < 0) late = row.node;
+        if (site_grid && ready <= step[p]) continue;
+        if (mixes_positions(row) && (row.keys < 0 || !site_grid || ready > step[p] + 1)) return row.node;
+        if (first < 0) first = row.node;
+      }
+    }
+    return first >= 0 ? first : late;
+  }
+
+  bool mixes_positions(const Row& row) const {
+    return row.keys >= 0 || std::any_of(row.deps.begin(), row.deps.end(), [](const Dep& dep) { return dep.table != kDirect; });
+  }
+
+  std::string hint(int culprit) const {
+    if (culprit >= 0 && graph_.nodes[culprit].kind == NodeKind::attend)
+      return "this attention sees keys of sites that are drawn later: it needs a causal mask. A row whose keys are all masked by a "
+             "finite number, as the first may be, attends to every key.";
+    const bool one_late = std::all_of(r_.draws.begin(), r_.draws.end(), [&](int32_t draw) {
+      return head_ready(graph_, s_, r_.ready, draw) == r_.draw_step[draw] + 1;
+    });
+    // Reductions over positions arrive as trees of maps, all of the same layer, that end in one position.
+    const bool to_one_position = culprit >= 0 && graph_.positions() > 1 &&
+                                 std::any_of(graph_.nodes.begin() + culprit, graph_.nodes.end(), [&](const Node& node) {
+                                   return node.name == graph_.nodes[culprit].name && graph_.values[node.out].positions == 1;
+                                 });
+    if (to_one_position)
+      return "this layer mixes all positions (a GroupNorm, an InstanceNorm or a mean over the image); use a norm over channels.";
+    if (one_late)
+      return "every output reads exactly up to its own site: the first layer needs a mask of type A (a type B mask sees the "
+             "centre), or the model predicts the next site and its output must be shifted by one.";
+    return "check this layer's mask and padding, and that `order` is the order the model was trained for.";
+  }
+
+  const Graph& graph_;
+  const Structure& s_;
+  const Readiness& r_;
+  PerRow due_;
+};
+
+}  // namespace
 
 std::string site_name(const Graph& graph, int64_t site) {
   std::vector<int64_t> index(graph.input_shape.size());
@@ -23,144 +191,17 @@ std::string site_name(const Graph& graph, int64_t site) {
   return text.str();
 }
 
-std::string node_name(const Node& node) {
-  std::string text = node.name.empty() ? "node" : node.name;
-  if (!node.source.empty()) text += " (" + node.source + ")";
-  return text;
-}
-
-struct Place {
-  int row, value, cls;
-  int64_t p;
-};
-
-class Explanation {
- public:
-  Explanation(const Graph& graph, const Structure& s, const Readiness& r) : graph_(graph), s_(s), r_(r) {}
-
-  std::string text() {
-    find_due();
-    int64_t bad = 0, first_bad = -1;
-    for (int32_t site : graph_.order) {
-      if (head_ready(site) <= r_.site_step[site]) continue;
-      ++bad;
-      if (first_bad < 0) first_bad = site;
-    }
-    const int culprit = find_culprit();
-    std::ostringstream out;
-    out << "the model is not causal for the declared order: the distribution of " << bad << " of " << graph_.sites()
-        << " sites reads sites that are not drawn yet.";
-    if (culprit >= 0) out << " Causality is lost in layer " << node_name(graph_.nodes[culprit]) << ".";
-    out << " For example " << chain(first_bad) << ". Hint: " << hint(culprit);
-    return out.str();
-  }
-
- private:
-  int32_t head_ready(int64_t site) const {
-    int32_t ready = 0;
-    for (const Dep& dep : head_deps(graph_, s_))
-      ready = std::max(ready, r_.ready[s_.row(dep.value, dep.cls)][dep_position(graph_, dep, site)]);
-    return ready;
-  }
-
-  void find_due() {
-    due_.resize(s_.rows());
-    for (size_t row = 0; row < due_.size(); ++row) due_[row].assign(r_.ready[row].size(), kNever);
-    auto need = [&](const Dep& dep, int64_t p, int32_t t) {
-      const int64_t q = dep_position(graph_, dep, p);
-      if (q >= 0) due_[s_.row(dep.value, dep.cls)][q] = std::min(due_[s_.row(dep.value, dep.cls)][q], t);
-    };
-    for (const Dep& dep : head_deps(graph_, s_))
-      for (int64_t site = 0; site < graph_.sites(); ++site) need(dep, site, r_.site_step[site]);
-    for (size_t i = graph_.nodes.size(); i-- > 0;)
-      for (size_t cls = 0; cls < s_.nodes[i].size(); ++cls) {
-        const int row = s_.row(graph_.nodes[i].out, static_cast<int>(cls));
-        for (const Dep& dep : s_.nodes[i][cls].deps)
-          for (size_t p = 0; p < due_[row].size(); ++p)
-            if (due_[row][p] < kNever) need(dep, static_cast<int64_t>(p), due_[row][p]);
-      }
-  }
-
-  // The first layer that is late *and* out of step with its own position: a late layer that only reads what it may is a victim of a
-  // later one that asks for it too early (a norm over all positions, say).
-  int find_culprit() const {
-    int late = -1;
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const int out = graph_.nodes[i].out;
-      const bool site_grid = graph_.values[out].positions == graph_.sites();
-      for (size_t cls = 0; cls < s_.nodes[i].size(); ++cls) {
-        const int row = s_.row(out, static_cast<int>(cls));
-        for (size_t p = 0; p < due_[row].size(); ++p) {
-          if (due_[row][p] >= kNever || r_.ready[row][p] <= due_[row][p]) continue;
-          if (late < 0) late = static_cast<int>(i);
-          if (!site_grid || r_.ready[row][p] > r_.site_step[p]) return static_cast<int>(i);
-        }
-      }
-    }
-    return late;
-  }
-
-  int producer(int value) const { return graph_.values[value].producer; }
-
-  // From the head down, always to the operand that is ready last.
-  std::string chain(int64_t site) const {
-    std::vector<std::string> names;
-    std::vector<Dep> deps = head_deps(graph_, s_);
-    int64_t p = site;
-    while (true) {
-      const Dep* worst = nullptr;
-      int64_t at = -1;
-      for (const Dep& dep : deps) {
-        const int64_t q = dep_position(graph_, dep, p);
-        if (q < 0) continue;
-        if (!worst || r_.ready[s_.row(dep.value, dep.cls)][q] > r_.ready[s_.row(worst->value, worst->cls)][at]) {
-          worst = &dep;
-          at = q;
-        }
-      }
-      if (!worst) break;
-      p = at;
-      if (worst->value == 0) break;
-      const int node = producer(worst->value);
-      const std::string name = graph_.nodes[node].name.empty() ? "node " + std::to_string(node) : graph_.nodes[node].name;
-      if (names.empty() || names.back() != name) names.push_back(name);
-      deps = s_.nodes[node][worst->cls].deps;
-    }
-    std::ostringstream out;
-    out << "the distribution of site " << site_name(graph_, site) << " (drawn at step " << r_.site_step[site] << ") reads site "
-        << site_name(graph_, p) << " (drawn at step " << r_.site_step[p] << ") through ";
-    for (size_t i = names.size(); i-- > 0;) out << names[i] << " -> ";
-    out << "output";
-    return out.str();
-  }
-
-  std::string hint(int culprit) const {
-    bool one_late = true;
-    for (int32_t site : graph_.order) one_late = one_late && head_ready(site) == r_.site_step[site] + 1;
-    // Reductions over positions arrive as trees of maps, all of the same layer, that end in one position.
-    const bool to_one_position = culprit >= 0 && graph_.sites() > 1 &&
-                                 std::any_of(graph_.nodes.begin() + culprit, graph_.nodes.end(), [&](const Node& node) {
-                                   return node.name == graph_.nodes[culprit].name && graph_.values[node.out].positions == 1;
-                                 });
-    if (to_one_position)
-      return "this layer mixes all positions (a GroupNorm, an InstanceNorm or a mean over the image); use a norm over channels.";
-    if (one_late)
-      return "every output reads exactly up to its own site: the first layer needs a mask of type A (a type B mask sees the "
-             "centre), or the "
-             "model predicts the next site and its output must be shifted by one.";
-    return "check this layer's mask and padding, and that `order` is the order the model was trained for.";
-  }
-
-  const Graph& graph_;
-  const Structure& s_;
-  const Readiness& r_;
-  PerClass due_;
-};
-
-}  // namespace
-
 void explain_not_causal(const Graph& graph, const Structure& structure, const Readiness& by_rank) {
   throw NotCausalError(Explanation(graph, structure, by_rank).text());
+}
+
+void explain_not_known(const Graph& graph, const Structure& structure, const Readiness& by_rank, int32_t site) {
+  const Chain chain = latest_chain(graph, structure, by_rank.ready, draw_of(graph, site));
+  std::ostringstream out;
+  out << "known: sites that are known must come before the others in the order of the model, but site " << site_name(graph, site)
+      << " is known and its distribution depends on site " << site_name(graph, chain.site)
+      << ", which is not; make that one known too, or let both be drawn (any first part of the order may be known)";
+  throw ArgumentError(out.str());
 }
 
 }  // namespace genfast

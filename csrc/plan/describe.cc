@@ -21,6 +21,8 @@ const char* kind_name(NodeKind kind) {
       return "copy";
     case NodeKind::row:
       return "row";
+    case NodeKind::attend:
+      return "attend";
   }
   return "?";
 }
@@ -46,6 +48,56 @@ std::string bytes(double n) {
   return human(n, units, 1024);
 }
 
+std::string head_text(const Head& head) {
+  if (head.has_levels()) return std::to_string(head.levels) + " levels";
+  const std::string family = info(head.family).name;
+  return head.components > 1 ? "a mixture of " + std::to_string(head.components) + " " + family : family;
+}
+
+void describe_attention(const Graph& graph, std::ostream& out) {
+  std::map<std::string, int> shapes;
+  for (const Node& node : graph.nodes) {
+    if (node.kind != NodeKind::attend) continue;
+    const Attention& a = node.attention;
+    std::string shape = std::to_string(a.heads) + (a.heads == 1 ? " head" : " heads");
+    if (a.kv_heads != a.heads) shape += " over " + std::to_string(a.kv_heads);
+    ++shapes[shape + " of " + std::to_string(a.dim) + ", " + std::to_string(graph.values[node.out].positions) + " positions over " +
+             std::to_string(a.keys) + " keys"];
+  }
+  for (const auto& [shape, n] : shapes) out << "attention    " << n << " of " << shape << "\n";
+}
+
+void describe_loops(const Graph& graph, std::ostream& out) {
+  std::map<int32_t, int> size;
+  for (int32_t loop : graph.loop)
+    if (loop >= 0) ++size[loop];
+  if (size.empty()) return;
+  int nodes = 0;
+  for (const auto& loop : size) nodes += loop.second;
+  out << "loops        " << size.size() << " of " << nodes << " nodes together, position after position\n";
+}
+
+std::string times(double ratio) {
+  char text[32];
+  std::snprintf(text, sizeof text, ratio < 0.01 ? "%.1g" : "%.2f", ratio);
+  return text;
+}
+
+// The channels of one draw and the draws of one step, in words.
+void describe_steps(const Graph& graph, const Plan& plan, std::ostream& out) {
+  const int64_t draws = plan.stats.naive_passes;
+  out << "steps        " << plan.steps.size();
+  if (static_cast<int64_t>(plan.known.size()) == graph.sites())
+    out << ", every site known\n";
+  else if (plan.wavefront)
+    out << " wavefront levels for " << draws << (graph.head.by_position() ? " positions of " : "")
+        << (graph.head.by_position() ? std::to_string(graph.channels()) + " channels" : " sites") << ", at most "
+        << plan.stats.widest_step << " sites at once\n";
+  else
+    out << (graph.head.by_position() ? ", one position each\n" : ", one site each\n");
+  if (!plan.known.empty()) out << "known        " << plan.known.size() << " sites before the first step\n";
+}
+
 }  // namespace
 
 std::string describe(const Graph& graph, const Plan& plan) {
@@ -58,7 +110,7 @@ std::string describe(const Graph& graph, const Plan& plan) {
   std::ostringstream out;
   out << "input        " << graph.input_name << " [";
   for (size_t d = 0; d < graph.input_shape.size(); ++d) out << (d ? ", " : "") << graph.input_shape[d];
-  out << "], " << sites << " sites of " << graph.head.levels << " levels\n";
+  out << "], " << sites << " sites of " << head_text(graph.head) << "\n";
   for (const Condition& condition : graph.conditions) {
     out << "condition    " << condition.name << " [";
     for (size_t d = 0; d < condition.shape.size(); ++d) out << (d ? ", " : "") << condition.shape[d];
@@ -71,16 +123,25 @@ std::string describe(const Graph& graph, const Plan& plan) {
     first = false;
   }
   out << ")\n";
-  out << "steps        " << plan.steps.size();
-  if (plan.wavefront)
-    out << " wavefront levels for " << sites << " sites, at most " << plan.stats.widest_step << " sites at once\n";
-  else
-    out << ", one site each\n";
+  describe_attention(graph, out);
+  describe_loops(graph, out);
+  describe_steps(graph, plan, out);
   out << "launches     " << plan.stats.tasks << " in " << plan.stats.groups << " groups, "
       << static_cast<double>(plan.stats.tasks * 10 / static_cast<int64_t>(plan.steps.size())) / 10 << " a step\n";
-  out << "work         " << count(static_cast<double>(plan.stats.multiply_adds)) << " multiply-adds a sample\n";
+  out << "work         " << count(static_cast<double>(plan.stats.multiply_adds)) << " multiply-adds a sample";
+  if (plan.stats.forward_multiply_adds > 0) {
+    const double pass = static_cast<double>(plan.stats.multiply_adds) / static_cast<double>(plan.stats.forward_multiply_adds);
+    out << ", " << times(pass) << " of one pass of the network";
+    if (plan.stats.naive_passes > 0)
+      out << ", " << times(pass / static_cast<double>(plan.stats.naive_passes)) << " of a pass for every "
+          << (graph.head.by_position() ? "position" : "site");
+  }
+  out << "\n";
   out << "weights      " << bytes(static_cast<double>(weights) * 4) << "\n";
-  out << "activations  " << bytes(static_cast<double>(plan.floats_per_row) * 4) << " a sample in flight\n";
+  out << "activations  " << bytes(static_cast<double>(plan.floats_per_row) * 4) << " a sample in flight";
+  if (plan.stats.cache_floats > 0)
+    out << ", " << 100 * plan.stats.cache_floats / plan.floats_per_row << " % of it keys and values of attention";
+  out << "\n";
   for (const std::string& line : graph.assumed) out << "assumed      " << line << "\n";
   return out.str();
 }

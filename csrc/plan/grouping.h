@@ -4,6 +4,6 @@
 
 namespace genfast {
 
-std::vector<Step> group_tasks(const Graph& graph, const Structure& structure, const Readiness& readiness, const PerClass& schedule);
+std::vector<Step> group_tasks(const Graph& graph, const Structure& structure, const Readiness& readiness, const PerRow& schedule);
 
 }  // namespace genfast

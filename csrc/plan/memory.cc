@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/errors.h"
+#include "plan/visible.h"
 
 namespace genfast {
 namespace {
@@ -33,57 +34,77 @@ class Placement {
       last_[v].assign(positions, kUnused);
     }
     find_lifetimes();
+    // Time 0 is before the first group.
+    for (int32_t site : plan_.known)
+      if (const int64_t p = site % graph_.positions(); last_[0][p] != kUnused) allocate(0, p);
     for (size_t i = 0; i < graph_.conditions.size(); ++i) {
       const int v = graph_.conditions[i].value;
-      for (size_t p = 0; p < plan_.offset[v].size(); ++p) allocate(v, static_cast<int64_t>(p));
+      for (size_t p = 0; p < plan_.offset[v].size(); ++p)
+        if (last_[v][p] != kUnused) allocate(v, static_cast<int64_t>(p));
     }
-    int32_t time = 0;
+    int32_t time = 1;
     for (Step& step : plan_.steps) {
       for (Group& group : step.groups) place_group(group, time++);
-      for (int32_t site : step.sites) allocate(0, site);
+      for (int32_t site : step.sites) allocate(0, site % graph_.positions());
       release(time++);
     }
     lay_out();
   }
 
  private:
-  template <typename F>
-  void for_each_read(const Group& group, const Task& task, F&& f) const {
-    for (const Dep& dep : s_.nodes[task.node][task.cls].deps)
-      for (int32_t p : group.positions) {
-        const int64_t q = dep_position(graph_, dep, p);
-        if (q >= 0) f(dep.value, q);
-      }
-  }
+  void touch(int v, int64_t p, int32_t time) { last_[v][p] = std::max(last_[v][p], time); }
 
   void find_lifetimes() {
-    int32_t time = 0;
+    std::vector<std::unique_ptr<RangeUpdate<false>>> keys(s_.rows.size());  // [attend row] last read of each key
+    for (size_t row = 0; row < s_.rows.size(); ++row)
+      if (s_.rows[row].keys >= 0) keys[row] = std::make_unique<RangeUpdate<false>>(s_.rows[s_.rows[row].keys].positions, kUnused);
+
+    int32_t time = 1;
     for (const Step& step : plan_.steps) {
       for (const Group& group : step.groups) {
         for (const Task& task : group.tasks) {
-          const int out = graph_.nodes[task.node].out;
+          const int index = s_.first_row[graph_.nodes[task.node].out] + task.cls;
+          const Row& row = s_.rows[index];
           for (int32_t p : group.positions) {
-            if (first_[out][p] == kUnused) first_[out][p] = time;
-            last_[out][p] = std::max(last_[out][p], time);
+            if (first_[row.value][p] == kUnused) first_[row.value][p] = time;
+            touch(row.value, p, time);
+            for (const Dep& dep : row.deps)
+              if (const int64_t q = dep_position(graph_, dep, p); q >= 0) touch(s_.rows[dep.row].value, q, time);
+            if (row.keys >= 0)
+              for_each_visible(graph_, graph_.nodes[row.node].attention, p,
+                               [&](int64_t begin, int64_t end) { keys[index]->update(begin, end, time); });
           }
-          for_each_read(group, task, [&](int v, int64_t q) { last_[v][q] = std::max(last_[v][q], time); });
         }
         ++time;
       }
-      for (const Dep& dep : head_deps(graph_, s_))
-        for (int32_t site : step.sites) last_[dep.value][dep_position(graph_, dep, site)] = time;
-      for (int32_t site : step.sites) last_[0][site] = std::max(last_[0][site], first_[0][site] = time);
+      for (int32_t site : step.sites) {
+        touch(graph_.head.value, graph_.head_position(site), time);
+        touch(0, site % graph_.positions(), time);
+      }
       ++time;
     }
-    dying_.resize(time + 1);
-    for (size_t v = 0; v < graph_.values.size(); ++v)
+    for (size_t row = 0; row < s_.rows.size(); ++row) {
+      if (!keys[row]) continue;
+      const std::vector<int32_t> last = std::move(*keys[row]).numbers();
+      for (const Dep& dep : s_.rows[s_.rows[row].keys].deps)
+        for (size_t j = 0; j < last.size(); ++j)
+          touch(s_.rows[dep.row].value, dep_position(graph_, dep, static_cast<int64_t>(j)), last[j]);
+    }
+
+    dying_begin_.assign(time + 2, 0);
+    for (const std::vector<int32_t>& last : last_)
+      for (int32_t t : last)
+        if (t != kUnused) ++dying_begin_[t + 2];
+    for (int32_t t = 2; t < time + 2; ++t) dying_begin_[t] += dying_begin_[t - 1];
+    dying_.resize(dying_begin_.back());
+    for (size_t v = 0; v < last_.size(); ++v)
       for (size_t p = 0; p < last_[v].size(); ++p)
-        if (last_[v][p] != kUnused) dying_[last_[v][p]].push_back({static_cast<int>(v), static_cast<int32_t>(p)});
+        if (last_[v][p] != kUnused) dying_[dying_begin_[last_[v][p] + 1]++] = {static_cast<int32_t>(v), static_cast<int32_t>(p)};
   }
 
   // In scratch: computed here, all classes, and read by this group alone, at every position.
   bool lives_in_group(const Group& group, int v, int32_t time) const {
-    if (s_.classes(v) != 1) return false;
+    if (s_.class_count(v) != 1) return false;
     return std::all_of(group.positions.begin(), group.positions.end(),
                        [&](int32_t p) { return first_[v][p] == time && last_[v][p] == time; });
   }
@@ -93,8 +114,8 @@ class Placement {
     for (size_t k = 0; k < group.tasks.size(); ++k) {
       const int out = graph_.nodes[group.tasks[k].node].out;
       if (lives_in_group(group, out, time)) last_task[out] = k;
-      for (const Dep& dep : s_.nodes[group.tasks[k].node][group.tasks[k].cls].deps)
-        if (auto it = last_task.find(dep.value); it != last_task.end()) it->second = k;
+      for (const Source& source : graph_.nodes[group.tasks[k].node].sources)
+        if (auto it = last_task.find(source.value); it != last_task.end()) it->second = k;
     }
     const int64_t n = static_cast<int64_t>(group.positions.size());
     int64_t scratch_used = 0;
@@ -128,8 +149,7 @@ class Placement {
         scratch_of[out] = at;
         for (int64_t i = 0; i < n; ++i) in_scratch_.push_back({out, group.positions[i], at + i * plan_.stride[out]});
       } else {
-        for (int32_t p : group.positions)
-          if (plan_.offset[out][p] == kUnused) allocate(out, p);
+        for (int32_t p : group.positions) allocate(out, p);
       }
       if (!in_place) free_operands();
     }
@@ -147,6 +167,7 @@ class Placement {
   }
 
   void allocate(int v, int64_t p) {
+    if (plan_.offset[v][p] != kUnused) return;
     const int64_t stride = plan_.stride[v];
     std::vector<int32_t>& free = free_[stride];
     int32_t slot;
@@ -160,7 +181,8 @@ class Placement {
   }
 
   void release(int32_t time) {
-    for (const auto& [v, p] : dying_[time]) {
+    for (int64_t i = dying_begin_[time]; i < dying_begin_[time + 1]; ++i) {
+      const auto [v, p] = dying_[i];
       if (plan_.offset[v][p] != kUnused) free_[plan_.stride[v]].push_back(plan_.offset[v][p]);
     }
   }
@@ -192,7 +214,8 @@ class Placement {
   const Structure& s_;
   Plan& plan_;
   std::vector<std::vector<int32_t>> first_, last_;
-  std::vector<std::vector<std::pair<int, int32_t>>> dying_;
+  std::vector<std::pair<int32_t, int32_t>> dying_;  // (value, position) sorted by last
+  std::vector<int64_t> dying_begin_;                // [time] into dying_
   std::map<int64_t, std::vector<int32_t>> free_;
   std::map<int64_t, int32_t> slots_;
   std::vector<Scratch> in_scratch_;

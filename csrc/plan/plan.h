@@ -31,20 +31,25 @@ struct Group {
   std::vector<int32_t> positions;
 };
 
-// A step ends by drawing its sites, all at once: none of them depends on another.
+// A step ends by drawing its sites, all at once: none of them depends on another, but for the channels of one position where the
+// head draws them together: those follow each other here, all of them, known ones too.
 struct Step {
   std::vector<Group> groups;
   std::vector<int32_t> sites;
 };
 
 struct PlanStats {
-  int64_t multiply_adds = 0;  // of one sample
-  int64_t widest_step = 0;    // most sites in one step
+  int64_t multiply_adds = 0;          // of one sample
+  int64_t forward_multiply_adds = 0;  // of one pass of the whole network, every position and every weight it keeps
+  int64_t naive_passes = 0;           // of the loop that runs the whole network for every draw
+  int64_t widest_step = 0;            // most sites in one step
   int64_t tasks = 0, groups = 0;
+  int64_t cache_floats = 0;  // of floats_per_row, what attention reads at other positions
 };
 
 struct Plan {
   std::vector<Step> steps;
+  std::vector<int32_t> known;  // sites whose levels are placed before the first step: known, or without a distribution
   std::vector<std::vector<PlanClass>> classes;  // [node]
   // offset[value][position]: where the channels of one row start, in floats per row of the row-tile (row r of a tile of R rows is
   // at arena[offset * R + r * stride]); -1 where nothing is stored (constants, dead positions).
@@ -60,8 +65,13 @@ struct PlanOptions {
   std::vector<uint8_t> known;  // [site]: 1 for sites whose levels are there before sampling; empty for none
 };
 
-// Throws NotCausalError, and ArgumentError when a known site's distribution depends on one that is not known.
+// With every site known the plan has one step that evaluates all distributions: its sites' levels are given. Throws NotCausalError,
+// and ArgumentError when a known site's distribution depends on one that is not known.
 std::shared_ptr<const Plan> make_plan(const Graph& graph, const PlanOptions& options);
+
+// An order the model is causal for, whatever graph.order says: the sites sorted by what their distributions read, the smallest that
+// can be drawn first. Throws NotCausalError naming a cycle when there is none.
+std::vector<int32_t> infer_order(const Graph& graph);
 
 // What the plan does and costs, for people.
 std::string describe(const Graph& graph, const Plan& plan);

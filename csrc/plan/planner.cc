@@ -1,62 +1,75 @@
+#include "base/errors.h"
 #include "plan/grouping.h"
 #include "plan/memory.h"
 #include "plan/schedule.h"
+#include "plan/visible.h"
 
 namespace genfast {
 namespace {
 
-// Multiply-adds of one position of a product's class: K rows that any of its columns uses, times its columns.
-std::vector<int64_t> work_per_position(const Graph& graph, const Structure& s, size_t node) {
-  std::vector<int64_t> work;
-  for (const NodeClass& cls : s.nodes[node]) {
-    int64_t columns = 0, k = 0;
-    for (const ChannelRange& range : cls.channels) columns += range.end - range.begin;
-    for (const Source& segment : graph.nodes[node].sources)
-      for (int64_t j = 0; j < segment.count; ++j) {
-        const int source_class = s.class_of(segment.value, segment.channel + j);
-        for (const Dep& dep : cls.deps)
-          if (dep.value == segment.value && dep.table == segment.table && dep.cls == source_class) {
-            ++k;
-            break;
-          }
-      }
-    work.push_back(columns * k);
+int64_t forward_work(const Graph& graph) {
+  int64_t work = 0;
+  for (const Node& node : graph.nodes) {
+    const Value& out = graph.values[node.out];
+    const Attention& a = node.attention;
+    if (node.kind == NodeKind::gemm)
+      for (const Source& segment : node.sources) work += out.positions * out.channels * segment.count;
+    if (node.kind == NodeKind::attend) work += out.positions * a.keys * a.heads * (a.dim + a.dim_v);
   }
   return work;
 }
 
-PlanStats count(const Graph& graph, const Structure& s, const Plan& plan) {
-  std::vector<std::vector<int64_t>> work(graph.nodes.size());
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (graph.nodes[i].kind == NodeKind::gemm) work[i] = work_per_position(graph, s, i);
+int64_t task_work(const Graph& graph, const Row& row, const std::vector<int32_t>& positions) {
+  if (row.keys < 0) return row.work * static_cast<int64_t>(positions.size());
+  int64_t keys = 0;
+  for (int32_t p : positions)
+    for_each_visible(graph, graph.nodes[row.node].attention, p, [&](int64_t begin, int64_t end) { keys += end - begin; });
+  return row.work * keys;
+}
+
+int64_t cache_floats(const Graph& graph, const Plan& plan) {
+  std::vector<uint8_t> cached(graph.values.size(), 0);
+  for (const Node& node : graph.nodes)
+    if (node.kind == NodeKind::attend) cached[node.sources[1].value] = cached[node.sources[2].value] = 1;
+  int64_t floats = 0;
+  for (size_t v = 0; v < cached.size(); ++v)
+    for (int32_t offset : plan.offset[v])
+      if (cached[v] && offset >= 0) floats += plan.stride[v];
+  return std::min(floats, plan.floats_per_row);
+}
+
+PlanStats count(const Graph& graph, const Structure& s, const Readiness& when, const Plan& plan) {
   PlanStats stats;
   for (const Step& step : plan.steps) {
-    stats.widest_step = std::max<int64_t>(stats.widest_step, static_cast<int64_t>(step.sites.size()));
+    stats.widest_step = std::max(stats.widest_step, static_cast<int64_t>(step.sites.size()));
     stats.groups += static_cast<int64_t>(step.groups.size());
     for (const Group& group : step.groups) {
       stats.tasks += static_cast<int64_t>(group.tasks.size());
       for (const Task& task : group.tasks)
-        if (graph.nodes[task.node].kind == NodeKind::gemm)
-          stats.multiply_adds += work[task.node][task.cls] * static_cast<int64_t>(group.positions.size());
+        stats.multiply_adds += task_work(graph, s.rows[s.first_row[graph.nodes[task.node].out] + task.cls], group.positions);
     }
   }
+  stats.forward_multiply_adds = forward_work(graph);
+  stats.naive_passes = static_cast<int64_t>(when.draws.size());
+  stats.cache_floats = cache_floats(graph, plan);
   return stats;
 }
 
 }  // namespace
 
 std::shared_ptr<const Plan> make_plan(const Graph& graph, const PlanOptions& options) {
+  if (!options.known.empty() && static_cast<int64_t>(options.known.size()) != graph.sites())
+    throw ArgumentError("known: expected " + std::to_string(graph.sites()) + " sites, got " + std::to_string(options.known.size()));
   const Structure structure = analyse(graph);
-  const Readiness when = readiness(graph, structure, options.wavefront);
+  const Readiness when = readiness(graph, structure, options.wavefront, options.known);
   auto plan = std::make_shared<Plan>();
   plan->wavefront = options.wavefront;
+  for (int32_t site : graph.order)
+    if (when.site_step[site] < 0) plan->known.push_back(site);
   plan->steps = group_tasks(graph, structure, when, schedule(graph, structure, when));
-  for (const std::vector<NodeClass>& node : structure.nodes) {
-    plan->classes.emplace_back();
-    for (const NodeClass& cls : node) plan->classes.back().push_back({cls.channels});
-  }
+  plan->classes = structure.classes;
   place_values(graph, structure, *plan);
-  plan->stats = count(graph, structure, *plan);
+  plan->stats = count(graph, structure, when, *plan);
   return plan;
 }
 

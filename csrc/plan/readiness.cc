@@ -2,128 +2,165 @@
 
 #include <algorithm>
 
+#include "base/errors.h"
+#include "plan/visible.h"
+
 namespace genfast {
 namespace {
 
-PerClass filled(const Graph& graph, const Structure& s, int32_t fill) {
-  PerClass out(s.rows());
-  for (size_t v = 0; v < graph.values.size(); ++v)
-    for (int cls = 0; cls < s.classes(static_cast<int>(v)); ++cls)
-      out[s.row(static_cast<int>(v), cls)].assign(graph.values[v].positions, fill);
-  return out;
-}
-
-Readiness by_rank(const Graph& graph, const Structure& s) {
+Readiness rank_draws(const Graph& graph, const std::vector<uint8_t>& known) {
   Readiness r;
-  const int64_t sites = graph.sites();
-  r.steps = static_cast<int32_t>(sites);
-  r.site_step.resize(sites);
-  for (int64_t rank = 0; rank < sites; ++rank) r.site_step[graph.order[rank]] = static_cast<int32_t>(rank);
-  r.ready = filled(graph, s, 0);
-  for (int64_t p = 0; p < sites; ++p) r.ready[s.row(0, 0)][p] = r.site_step[p] + 1;
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const int out = graph.nodes[i].out;
-    for (size_t cls = 0; cls < s.nodes[i].size(); ++cls) {
-      std::vector<int32_t>& ready = r.ready[s.row(out, static_cast<int>(cls))];
-      for (const Dep& dep : s.nodes[i][cls].deps) {
-        const std::vector<int32_t>& source = r.ready[s.row(dep.value, dep.cls)];
-        for (int64_t p = 0; p < static_cast<int64_t>(ready.size()); ++p) {
-          const int64_t q = dep_position(graph, dep, p);
-          if (q >= 0) ready[p] = std::max(ready[p], source[q]);
-        }
-      }
+  const int64_t draws = graph.head.by_position() ? graph.positions() : graph.sites();
+  r.draw_step.assign(draws, kDead);
+  r.site_step.assign(graph.sites(), -1);
+  for (int32_t site : graph.order) {
+    const int64_t draw = draw_of(graph, site);
+    if ((!known.empty() && known[site]) || graph.head_position(draw) < 0) continue;
+    if (r.draw_step[draw] == kDead) {
+      r.draw_step[draw] = static_cast<int32_t>(r.draws.size());
+      r.draws.push_back(static_cast<int32_t>(draw));
     }
+    r.site_step[site] = r.draw_step[draw];
+  }
+  r.steps = static_cast<int32_t>(r.draws.size());
+  if (!r.draws.empty()) return r;
+  r.steps = 1;
+  for (int32_t site : graph.order) {
+    const int64_t draw = draw_of(graph, site);
+    if (graph.head_position(draw) < 0 || r.draw_step[draw] == 0) continue;
+    r.draw_step[draw] = 0;
+    r.draws.push_back(static_cast<int32_t>(draw));
   }
   return r;
 }
 
-bool causal(const Graph& graph, const Structure& s, const Readiness& r) {
-  for (const Dep& dep : head_deps(graph, s))
-    for (int64_t site = 0; site < graph.sites(); ++site)
-      if (r.ready[s.row(dep.value, dep.cls)][dep_position(graph, dep, site)] > r.site_step[site]) return false;
-  return true;
+void place_sites(const Graph& graph, const Readiness& r, PerRow& ready) {
+  for (int64_t site = 0; site < graph.sites(); ++site)
+    ready[site_row(graph, site)][site % graph.positions()] = r.site_step[site] + 1;
 }
 
-// level(site) = 1 + the largest level it reads, met site by site in the order: what a site reads has its level already.
-class Wavefronts {
- public:
-  Wavefronts(const Graph& graph, const Structure& s) : graph_(graph), s_(s) {
-    level_ = filled(graph, s, kDead);
-    producer_.resize(s.rows(), nullptr);
-    for (size_t i = 0; i < graph.nodes.size(); ++i)
-      for (size_t cls = 0; cls < s.nodes[i].size(); ++cls)
-        producer_[s.row(graph.nodes[i].out, static_cast<int>(cls))] = &s.nodes[i][cls];
-    for (size_t row = 0; row < producer_.size(); ++row)
-      if (!producer_[row]) std::fill(level_[row].begin(), level_[row].end(), 0);
-  }
-
-  Readiness run() {
-    Readiness r;
-    r.site_step.assign(graph_.sites(), 0);
-    const std::vector<Dep> head = head_deps(graph_, s_);
-    std::vector<int32_t>& site_ready = level_[s_.row(0, 0)];
-    for (int32_t site : graph_.order) {
-      int32_t level = 0;
-      for (const Dep& dep : head) level = std::max(level, visit(s_.row(dep.value, dep.cls), dep_position(graph_, dep, site)));
-      r.site_step[site] = level;
-      site_ready[site] = level + 1;
-      r.steps = std::max(r.steps, level + 1);
-    }
-    r.ready = std::move(level_);
-    return r;
-  }
-
- private:
-  struct Frame {
-    int row;
-    int64_t p;
-    size_t dep;
-    int32_t level;
-  };
-
-  int32_t visit(int row, int64_t p) {
-    if (level_[row][p] != kDead) return level_[row][p];
-    stack_.push_back({row, p, 0, 0});
-    while (true) {
-      Frame& top = stack_.back();
-      const std::vector<Dep>& deps = producer_[top.row]->deps;
-      bool descended = false;
-      while (top.dep < deps.size()) {
-        const Dep& dep = deps[top.dep];
-        const int64_t q = dep_position(graph_, dep, top.p);
-        if (q >= 0) {
-          const int child = s_.row(dep.value, dep.cls);
-          const int32_t level = level_[child][q];
-          if (level == kDead) {
-            stack_.push_back({child, q, 0, 0});
-            descended = true;
-            break;
+void find_ready(const Graph& graph, const Structure& s, Readiness& r) {
+  r.ready.resize(s.rows.size());
+  for (size_t i = 0; i < s.rows.size(); ++i) r.ready[i].assign(s.rows[i].positions, 0);
+  place_sites(graph, r, r.ready);
+  for (const Stage& stage : s.stages) {
+    if (stage.loop) {
+      const int64_t positions = s.rows[s.sequence[stage.begin]].positions;
+      for (int64_t p = 0; p < positions; ++p)
+        for (int i = stage.begin; i < stage.end; ++i)
+          for (const Dep& dep : s.rows[s.sequence[i]].deps) {
+            int32_t& ready = r.ready[s.sequence[i]][p];
+            if (const int64_t q = dep_position(graph, dep, p); q >= 0) ready = std::max(ready, r.ready[dep.row][q]);
           }
-          top.level = std::max(top.level, level);
-        }
-        ++top.dep;
-      }
-      if (descended) continue;
-      const Frame done = top;
-      level_[done.row][done.p] = done.level;
-      stack_.pop_back();
-      if (stack_.empty()) return done.level;
+      continue;
     }
+    const Row& row = s.rows[s.sequence[stage.begin]];
+    std::vector<int32_t>& ready = r.ready[s.sequence[stage.begin]];
+    for (const Dep& dep : row.deps)
+      for (int64_t p = 0; p < row.positions; ++p)
+        if (const int64_t q = dep_position(graph, dep, p); q >= 0) ready[p] = std::max(ready[p], r.ready[dep.row][q]);
+    if (row.keys < 0) continue;
+    const RangeMax keys(r.ready[row.keys]);
+    for (int64_t p = 0; p < row.positions; ++p)
+      for_each_visible(graph, graph.nodes[row.node].attention, p,
+                       [&](int64_t begin, int64_t end) { ready[p] = std::max(ready[p], keys.max(begin, end)); });
   }
+}
 
-  const Graph& graph_;
-  const Structure& s_;
-  PerClass level_;
-  std::vector<const NodeClass*> producer_;
-  std::vector<Frame> stack_;
-};
+// Known sites whose distribution reads what is not known: nothing could give the others the right distribution.
+void check_known(const Graph& graph, const Structure& s, const Readiness& r, const std::vector<uint8_t>& known) {
+  if (known.empty()) return;
+  for (int32_t site : graph.order) {
+    if (!known[site] || graph.head_position(site) < 0) continue;
+    if (head_ready(graph, s, r.ready, draw_of(graph, site)) > 0) explain_not_known(graph, s, r, site);
+    if (!graph.head.by_position()) continue;
+    // Channels drawn together are drawn in turn.
+    for (int64_t before = site - graph.positions(); before >= 0; before -= graph.positions())
+      if (!known[before])
+        throw ArgumentError("known: site " + site_name(graph, site) + " is known, but its distribution depends on site " +
+                            site_name(graph, before) + ", an earlier channel of the same position, which is not known");
+  }
+}
+
+// level(draw) = 1 + the largest level it reads. Everything is met in the order in which it becomes ready draw by draw, so that what
+// it reads has its level already.
+Readiness wavefronts(const Graph& graph, const Structure& s, const Readiness& by_rank) {
+  Readiness r = by_rank;
+  std::vector<int64_t> begin(by_rank.steps + 1, 0);  // [rank] into elements
+  auto for_each_element = [&](auto&& f) {
+    auto element = [&](int row, int64_t p) {
+      const int32_t ready = by_rank.ready[row][p];
+      r.ready[row][p] = 0;
+      // What the last draw makes ready, no draw reads.
+      if (ready > 0 && ready < by_rank.steps) f(row, p, ready);
+    };
+    for (const Stage& stage : s.stages) {
+      const int64_t positions = s.rows[s.sequence[stage.begin]].positions;
+      for (int64_t p = 0; p < positions; ++p)
+        for (int i = stage.begin; i < stage.end; ++i) element(s.sequence[i], p);
+    }
+  };
+  for_each_element([&](int, int64_t, int32_t ready) { ++begin[ready + 1]; });
+  for (int32_t t = 1; t <= by_rank.steps; ++t) begin[t] += begin[t - 1];
+  struct Element {
+    int32_t row, p;
+  };
+  std::vector<Element> elements(begin[by_rank.steps]);
+  {
+    std::vector<int64_t> next = begin;
+    for_each_element([&](int row, int64_t p, int32_t ready) { elements[next[ready]++] = {row, static_cast<int32_t>(p)}; });
+  }
+  std::vector<RangeMax> visible(s.rows.size());  // [keys row] their levels
+  for (const Row& row : s.rows)
+    if (row.keys >= 0) visible[row.keys] = RangeMax(s.rows[row.keys].positions);
+
+  r.steps = 0;
+  for (size_t rank = 0; rank < by_rank.draws.size(); ++rank) {
+    for (int64_t e = begin[rank]; e < begin[rank + 1]; ++e) {
+      const auto [index, p] = elements[e];
+      const Row& row = s.rows[index];
+      int32_t level = 0;
+      for (const Dep& dep : row.deps)
+        if (const int64_t q = dep_position(graph, dep, p); q >= 0) level = std::max(level, r.ready[dep.row][q]);
+      if (row.keys >= 0)
+        for_each_visible(graph, graph.nodes[row.node].attention, p,
+                         [&, keys = row.keys](int64_t from, int64_t to) { level = std::max(level, visible[keys].max(from, to)); });
+      if (row.cls < 0) visible[index].raise(p, level);
+      r.ready[index][p] = level;
+    }
+    const int32_t draw = by_rank.draws[rank], level = head_ready(graph, s, r.ready, draw);
+    r.draw_step[draw] = level;
+    r.steps = std::max(r.steps, level + 1);
+    for_each_site(graph, draw, [&](int32_t site) {
+      if (by_rank.site_step[site] < 0) return;
+      r.site_step[site] = level;
+      r.ready[site_row(graph, site)][site % graph.positions()] = level + 1;
+    });
+  }
+  return r;
+}
 
 }  // namespace
 
-Readiness readiness(const Graph& graph, const Structure& structure, bool wavefront) {
-  Readiness r = by_rank(graph, structure);
-  if (!causal(graph, structure, r)) explain_not_causal(graph, structure, r);
-  return wavefront ? Wavefronts(graph, structure).run() : r;
+int32_t head_ready(const Graph& graph, const Structure& s, const PerRow& ready, int64_t draw) {
+  const int64_t q = graph.head_position(draw);
+  int32_t last = 0;
+  for (int row : s.head) last = std::max(last, ready[row][q]);
+  return last;
+}
+
+Readiness readiness(const Graph& graph, const Structure& s, bool wavefront, const std::vector<uint8_t>& known) {
+  Readiness r = rank_draws(graph, known);
+  find_ready(graph, s, r);
+  check_known(graph, s, r, known);
+  bool chain = true;
+  for (int32_t draw : r.draws) {
+    const int32_t last = head_ready(graph, s, r.ready, draw);
+    if (last > r.draw_step[draw]) explain_not_causal(graph, s, r);
+    chain = chain && last == r.draw_step[draw];
+  }
+  // Where each draw reads the one before it, every wavefront is one draw.
+  return wavefront && !chain ? wavefronts(graph, s, r) : r;
 }
 
 }  // namespace genfast

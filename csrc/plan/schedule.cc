@@ -1,8 +1,8 @@
 #include "plan/schedule.h"
 
 #include <algorithm>
-#include <numeric>
-#include <queue>
+
+#include "plan/visible.h"
 
 namespace genfast {
 namespace {
@@ -22,55 +22,89 @@ void stab(const std::vector<int32_t>& ready, const std::vector<int32_t>& due, st
   }
 }
 
+class Schedule {
+ public:
+  Schedule(const Graph& graph, const Structure& s, const Readiness& r)
+      : graph_(graph), s_(s), r_(r), due_(s.rows.size()), step_(s.rows.size()) {
+    for (size_t row = 0; row < due_.size(); ++row) {
+      due_[row].assign(s.rows[row].positions, kNever);
+      step_[row].assign(s.rows[row].positions, kDead);
+    }
+  }
+
+  PerRow run() {
+    for (int32_t draw : r_.draws)
+      for (int row : s_.head) {
+        int32_t& due = due_[row][graph_.head_position(draw)];
+        due = std::min(due, r_.draw_step[draw]);
+      }
+    for (size_t i = s_.stages.size(); i-- > 0;) backward(s_.stages[i]);
+
+    // Forward again: the light rows move from their deadline to the moment their last operand exists.
+    for (int64_t site = 0; site < graph_.sites(); ++site)
+      step_[site_row(graph_, site)][site % graph_.positions()] = r_.site_step[site] + 1;
+    for (const Stage& stage : s_.stages) {
+      const int64_t positions = s_.rows[s_.sequence[stage.begin]].positions;
+      for (int64_t p = 0; p < positions; ++p)
+        for (int i = stage.begin; i < stage.end; ++i)
+          if (stage.loop || !stabbed(s_.sequence[i])) step_[s_.sequence[i]][p] = earliest(s_.sequence[i], p);
+    }
+    return std::move(step_);
+  }
+
+ private:
+  bool stabbed(int row) const {
+    if (!s_.computes(row)) return false;
+    const NodeKind kind = graph_.nodes[s_.rows[row].node].kind;
+    return kind == NodeKind::gemm || kind == NodeKind::attend;
+  }
+
+  void need(const Row& row, int64_t p, int32_t t) {
+    for (const Dep& dep : row.deps)
+      if (const int64_t q = dep_position(graph_, dep, p); q >= 0) due_[dep.row][q] = std::min(due_[dep.row][q], t);
+  }
+
+  void backward(const Stage& stage) {
+    const int64_t positions = s_.rows[s_.sequence[stage.begin]].positions;
+    if (stage.loop) {
+      for (int64_t p = positions; p-- > 0;)
+        for (int i = stage.end; i-- > stage.begin;)
+          if (const int32_t t = due_[s_.sequence[i]][p]; t < kNever) need(s_.rows[s_.sequence[i]], p, t);
+      return;
+    }
+    const int index = s_.sequence[stage.begin];
+    const Row& row = s_.rows[index];
+    if (stabbed(index)) stab(r_.ready[index], due_[index], step_[index]);
+    const std::vector<int32_t>& when = stabbed(index) ? step_[index] : due_[index];
+    for (const Dep& dep : row.deps)
+      for (int64_t p = 0; p < positions; ++p)
+        if (const int64_t q = dep_position(graph_, dep, p); q >= 0 && due_[index][p] < kNever)
+          due_[dep.row][q] = std::min(due_[dep.row][q], when[p]);
+    if (row.keys < 0) return;
+    RangeUpdate<true> keys(s_.rows[row.keys].positions, kNever);
+    for (int64_t p = 0; p < positions; ++p)
+      if (due_[index][p] < kNever)
+        for_each_visible(graph_, graph_.nodes[row.node].attention, p,
+                         [&](int64_t begin, int64_t end) { keys.update(begin, end, when[p]); });
+    due_[row.keys] = std::move(keys).numbers();
+  }
+
+  int32_t earliest(int index, int64_t p) const {
+    if (due_[index][p] >= kNever || graph_.nodes[s_.rows[index].node].kind == NodeKind::constant) return kDead;
+    int32_t t = 0;
+    for (const Dep& dep : s_.rows[index].deps)
+      if (const int64_t q = dep_position(graph_, dep, p); q >= 0) t = std::max(t, step_[dep.row][q]);
+    return t;
+  }
+
+  const Graph& graph_;
+  const Structure& s_;
+  const Readiness& r_;
+  PerRow due_, step_;
+};
+
 }  // namespace
 
-PerClass schedule(const Graph& graph, const Structure& s, const Readiness& r) {
-  PerClass due(s.rows()), step(s.rows());
-  for (size_t row = 0; row < r.ready.size(); ++row) {
-    due[row].assign(r.ready[row].size(), kNever);
-    step[row].assign(r.ready[row].size(), kDead);
-  }
-  auto need = [&](const Dep& dep, int64_t p, int32_t t) {
-    const int64_t q = dep_position(graph, dep, p);
-    if (q < 0) return;
-    int32_t& d = due[s.row(dep.value, dep.cls)][q];
-    d = std::min(d, t);
-  };
-  for (const Dep& dep : head_deps(graph, s))
-    for (int64_t site = 0; site < graph.sites(); ++site) need(dep, site, r.site_step[site]);
-
-  for (size_t i = graph.nodes.size(); i-- > 0;) {
-    const bool product = graph.nodes[i].kind == NodeKind::gemm;
-    for (size_t cls = 0; cls < s.nodes[i].size(); ++cls) {
-      const int row = s.row(graph.nodes[i].out, static_cast<int>(cls));
-      if (product) stab(r.ready[row], due[row], step[row]);
-      for (const Dep& dep : s.nodes[i][cls].deps)
-        for (size_t p = 0; p < due[row].size(); ++p)
-          if (due[row][p] < kNever) need(dep, static_cast<int64_t>(p), product ? step[row][p] : due[row][p]);
-    }
-  }
-
-  // Forward again: the light nodes move from their deadline to the moment their last operand exists.
-  auto available = [&](const Dep& dep, int64_t q) {
-    if (dep.value == 0) return r.site_step[q] + 1;
-    return std::max(0, step[s.row(dep.value, dep.cls)][q]);
-  };
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (graph.nodes[i].kind == NodeKind::gemm || graph.nodes[i].kind == NodeKind::constant) continue;
-    for (size_t cls = 0; cls < s.nodes[i].size(); ++cls) {
-      const int row = s.row(graph.nodes[i].out, static_cast<int>(cls));
-      for (size_t p = 0; p < due[row].size(); ++p) {
-        if (due[row][p] >= kNever) continue;
-        int32_t t = 0;
-        for (const Dep& dep : s.nodes[i][cls].deps) {
-          const int64_t q = dep_position(graph, dep, static_cast<int64_t>(p));
-          if (q >= 0) t = std::max(t, available(dep, q));
-        }
-        step[row][p] = t;
-      }
-    }
-  }
-  return step;
-}
+PerRow schedule(const Graph& graph, const Structure& s, const Readiness& r) { return Schedule(graph, s, r).run(); }
 
 }  // namespace genfast

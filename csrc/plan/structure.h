@@ -1,5 +1,5 @@
-// Structure: which (value, channel class, position) reads which. The rest of plan/ sees only this and treats all node kinds alike.
-// Zero weights count as structure: a tap or channel whose weights are all zero is not read.
+// Structure: which (row, position) reads which, where a row is one class of channels of a value. The rest of plan/ sees only this
+// and treats all node kinds alike. Zero weights count as structure: a tap or channel whose weights are all zero is not read.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -9,44 +9,46 @@
 
 namespace genfast {
 
-// The class reads class `cls` of `value` at source_position(p).
+inline constexpr int kFirst = -2;  // Dep::table: always position 0
+
+// Reads `row` at table[p]; `table` is a table of the graph, kDirect (p itself) or kFirst.
 struct Dep {
-  int value, cls, table;
+  int row, table;
 };
 
-struct NodeClass {
-  std::vector<ChannelRange> channels;
+// One class of channels of a value. An attend node has one more row before its own, its keys: what it reads of k and v, by key.
+struct Row {
+  int value = 0;  // of keys: the attend's out
+  int node = -1;  // who computes it; -1 for the input and the conditions
+  int cls = 0;    // among the node's classes; -1 for keys
+  int64_t positions = 0;
   std::vector<Dep> deps;
+  int keys = -1;     // attend: the row it reads at every key that the position sees
+  int64_t work = 0;  // multiply-adds of one position of a gemm, of one visible key of an attend
+};
+
+// Rows sequence[begin, end) of the structure. A loop's are evaluated position after position; else it is one row.
+struct Stage {
+  int begin, end;
+  bool loop;
 };
 
 struct Structure {
-  std::vector<std::vector<NodeClass>> nodes;        // [node][class]
-  std::vector<int> first_row;                       // [value] row of the value's class 0 in per-class arrays; one more at the end
-  std::vector<std::vector<int32_t>> channel_class;  // [value][channel]; empty when the value has one class
-
-  int rows() const { return first_row.back(); }
-  int row(int value, int cls) const { return first_row[value] + cls; }
-  int classes(int value) const { return first_row[value + 1] - first_row[value]; }
-  int class_of(int value, int64_t channel) const { return channel_class[value].empty() ? 0 : channel_class[value][channel]; }
+  std::vector<Row> rows;
+  std::vector<int> first_row;                   // [value] row of the value's class 0; one more at the end
+  std::vector<std::vector<PlanClass>> classes;  // [node]
+  std::vector<int> sequence;                    // computed rows, what they read (delayed reads apart) before them
+  std::vector<Stage> stages;                    // of the sequence
+  std::vector<int> head;                        // rows a distribution reads, at graph.head_position()
+  int class_count(int value) const { return first_row[value + 1] - first_row[value]; }
+  bool computes(int row) const { return rows[row].node >= 0 && rows[row].cls >= 0; }
 };
 
 Structure analyse(const Graph& graph);
 
-// Where the head reads the logits of a site, and the classes it reads there.
-inline Source head_source(const Graph& graph) {
-  return {graph.head.value,
-          graph.head.table,
-          graph.head.channel,
-          graph.head.kind == HeadKind::categorical ? graph.head.levels : 1,
-          0,
-          false};
-}
-std::vector<Dep> head_deps(const Graph& graph, const Structure& structure);
-
-// Position of dep's value that position p reads, or -1.
+// The position of dep's row that position p reads, or -1.
 inline int64_t dep_position(const Graph& graph, const Dep& dep, int64_t p) {
-  if (dep.table != kDirect) return graph.tables[dep.table][p];
-  return graph.values[dep.value].positions == 1 ? 0 : p;
+  return dep.table >= 0 ? graph.tables[dep.table][p] : dep.table == kDirect ? p : 0;
 }
 
 }  // namespace genfast

@@ -1,5 +1,5 @@
 """From a PyTorch model to the bytes of a `.genfast` file: trace, lower, write. Imports torch."""
 
-from .api import export
+from .api import Exported, export, lower
 
-__all__ = ["export"]
+__all__ = ["Exported", "export", "lower"]

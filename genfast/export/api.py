@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import dataclasses
+import operator
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from .. import orders
-from ..errors import UnsupportedOpError
+from ..errors import NotCausalError, UnsupportedOpError
 from ..heads import Bernoulli, Categorical
+from . import sites
 from .file import to_bytes
-from .graph import Graph, prune
+from .graph import DIRECT, Graph, identity, prune
 from .lower import Lowering, lowers
-from .probe import Argument, Probe, read_example, record, verify
+from .probe import Argument, Probe, default_levels, read_example, record, verify
+from .sites import Sites
 from .views import View
 
 PRODUCER = "genfast 0.1.0"
+ALIGNMENTS = ("infer", "same", "next")
+
+T = TypeVar("T")
 
 
-def export(
+def lower(
     model: Callable[..., Any],
     example: Any,
-    head: Categorical | Bernoulli,
+    head: Any = None,
     order: Any = "raster",
     name: str | None = None,
-) -> bytes:
-    """Export a causal PyTorch model.
+    alignment: str = "infer",
+    bos: int = 0,
+) -> Exported:
+    """Lower a causal PyTorch model to a graph whose alignment and order may still be open.
 
     Parameters
     ----------
@@ -35,22 +44,28 @@ def export(
         Called as ``model(x, *conditions)``, in the state it is in; call ``eval()`` first if it has dropout or
         BatchNorm. Its parameters are left as they are, but for what its forward itself does to them.
     example : array_like or tuple of array_like
-        One input batch, torch tensor or numpy array: (B, 1, H, W), (B, 1, L), (B, H, W) or (B, T), of floats (what the
+        One input batch, torch tensor or numpy array: (B, C, H, W), (B, C, L), (B, H, W) or (B, T), of floats (what the
         network is fed) or integers. In a tuple, the further entries are conditions known before sampling, (B,), (B, D)
         or (B, C, H, W), named by the parameters of ``forward``. Entries that are not arrays are passed on as they are.
-    head : Categorical or Bernoulli
-        What the network's output means. Categorical logits lie on axis 1, (B, L, H, W), (B, L, 1, H, W) or (B, L, T),
-        or on the last axis, (B, H, W, L) or (B, T, L); where both fit, images use axis 1 and integer tokens the last.
-        A Bernoulli output has one number a site.
-    order : "raster" or array_like of int, (sites,)
+        (B, C, L) is told from (B, H, W) by a 1-d convolution that reads it, by ``order="subpixel"`` or by the head's
+        layout.
+    head : genfast.heads head, optional
+        What the network's output means. The numbers of a site lie on axis 1, (B, N, H, W), (B, N, C, H, W),
+        (B, C, N, H, W) or (B, N, T), or on the last axis, (B, H, W, N), (B, C, H, W, N), (B, H, W, C, N) or (B, T, N);
+        where both fit, images use axis 1 and integer tokens the last. Where one axis holds C * N numbers, the head's
+        layout divides it. None: a Categorical over the last axis, for integer tokens (B, T).
+    order : str or array_like of int
         The order of sampling; see `genfast.orders.resolve`.
     name : str, optional
         Kept in the file's ``meta``.
+    alignment : "infer", "same" or "next"
+        Whether the output at p predicts site p, or the site after it in the input's own order.
+    bos : int
+        With alignment "next": the level of the first site, which nothing predicts.
 
     Returns
     -------
-    bytes
-        A `.genfast` file (docs/format.md).
+    Exported
 
     Raises
     ------
@@ -63,52 +78,148 @@ def export(
     -----
     Whether the model is causal for the order is for the planner to say. Design section 3 has the method.
     """
-    if not isinstance(head, (Categorical, Bernoulli)):
-        raise TypeError(f"head must be heads.Categorical or heads.Bernoulli, got {type(head).__name__}")
+    _check_alignment(alignment)
     model = getattr(model, "_orig_mod", model)
     _check_parameters(model)
     arguments, items = read_example(model, example)
-    site_shape = _site_shape(arguments[0].shape)
-    site_order = orders.resolve(order, int(np.prod(site_shape)))
-    values = head.fed(arguments[0].integer)
+    x = arguments[0]
+    if head is None:
+        head = Categorical(default_levels(model, arguments, items))
+    if not isinstance(head, (Categorical, Bernoulli)):
+        raise TypeError(f"head must be one of genfast.heads, got {type(head).__name__}")
+    values = head.fed(x.integer)
     probe = Probe(arguments, items, values)
+    sites.of_input(x.shape, False)
     recording = record(model, probe, lowers)
+    layout = getattr(head, "layout", None)
+    named = isinstance(order, str) and order == "subpixel"
+    grid = sites.of_input(x.shape, named or layout is not None or sites.reads_channels(recording))
+    resolved = orders.resolve(order, grid.space, grid.channels)
 
     graph = Graph()
     lowering = Lowering(recording, graph)
     for argument, tensor in zip(arguments, recording.inputs, strict=True):
-        lowering.env[tensor] = _input_view(lowering, argument, site_shape)
+        lowering.env[tensor] = _input_view(lowering, argument, grid)
     with torch.no_grad():
         output = lowering.run()
         verify(model, probe, recording)
         graph.place = ("", "the output")
-        entry = _head(lowering, head, output, arguments[0], site_shape)
+        entry, table = _head(lowering, head, output, x, grid)
 
     levels = graph.weight(values)
-    root = [entry["value"], entry["table"]]
-    raster = bool((site_order == np.arange(len(site_order))).all())
-    order_root = [0, -1]
-    if not raster:
-        order_root[1] = len(graph.tables)
-        graph.tables.append(site_order)
-        graph.sources.append(len(site_order))
-    _, weights = prune(graph, [root, order_root], len(arguments), [levels])
-    entry.update(value=root[0], table=root[1], values=weights[levels])
+    root = [entry["value"], DIRECT]
+    _, weights = prune(graph, [root], len(arguments), [levels])
+    entry.update(value=root[0], values=weights[levels])
     description = {
         "producer": PRODUCER,
-        "input": {
-            "value": 0,
-            "shape": list(arguments[0].shape),
-            "dtype": _dtype(arguments[0]),
-            "name": arguments[0].name,
-        },
+        "input": {"value": 0, "shape": list(x.shape), "dtype": _dtype(x), "name": x.name},
         "conditions": [_condition(i, a) for i, a in enumerate(arguments) if i],
-        "head": entry,
-        "order": {"kind": "raster"} if raster else {"kind": "permutation", "table": order_root[1]},
-        "assumed": recording.assumed,
         "meta": {} if name is None else {"name": name},
     }
-    return to_bytes(graph, description)
+    tokens = x.integer and len(x.shape) == 1
+    open_ends = ("same", "next") if tokens and entry["kind"] == "categorical" else ("same",)
+    exported = Exported(
+        graph, grid, entry, table, resolved, description, recording.assumed,
+        alignments=open_ends if alignment == "infer" else (alignment,),
+        bos=_check_bos(bos, x),
+    )  # fmt: skip
+    if alignment == "next":
+        exported.check_next()
+    return exported
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A lowered model: everything of the file but what may be found by trying, the alignment and the order."""
+
+    graph: Graph  # pruned
+    sites: Sites
+    head: dict[str, Any]  # the file's entry, without its table
+    table: np.ndarray  # the head's position for each site
+    order: np.ndarray | None  # None: to be inferred
+    description: dict[str, Any]
+    assumed: list[str]
+    alignments: tuple[str, ...]  # to be tried in this order
+    bos: int
+
+    def check_next(self) -> None:
+        """Raise ValueError if the output at p cannot predict the next site."""
+        if self.head["kind"] != "categorical":
+            raise ValueError("alignment='next' needs a Categorical head: the first site has no distribution")
+        if self.sites.channels > 1:
+            raise ValueError("alignment='next' is for inputs without channels: which site comes next is not clear")
+
+    def to_bytes(self, alignment: str = "same", order: np.ndarray | None = None) -> bytes:
+        """The `.genfast` file (docs/format.md) for one alignment; raster where no order is given or known."""
+        graph = dataclasses.replace(self.graph, tables=list(self.graph.tables), sources=list(self.graph.sources))
+        order = self.order if order is None else order
+        raster = orders.resolve("raster", self.sites.space, self.sites.channels)
+        table, more, assumed = self.table, {}, list(self.assumed)
+        if alignment == "next":
+            table = np.concatenate([[-1], table[:-1]]).astype(np.int32)
+            more = {"bos": self.bos}
+            assumed.append(f"output p predicts site p + 1, and site 0 is {self.bos} unless it is given")
+        positions = graph.values[self.head["value"]][0]
+        head = {**self.head, "table": graph.final_table(table, positions)}
+        kept: dict[str, Any] = {"kind": "raster"}
+        if order is not None and not np.array_equal(order, raster):
+            kept = {"kind": "permutation", "table": graph.final_table(order, self.sites.count, False)}
+        return to_bytes(graph, {**self.description, "head": head, **more, "order": kept, "assumed": assumed})
+
+    def settle(self, plan: Callable[[bytes], T], infer_order: Callable[[bytes], np.ndarray]) -> T:
+        """What `plan` makes of the first file that is causal.
+
+        Parameters
+        ----------
+        plan : callable
+            Takes a file; raises NotCausalError if it is not causal for its order.
+        infer_order : callable
+            Takes a file and returns an order, int (sites,), for which it is causal, or raises NotCausalError.
+
+        Raises
+        ------
+        NotCausalError
+            Of the last alignment, which is where attention that sees one token too far shows its fault.
+        """
+        for alignment in self.alignments:
+            try:
+                data = self.to_bytes(alignment)
+                if self.order is None:
+                    data = self.to_bytes(alignment, np.asarray(infer_order(data)))
+                return plan(data)
+            except NotCausalError as error:
+                if alignment != self.alignments[-1]:
+                    continue
+                if len(self.alignments) > 1:
+                    raise NotCausalError(
+                        f"{error} (this is for outputs p that predict site p + 1; the model is not causal for outputs "
+                        "that predict their own site either)"
+                    ) from None
+                raise
+        raise AssertionError("there is always an alignment to try")
+
+
+def export(*args: Any, alignment: str = "same", **kwargs: Any) -> bytes:
+    """The `.genfast` file of a model for a known alignment and order; arguments and errors are those of `lower`.
+
+    Whether it is causal is not asked; an order to be inferred is left at raster.
+    """
+    return lower(*args, alignment=alignment, **kwargs).to_bytes(alignment)
+
+
+def _check_alignment(alignment: str) -> None:
+    if alignment not in ALIGNMENTS:
+        raise ValueError(f"alignment must be one of {', '.join(map(repr, ALIGNMENTS))}, got {alignment!r}")
+
+
+def _check_bos(bos: Any, argument: Argument) -> int:
+    try:
+        level = operator.index(bos)
+    except TypeError:
+        raise TypeError(f"bos must be an integer, got {type(bos).__name__}") from None
+    if isinstance(bos, bool) or not 0 <= level < argument.size:
+        raise ValueError(f"bos must be a level from 0 to {argument.size - 1}, got {bos}")
+    return level
 
 
 def _check_parameters(model: Any) -> None:
@@ -123,20 +234,6 @@ def _check_parameters(model: Any) -> None:
             raise ValueError(f"parameter {name!r} is not finite")
 
 
-def _site_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """The sites of a row of input: its shape without the one channel."""
-    if not shape or 0 in shape:
-        raise ValueError(f"a row of the example must have sites, got shape {tuple(shape)}")
-    if len(shape) == 1 or (len(shape) == 2 and shape[0] != 1):
-        return tuple(shape)
-    if shape[0] == 1 and len(shape) <= 3:
-        return tuple(shape[1:])
-    raise UnsupportedOpError(
-        f"an input of shape {tuple(shape)} a row has more than one channel: genfast compiles one-channel "
-        "inputs, (1, H, W), (1, L), (H, W) or (T,); more channels come later"
-    )
-
-
 def _dtype(argument: Argument) -> str:
     return "int" if argument.integer else "float"
 
@@ -148,63 +245,45 @@ def _condition(value: int, argument: Argument) -> dict[str, Any]:
     return entry
 
 
-def _input_view(lowering: Lowering, argument: Argument, site_shape: Sequence[int]) -> View:
+def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     """A new value for an input or condition, and where the elements of its tensor lie in it."""
     graph, shape = lowering.graph, argument.shape
     if not graph.values:
-        value = graph.value(int(np.prod(site_shape)), 1)
-        graph.grid(*site_shape)
-    elif len(shape) > 3:
+        value = graph.value(grid.positions, grid.channels)
+        graph.grid(*grid.space)
+        addr = lowering.views.of_value(value).T
+        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
+    if len(shape) > 3:
         raise UnsupportedOpError(
             f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported"
         )
-    elif len(shape) >= 2:
+    if len(shape) >= 2:
         value = graph.value(int(np.prod(shape[1:])), shape[0])
         graph.grid(*shape[1:])
         addr = lowering.views.of_value(value).T
         return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
-    else:
-        value = graph.value(1, int(np.prod(shape, dtype=int)))
+    value = graph.value(1, int(np.prod(shape, dtype=int)))
     return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
 
 
 def _head(
-    lowering: Lowering, head: Categorical | Bernoulli, output: View, argument: Argument, sites: tuple[int, ...]
-) -> dict[str, Any]:
-    """The head's entry, its matrix copied together where it cannot be read in place."""
-    shape, count = output.shape[1:], int(np.prod(sites))
+    lowering: Lowering, head: Categorical | Bernoulli, output: View, argument: Argument, grid: Sites
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The head's entry, its matrix copied together where it cannot be read in place, and its table."""
+    tokens = argument.integer and len(argument.shape) == 1
     if isinstance(head, Bernoulli):
-        if [n for n in shape if n != 1] != [n for n in sites if n != 1] and shape != (count,):
-            raise ValueError(
-                f"a Bernoulli head needs one number a site, an output of shape {('B', *argument.shape)}, "
-                f"got {('B', *shape)}"
-            )
-        m = output.flat().reshape(count, 1)
+        fields, numbers, what = {"kind": "bernoulli", "probs": head.probs}, 1, "a Bernoulli head"
     else:
-        first, last = _axes(shape, sites, head.levels)
-        if not first and not last:
-            raise ValueError(
-                f"a head of {head.levels} levels needs logits of shape {('B', head.levels, *sites)} or "
-                f"{('B', *sites, head.levels)}, got {('B', *shape)}"
-            )
-        tokens = argument.integer and len(argument.shape) == 1
-        m = output.flat()
-        m = m.reshape(count, -1) if last and (tokens or not first) else m.reshape(-1, count).T
-    if not (m > 0).any():
+        numbers = head.levels
+        fields, what = {"kind": "categorical", "levels": numbers}, f"a head of {numbers} levels"
+    m = sites.gather(output, grid, numbers, tokens, getattr(head, "layout", None), what)
+    if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
-    value, table, channel = lowering.views.block(np.ascontiguousarray(m))
-    entry: dict[str, Any] = {"kind": "categorical", "value": value, "table": table, "channel": channel}
-    if isinstance(head, Bernoulli):
-        return {**entry, "kind": "bernoulli", "probs": head.probs}
-    return {**entry, "levels": head.levels}
+    graph = lowering.graph
+    value, table, channel = lowering.views.block(m)
+    broadcast = np.zeros(grid.count, np.int32) if graph.values[value][0] == 1 else identity(grid.count)
+    where = broadcast if table == DIRECT else graph.tables[table]
+    return {**fields, "value": value, "channel": channel}, where
 
 
-def _axes(shape: Sequence[int], sites: tuple[int, ...], levels: int) -> tuple[bool, bool]:
-    """Whether the logits of an output of this shape can lie on axis 1, and on the last axis."""
-    shape, count = tuple(shape), int(np.prod(sites))
-    first = shape in ((levels, *sites), (levels, 1, *sites), (1, levels, *sites), (levels, count))
-    last = shape in ((*sites, levels), (1, *sites, levels), (*sites, 1, levels), (count, levels))
-    return first, last
-
-
-__all__ = ["export"]
+__all__ = ["Exported", "export", "lower"]

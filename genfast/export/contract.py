@@ -40,6 +40,24 @@ def _diagonal(parts: np.ndarray) -> np.ndarray:
     return out.reshape(taps, groups * size, groups * each)
 
 
+def _by_address(m: np.ndarray) -> np.ndarray:
+    """An order of the columns of addresses in which those that can be one run are neighbours.
+
+    They are constant (padding, per-position masks) in the same rows, and lie side by side in the others.
+    """
+    constant = m <= 0
+    first = m[constant.argmin(0), np.arange(m.shape[1])]
+    kind = np.zeros(m.shape[1], np.int64)
+    if constant.any():
+        kind = np.unique(np.packbits(constant, axis=0), axis=1, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((first, kind))
+
+    def joined(columns: Any) -> int:
+        return int(((np.diff(first[columns]) == 1) & (np.diff(kind[columns]) == 0)).sum())
+
+    return order if joined(order) > joined(slice(None)) else np.arange(m.shape[1])
+
+
 class Contract:
     """Emits gemm nodes."""
 
@@ -47,21 +65,19 @@ class Contract:
         self.views = views
         self.graph: Graph = views.graph
 
-    def gemm(
-        self, m: np.ndarray, taps: Sequence[np.ndarray | None], weight: np.ndarray, bias: np.ndarray | None
-    ) -> np.ndarray:
-        """The addresses (positions, N) of a gemm.
+    def gemm(self, m: View, taps: Sequence[np.ndarray | None], weight: np.ndarray, bias: np.ndarray | None) -> View:
+        """The view (positions, N) of a gemm.
 
         Parameters
         ----------
-        m : (rows, C) int64
-            Addresses of the source.
+        m : (rows, C)
+            The source.
         taps : sequence of (positions,) int32
             For each tap the row of `m` that each output position reads, or -1; None is the identity.
         weight : (taps, C, N) float32
         bias : (N,) float32, optional
         """
-        positions, n = len(m) if taps[0] is None else len(taps[0]), weight.shape[2]
+        positions, n = m.shape[0] if taps[0] is None else len(taps[0]), weight.shape[2]
         segments, parts = [], []
         blocks = list(self._sources(m))
         for t, tap in enumerate(taps):
@@ -76,15 +92,20 @@ class Contract:
                 parts.append(weight[t, start + low : start + high])
         bias = None if bias is None or not bias.any() else bias
         if not segments:
-            row = self.views.constant(torch.from_numpy(np.zeros(n, np.float32) if bias is None else bias.copy())).flat()
-            return np.broadcast_to(row, (positions, n))
+            row = self.views.constant(torch.from_numpy(np.zeros(n, np.float32) if bias is None else bias.copy()))
+            return row.expand(positions, n)
         data = self.graph.weight(pack(np.concatenate(parts)))
         padded = -1 if bias is None else self.graph.weight(np.pad(bias, (0, -n % 16)))
         out = self.graph.node("gemm", positions, n, segments=segments, data=data, bias=padded)
-        return self.views.of_value(out)
+        return self.views.whole(out)
 
-    def _sources(self, m: np.ndarray) -> Any:
+    def _sources(self, view: View) -> Any:
         """(value, channel, table, first column, columns) of a matrix's runs; a run that is all zero is left out."""
+        placed = self.views.place(view)
+        if placed is not None:
+            value, table, channel = placed
+            return [(value, channel, table, 0, view.shape[1])]
+        m = view.addr.contiguous().numpy()
         runs = list(self.views.runs(m))
         blocks = []
         for run in runs:
@@ -103,18 +124,19 @@ class Contract:
                 return [(self.views.copy(m, runs), 0, identity(len(m)), 0, m.shape[1])]
         return blocks
 
-    def linear(self, m: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-        """Addresses (rows, N) of `m @ weight + bias` for addresses `m` (rows, K) and weights (K, N).
+    def linear(self, view: View, weight: np.ndarray, bias: np.ndarray | None) -> View:
+        """The view (rows, N) of `m @ weight + bias` for a view `m` (rows, K) and weights (K, N).
 
         Columns that lie scattered (a flattened image) are taken in the order of their addresses, so that they join
         into runs.
         """
+        if self.views.place(view) is not None:
+            return self.gemm(view, [None], weight[None], bias)
+        m = view.addr.contiguous().numpy()
         if len(m) and m.shape[1] > 1 and not (m[0, 1:] - m[0, :-1] == 1).all():
-            order = np.argsort(m[0], kind="stable")
-            steps = m[0, order]
-            if (steps[1:] - steps[:-1] == 1).sum() > (m[0, 1:] - m[0, :-1] == 1).sum():
-                m, weight = m[:, order], weight[order]
-        return self.gemm(m, [None], weight[None], bias)
+            order = _by_address(m)
+            m, weight = m[:, order], weight[order]
+        return self.gemm(View(torch.from_numpy(np.ascontiguousarray(m))), [None], weight[None], bias)
 
     def convolution(
         self,
@@ -142,17 +164,16 @@ class Contract:
         b = None if bias is None else float32(bias)
         self.graph.grid(*space)
         self.graph.grid(*out_space)
-        m = np.moveaxis(x.addr.numpy(), 1, -1).reshape(-1, channels)
+        m = x.map(lambda t: t.movedim(1, -1)).reshape(-1, channels)
         size, each = channels // groups, out_channels // groups
         bundle = min(max(-(-groups // MAX_GEMMS), -(-WIDTH // each)), groups)
         out = []
         for g in range(0, groups, bundle):
             low, high = g * each, min(g + bundle, groups) * each
-            columns = m[:, g * size : (g + bundle) * size]
+            columns = m.map(lambda t, g=g: t[:, g * size : (g + bundle) * size])
             out.append(self.gemm(columns, taps, _diagonal(parts[g : g + bundle]), None if b is None else b[low:high]))
-        addr = np.concatenate(out, 1)
-        addr = np.moveaxis(addr.reshape(n, *out_space, out_channels), -1, 1)
-        return View(torch.from_numpy(np.ascontiguousarray(addr)))
+        joined = out[0] if len(out) == 1 else View(torch.cat([part.addr for part in out], 1))
+        return joined.map(lambda t: t.reshape(n, *out_space, out_channels).movedim(-1, 1))
 
 
 def tap_tables(

@@ -74,7 +74,7 @@ def _tables(graph: Graph) -> tuple[list[dict[str, Any]], np.ndarray]:
 
 def _grid(graph: Graph, table: np.ndarray, source: int) -> list[int] | None:
     """`[H, W, h, w, sy, sx, dy, dx]` if the table is a regular map of grids."""
-    if len(table) < 2:
+    if len(table) < 2 or not source:
         return None
     valid = np.flatnonzero(table >= 0)
     if not len(valid):

@@ -1,4 +1,5 @@
-"""What never reaches the dispatcher as it should: one_hot's reading of its input, and copies to numpy or lists."""
+"""What never reaches the dispatcher as it should: one_hot's reading of its input, copies to numpy or lists, and
+recurrent layers, which would arrive one product at a time."""
 
 from __future__ import annotations
 
@@ -6,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 
 from ..errors import UnsupportedOpError
 
 if TYPE_CHECKING:
     from .trace import Tracer
+
+
+RECURRENT = {
+    torch.lstm: torch.ops.aten.lstm.input,
+    torch.gru: torch.ops.aten.gru.input,
+    torch.rnn_tanh: torch.ops.aten.rnn_tanh.input,
+    torch.rnn_relu: torch.ops.aten.rnn_relu.input,
+}
 
 
 class Functions(TorchFunctionMode):
@@ -26,7 +36,15 @@ class Functions(TorchFunctionMode):
             return self.one_hot(*args, **kwargs)
         if func in (torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__array__) and self.tracer.tainted(args[0]):
             self.tracer.value_read(func.__name__)
+        if func in RECURRENT and self.is_layer(args):
+            return self.tracer.whole(RECURRENT[func], args)
         return func(*args, **kwargs)
+
+    def is_layer(self, args: tuple) -> bool:
+        """A layer over tensors, not packed sequences, without dropout between its layers."""
+        if len(args) != 9 or not isinstance(args[3], bool) or (args[5] and args[6]):
+            return False
+        return any(self.tracer.tainted(a) for a in pytree.tree_leaves(args))
 
     def one_hot(self, tensor: torch.Tensor, num_classes: int = -1) -> torch.Tensor:
         if not self.tracer.tainted(tensor):

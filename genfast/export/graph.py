@@ -23,6 +23,13 @@ def identity(length: int) -> np.ndarray:
     return np.arange(length, dtype=np.int32)
 
 
+def needs_no_table(table: np.ndarray, source: int) -> bool:
+    """Whether a table is what DIRECT means for a source of so many positions."""
+    if source == 1:
+        return not table.any()
+    return len(table) == source and np.array_equal(table, identity(source))
+
+
 @dataclass
 class Graph:
     """A graph under construction.
@@ -68,10 +75,12 @@ class Graph:
         if table is None:
             return DIRECT
         source = self.values[value][0]
-        if source == 1 and not table.any():
+        if needs_no_table(table, source):
             return DIRECT
-        if len(table) == source and np.array_equal(table, identity(source)):
-            return DIRECT
+        return self.numbers(table, source)
+
+    def numbers(self, table: np.ndarray, source: int) -> int:
+        """The index of a table of numbers below `source`, of any numbers if it is 0."""
         table = np.ascontiguousarray(table, np.int32)
         key = (source, table.tobytes())
         if key not in self._tables:
@@ -79,6 +88,17 @@ class Graph:
             self.tables.append(table)
             self.sources.append(source)
         return self._tables[key]
+
+    def final_table(self, table: np.ndarray, source: int, direct: bool = True) -> int:
+        """The index of a table in a pruned graph, DIRECT where `direct` allows it and the format needs none."""
+        if direct and needs_no_table(table, source):
+            return DIRECT
+        known = (i for i, t in enumerate(self.tables) if self.sources[i] == source and np.array_equal(t, table))
+        found = next(known, len(self.tables))
+        if found == len(self.tables):
+            self.tables.append(np.ascontiguousarray(table, np.int32))
+            self.sources.append(source)
+        return found
 
     def weight(self, data: np.ndarray) -> int:
         """The index of a constant array."""
@@ -95,11 +115,14 @@ class Graph:
         """The value of a node; an equal node that exists already is used again."""
         key = json.dumps([kind, positions, channels, fields], sort_keys=True)
         if key not in self._nodes:
-            out = self.value(positions, channels)
-            name, source = self.place
-            self.nodes.append({"kind": kind, "out": out, **fields, "name": name, "source": source})
-            self._nodes[key] = out
+            self._nodes[key] = self.write(self.value(positions, channels), kind, **fields)
         return self._nodes[key]
+
+    def write(self, out: int, kind: str, **fields: Any) -> int:
+        """A node that writes a given value, which earlier nodes may have read with delay; the value."""
+        name, source = self.place
+        self.nodes.append({"kind": kind, "out": out, **fields, "name": name, "source": source})
+        return out
 
     def const(self, data: np.ndarray) -> int:
         """The value of a constant of shape (positions, channels)."""
@@ -110,6 +133,8 @@ def sources_of(node: dict[str, Any]) -> list[list[int]]:
     """The arrays `[value, table, …]` of everything a node reads; changing one changes the node."""
     if node["kind"] in ("lookup", "row"):
         return [node["in"]]
+    if node["kind"] == "attend":
+        return [node["q"], node["k"], node["v"]]
     return node.get({"gemm": "segments", "map": "args", "copy": "blocks"}.get(node["kind"], ""), [])
 
 
@@ -137,12 +162,15 @@ def prune(
     (values, weights)
         Maps of old to new indices.
     """
-    live, kept = {root[0] for root in roots}, []
-    for node in reversed(graph.nodes):
-        if node["out"] in live:
-            kept.append(node)
-            live.update(source[0] for source in sources_of(node))
-    graph.nodes = kept[::-1]
+    producers = {node["out"]: node for node in graph.nodes}
+    waiting = {root[0] for root in roots}
+    live: set[int] = set()
+    while waiting:  # not one sweep backwards: delayed reads lead forwards
+        value = waiting.pop()
+        live.add(value)
+        if value in producers:
+            waiting.update(source[0] for source in sources_of(producers[value]) if source[0] not in live)
+    graph.nodes = [node for node in graph.nodes if node["out"] in live]
     order = [*range(inputs), *(node["out"] for node in graph.nodes)]
     values = {old: new for new, old in enumerate(order)}
     graph.values = [graph.values[old] for old in order]
@@ -152,6 +180,10 @@ def prune(
         source[0] = values[source[0]]
         source[1] = used_tables.setdefault(source[1], len(used_tables) - 1)
     for node in graph.nodes:
+        if "visible" in node:
+            node["visible"] = [used_tables.setdefault(t, len(used_tables) - 1) for t in node["visible"]]
+        if "bitmap" in node:
+            node["bitmap"] = used_tables.setdefault(node["bitmap"], len(used_tables) - 1)
         node["out"] = values[node["out"]]
         for name in WEIGHT_FIELDS:
             if name in node:

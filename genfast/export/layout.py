@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from .record import Meta, map_refs
+from .view import same_storage
 from .views import View, Views
 
 aten = torch.ops.aten
@@ -24,6 +26,15 @@ LAYOUT = set(
     vstack dstack flatten unflatten narrow index_select gather index index_put take_along_dim take
     """.split()  # noqa: SIM905
 )
+# Of these a result that shares memory with its argument stays affine.
+VIEWS = set(
+    """
+    view reshape _unsafe_view _reshape_alias permute transpose t numpy_T expand slice select unsqueeze squeeze alias
+    detach split split_with_sizes chunk unbind tensor_split unsafe_split unsafe_split_with_sizes unsafe_chunk diagonal
+    movedim swapaxes unfold flatten unflatten narrow
+    """.split()  # noqa: SIM905
+)
+SAME = {"clone", "contiguous", "alias", "detach", "lift_fresh", "lift"}
 # Their integer tensor arguments say which elements are read; the others are data.
 INDEXED = {
     "index_select": (2,),
@@ -39,6 +50,12 @@ INDEXED = {
 def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Meta]) -> Any:
     """The op's results as views; args hold views in place of recorded tensors."""
     kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "dtype", "layout", "device", "pin_memory")}
+    if op.name in SAME and isinstance(args[0], View):
+        return args[0]
+    if isinstance(args[0], View) and args[0].meta is not None:
+        affine = relaid(args[0].meta, op, args, kwargs)
+        if affine is not None:
+            return map_refs(lambda t: View.affine(args[0].value, t), affine)
     if op.name == "constant_pad_nd":
         value = args[2] if len(args) > 2 else kwargs.get("value", 0)
         args, kwargs = (args[0], args[1], int(views.constant(value).addr)), {}
@@ -54,13 +71,25 @@ def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Met
         return views.constant(x).addr if isinstance(x, torch.Tensor) else x
 
     run_args = tuple(a if i in indices else map_refs(address, a) for i, a in enumerate(args))
-    func = aten.reshape.default if op.name in ("view", "_unsafe_view") else op.func
+    func = _func(op)
     try:
         out = func(*run_args, **kwargs)
     except (RuntimeError, NotImplementedError):  # no integer kernel; float64 holds addresses exactly
         run_args = tuple(a if i in indices else map_refs(_double, a) for i, a in enumerate(run_args))
         out = func(*run_args, **kwargs)
     return map_refs(lambda t: View(t.to(torch.int64)) if isinstance(t, torch.Tensor) else t, out)
+
+
+def relaid(meta: torch.Tensor, op: Any, args: tuple, kwargs: dict) -> Any:
+    """What the op makes of a meta tensor in place of its first argument; None if that is no view of it."""
+    if op.name not in VIEWS:
+        return None
+    out = _func(op)(meta, *args[1:], **kwargs)
+    return out if all(same_storage(t, meta) for t in pytree.tree_leaves(out)) else None
+
+
+def _func(op: Any) -> Any:
+    return aten.reshape.default if op.name in ("view", "_unsafe_view") else op.func
 
 
 def _double(x: Any) -> Any:

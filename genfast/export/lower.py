@@ -16,10 +16,10 @@ from .ops import RULES, NotHere
 from .pointwise import Pointwise
 from .record import Op, Recording, Ref, is_ref, map_refs
 from .rows import Rows
+from .scores import Scores, step
 from .views import View, Views
 
 HANDLERS: dict[str, Callable[..., Any]] = {}
-ATTENTION = "attention and products of two input-dependent matrices are not supported yet"
 
 
 def handles(*names: str) -> Callable:
@@ -77,6 +77,10 @@ class Lowering:
     def lower(self, op: Op) -> Any:
         args, kwargs = map_refs(lambda x: self.view(x, op) if is_ref(x) else x, (op.args, op.kwargs))
         name = op.name
+        if any(isinstance(x, Scores) for x in args):
+            scores = step(op, args, kwargs)
+            if scores is not None:
+                return scores
         try:
             if name in HANDLERS:
                 return HANDLERS[name](self, op, *args, **kwargs)
@@ -133,14 +137,13 @@ def _convolution(
 
 
 def _product(low: Lowering, a: Any, b: Any, bias: np.ndarray | None = None) -> View:
-    """a @ b of matrices, one of which is constant."""
+    """a @ b of matrices."""
     if isinstance(a, View) and isinstance(b, View):
-        raise NotHere(ATTENTION)
+        out = attention.product(low, a.reshape(1, *a.shape), b.reshape(1, *b.shape)).reshape(a.shape[0], b.shape[1])
+        return out if bias is None else low.emit("add", out, torch.from_numpy(bias))
     if isinstance(a, View):
-        addr = low.contract.linear(a.addr.contiguous().numpy(), float32(b), bias)
-        return View(torch.from_numpy(np.ascontiguousarray(addr)))
-    addr = low.contract.linear(b.addr.t().contiguous().numpy(), np.ascontiguousarray(float32(a).T), None).T
-    out = View(torch.from_numpy(np.ascontiguousarray(addr)))
+        return low.contract.linear(a, float32(b), bias)
+    out = low.contract.linear(b.permute(1, 0), np.ascontiguousarray(float32(a).T), None).permute(1, 0)
     return out if bias is None else low.emit("add", out, torch.from_numpy(bias))
 
 
@@ -152,8 +155,8 @@ def _mm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
 @handles("mv")
 def _mv(low: Lowering, op: Op, a: Any, x: Any) -> Any:
     if isinstance(x, View):
-        return View(_product(low, a, View(x.addr.unsqueeze(1))).addr.squeeze(1))
-    return View(_product(low, a, x.unsqueeze(1)).addr.squeeze(1))
+        return _product(low, a, x.reshape(-1, 1)).reshape(-1)
+    return _product(low, a, x.unsqueeze(1)).reshape(-1)
 
 
 @handles("addmm")
@@ -169,16 +172,16 @@ def _addmm(low: Lowering, op: Op, bias: Any, a: Any, b: Any, *, beta: Any = 1, a
 @handles("bmm")
 def _bmm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
     if isinstance(a, View) and isinstance(b, View):
-        raise NotHere(ATTENTION)
+        return attention.product(low, a, b)
     n = a.shape[0]
     if isinstance(b, torch.Tensor) and bool((b == b[:1]).all()):
-        return View(_product(low, View(a.addr.reshape(-1, a.shape[2])), b[0]).addr.reshape(n, a.shape[1], -1))
+        return _product(low, a.reshape(-1, a.shape[2]), b[0]).reshape(n, a.shape[1], -1)
     if isinstance(a, torch.Tensor) and bool((a == a[:1]).all()):
-        flat = View(b.addr.permute(1, 0, 2).reshape(b.shape[1], -1))
-        return View(_product(low, a[0], flat).addr.reshape(a.shape[1], n, -1).permute(1, 0, 2).contiguous())
+        flat = b.permute(1, 0, 2).reshape(b.shape[1], -1)
+        return _product(low, a[0], flat).reshape(a.shape[1], n, -1).permute(1, 0, 2)
 
     def row(x: Any, i: int) -> Any:
-        return View(x.addr[i]) if isinstance(x, View) else x[i]
+        return x.map(lambda t: t[i]) if isinstance(x, View) else x[i]
 
     return View(torch.stack([_product(low, row(a, i), row(b, i)).addr for i in range(n)]))
 
@@ -186,7 +189,14 @@ def _bmm(low: Lowering, op: Op, a: Any, b: Any) -> Any:
 @handles("baddbmm")
 def _baddbmm(low: Lowering, op: Op, c: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     out = _bmm(low, op, a, b)
+    if isinstance(out, Scores) and not isinstance(c, View):
+        scaled = out.scaled(alpha)
+        scores = scaled if beta == 0 or scaled is None else scaled.shifted(c * beta)
+        if scores is not None:
+            return scores
     out = out if alpha == 1 else low.emit("mul", out, alpha)
+    if beta == 0:
+        return out
     return low.emit("add", out, c if beta == 1 else low.emit("mul", c, beta))
 
 
@@ -207,7 +217,10 @@ def _lookup(low: Lowering, data: np.ndarray, index: View) -> View:
         rows=len(data),
     )
     low.graph.grid(*index.shape[1:])
-    addr = low.views.of_value(out)[inverse.reshape(-1)]
+    inverse = inverse.reshape(-1)
+    if (inverse == np.arange(len(distinct))).all():
+        return low.views.whole(out).reshape(*index.shape, data.shape[1])
+    addr = low.views.of_value(out)[inverse]
     return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(*index.shape, data.shape[1]))
 
 
@@ -269,4 +282,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import norms  # noqa: E402, F401  (registers the reductions and norms)
+from . import attention, loops, norms  # noqa: E402, F401  (they register their ops)

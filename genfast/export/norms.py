@@ -61,7 +61,7 @@ def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) 
     mean, variance, _ = low.rows.moments(x, dims, 1 if correction is None else correction)
     if not keepdim:
         shape = [n for d, n in enumerate(x.shape) if d not in dims]
-        mean, variance = View(mean.addr.reshape(shape)), View(variance.addr.reshape(shape))
+        mean, variance = mean.reshape(*shape), variance.reshape(*shape)
     return mean, variance
 
 
@@ -99,7 +99,7 @@ def _logsumexp(low: Lowering, op: Op, x: Any, dim: Any, keepdim: Any = False) ->
     top = low.rows.reduce("max", x, dims, True)
     total = low.rows.reduce("sum", low.emit("exp", low.emit("sub", x, top)), dims, True)
     out = low.emit("add", low.emit("log", total), top)
-    return out if keepdim else View(out.addr.reshape([n for d, n in enumerate(x.shape) if d not in dims]))
+    return out if keepdim else out.reshape(*(n for d, n in enumerate(x.shape) if d not in dims))
 
 
 @handles("_softmax", "softmax", "_safe_softmax")
@@ -167,8 +167,8 @@ def _max_pool(
 
 @handles("glu")
 def _glu(low: Lowering, op: Op, x: Any, dim: Any = -1) -> Any:
-    a, b = torch.chunk(x.addr, 2, dim)
-    return low.emit("mul", View(a.contiguous()), low.emit("sigmoid", View(b.contiguous())))
+    a, b = (x.map(lambda t, i=i: torch.chunk(t, 2, dim)[i]) for i in range(2))
+    return low.emit("mul", a, low.emit("sigmoid", b))
 
 
 # ---- norms
@@ -227,7 +227,7 @@ def _rms_norm(low: Lowering, op: Op, x: Any, shape: Any, weight: Any = None, eps
 def _group_norm(
     low: Lowering, op: Op, x: Any, weight: Any, bias: Any, n: Any, channels: Any, size: Any, groups: Any, eps: Any
 ) -> Any:
-    grouped = View(x.addr.reshape(n, groups, channels // groups, *x.shape[2:]))
+    grouped = x.reshape(n, groups, channels // groups, *x.shape[2:])
     out = low.rows.normalise(grouped, list(range(2, len(grouped.shape))), eps)
     w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
-    return _affine(low, View(out.addr.reshape(x.shape)), w, b), None, None
+    return _affine(low, out.reshape(*x.shape), w, b), None, None

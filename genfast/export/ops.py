@@ -12,6 +12,7 @@ import torch
 from .pointwise import Pointwise
 from .views import View
 
+SPARSE = 0.25  # a table of numbers with fewer zeros is no mask
 HUGE = float(np.finfo(np.float32).max)
 
 Rule = Callable[..., Any]
@@ -106,12 +107,17 @@ def _rsub(e: Pointwise, a: Any, b: Any, alpha: float = 1) -> View:
 
 @rule("mul")
 def _mul(e: Pointwise, a: Any, b: Any) -> View:
-    """A factor that is constantly zero cuts the dependence: masks on activations are structure."""
+    """A factor that is constantly zero cuts the dependence: masks on activations are structure.
+
+    The few zeros of a table of numbers (a sine at position 0) are none.
+    """
     if isinstance(a, torch.Tensor) or not isinstance(a, View):
         a, b = b, a
     if not isinstance(b, torch.Tensor) or b.dim() == 0 or bool((b != 0).all()):
         return e.emit("mul", a, b)
     shape = torch.broadcast_shapes(a.shape, b.shape)
+    if float((b == 0).float().mean()) < SPARSE and len(torch.unique(b)) > 2:
+        return e.emit("mul", a, b)
     kept = (b != 0).expand(shape)
     product = a if bool(((b == 0) | (b == 1)).all()) else e.emit("mul", a, b)
     return View(torch.where(kept, product.addr.expand(shape), 0))
@@ -263,6 +269,12 @@ def _xor(e: Pointwise, a: Any, b: Any) -> View:
 @rule("bitwise_not")
 def _not(e: Pointwise, x: View) -> View:
     return e.emit("logical_not", x)
+
+
+@rule("nan_to_num")
+def _nan_to_num(e: Pointwise, x: View, nan: Any = None, posinf: Any = None, neginf: Any = None) -> View:
+    x = e.emit("where", e.emit("eq", x, x), x, 0.0 if nan is None else nan)
+    return _clamp(e, x, -HUGE if neginf is None else neginf, HUGE if posinf is None else posinf)
 
 
 @rule("isnan")

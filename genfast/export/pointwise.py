@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ..reference import MAP_OPS
-from .views import MASK, SHIFT, View, Views
+from .view import MASK, SHIFT, Rectangle, Steps, View
+from .views import Views
 
 Operand = Any  # View, constant tensor or number
 
@@ -29,10 +30,13 @@ class Pointwise:
 
     def emit(self, op: str, *operands: Operand, params: Sequence[float] = ()) -> View:
         """The view of `op(operands…)`, broadcast as PyTorch broadcasts; ops are those of docs/format.md."""
+        params = [float(p) for p in params]
+        affine = self._affine(op, operands, params)
+        if affine is not None:
+            return affine
         views = [x if isinstance(x, View) else self.views.constant(x) for x in operands]
         shape = torch.broadcast_shapes(*(v.shape for v in views))
         numbers = [self._number(v) for v in views]
-        params = [float(p) for p in params]
         rest = [i for i, n in enumerate(numbers) if n is None]
         if not rest or all(not bool((views[i].addr > 0).any()) for i in rest):
             arrays = [self.views.constants(v.addr.expand(shape).numpy()) for v in views]
@@ -48,6 +52,80 @@ class Pointwise:
             return None
         values = self.views.constants(np.unique(addr.numpy()))
         return float(values[0]) if (values == values[0]).all() else None
+
+    # -- affine operands: the same, by strides
+
+    def _affine(self, op: str, operands: Sequence[Operand], params: list[float]) -> View | None:
+        """The result where no addresses are needed to find it."""
+        views = [x for x in operands if isinstance(x, View)]
+        if not views or any(v.meta is None for v in views):
+            return None
+        constants = [None if isinstance(x, View) else torch.as_tensor(x).detach().float() for x in operands]
+        numbers = [None if t is None or not _uniform(t) else float(t.reshape(-1)[0]) for t in constants]
+        shape = torch.broadcast_shapes(*(v.shape for v in views), *(t.shape for t in constants if t is not None))
+        if len(views) == 1 and sum(n is None for n in numbers) == 1:
+            out = self._affine_through(op, views[0], numbers, params)
+            return None if out is None else out.expand(*shape)
+        expanded = [v.expand(*shape) for v in views]
+        steps = [self.views.steps(v) for v in expanded]
+        for layout in [Rectangle.of(s) for s in steps if s is not None]:
+            if layout is None:
+                continue
+            reads = [None if s is None else self._read(v, s, layout) for v, s in zip(expanded, steps, strict=True)]
+            if None in reads:
+                continue
+            rest = iter(reads)
+            args = []
+            for t, number in zip(constants, numbers, strict=True):
+                if t is None:
+                    args.append(next(rest))
+                elif number is None:
+                    args.append(self.views.constant_operand(layout.arrange(t.expand(shape))))
+                else:
+                    args.append(self._number_operand(number, layout.channels))
+            out = self.graph.node("map", layout.positions, layout.channels, op=op, args=args, params=params)
+            return layout.view(out)
+        return None
+
+    def _number_operand(self, number: float, channels: int) -> list[int]:
+        return self.views.constant_operand(np.full((1, channels), number, np.float32))
+
+    def _read(self, view: View, steps: Steps, layout: Rectangle) -> list[int] | None:
+        """How a map laid out so reads an affine view: its channels one by one, or one for all; None for neither."""
+        if any(steps.channels[d] for d in layout.rows):
+            return None
+        wide = len(layout.columns) > 0 and not any(steps.channels[d] or steps.positions[d] for d in layout.columns)
+        if not wide and steps.run(layout.columns) != layout.channels:
+            return None
+        table = self.graph.table(steps.table(layout.rows), view.value)
+        return [view.value, table, steps.channel, int(wide)]
+
+    def _affine_through(self, op: str, view: View, numbers: list[float | None], params: list[float]) -> View | None:
+        steps = self.views.steps(view)
+        if steps is None or any(p and c for p, c in zip(steps.positions, steps.channels, strict=True)):
+            return None
+        total = self.graph.values[view.value][0]
+        table = np.unique(steps.table([d for d in range(len(view.shape)) if steps.positions[d]]))
+        width = 1 + sum((n - 1) * c for n, c in zip(steps.shape, steps.channels, strict=True))
+        position, jumps = steps.position, steps.positions
+        if len(table) * 2 >= total:
+            table = np.arange(total, dtype=np.int32)
+        elif len(table) > 1:  # positions are numbered anew, which keeps strides only where they lie evenly
+            step = int(table[1] - table[0])
+            if (np.diff(table) != step).any():
+                return None
+            position, jumps = 0, tuple(p // step for p in jumps)
+        else:
+            position = 0
+        args = [
+            [view.value, self.graph.table(table, view.value), steps.channel, 0]
+            if n is None
+            else self._number_operand(n, width)
+            for n in numbers
+        ]
+        out = self.graph.node("map", len(table), width, op=op, args=args, params=params)
+        strides = [p * width + c for p, c in zip(jumps, steps.channels, strict=True)]
+        return View.strided(out, len(table) * width, view.shape, strides, position * width)
 
     # -- one operand
 
@@ -114,6 +192,10 @@ class Pointwise:
             if layout is not None:
                 yield layout
         yield by_axes([f.reshape(tuple(shape)) for f in flats], self.views)
+
+
+def _uniform(t: torch.Tensor) -> bool:
+    return t.numel() > 0 and bool((t == t.reshape(-1)[0]).all())
 
 
 Layout = tuple[np.ndarray, int, int]  # the slot (position · channels + channel) of each element, positions, channels

@@ -45,7 +45,11 @@ def map_refs(f: Callable[[Any], Any], tree: Any) -> Any:
 
 @dataclass
 class Op:
-    """One recorded call: `outs` holds the id of each result, None for those that are not new tensors."""
+    """One recorded call.
+
+    `outs` holds the id of each result, None for those that are not new tensors; `vanished` says where a softmax was
+    exactly 0 (`masks.py`).
+    """
 
     func: Any
     args: tuple[Any, ...]
@@ -53,6 +57,7 @@ class Op:
     module: str
     source: str
     outs: list[int | None] = field(default_factory=list)
+    vanished: torch.Tensor | None = None
 
     @property
     def name(self) -> str:

@@ -24,22 +24,24 @@ class Rows:
 
     def _split(self, view: View, dims: Sequence[int]) -> tuple[list[int], list[int]]:
         """The dims along which only positions change, and the others."""
+        steps = self.views.steps(view)
+        if steps is not None:
+            spatial = [d for d in dims if steps.positions[d] and not steps.channels[d]]
+            return spatial, [d for d in dims if d not in spatial]
         array = view.addr.numpy()
         kinds = {d: varies(array, d, self.views) for d in dims}
         spatial = [d for d in dims if kinds[d][0] and not kinds[d][1]]
         return spatial, [d for d in dims if d not in spatial]
 
-    def _row(
-        self, op: str, m: np.ndarray, params: Sequence[float] = (), weight: int = -1, bias: int = -1
-    ) -> np.ndarray:
-        """Addresses of a row op over a matrix: rows that start at different channels become nodes of their own."""
-        columns = 1 if op in ("sum", "mean", "max") else m.shape[1]
-        out = np.empty((len(m), columns), np.int64)
-        for rows in self._parts(m):
-            value, table, channel = self.views.block(m[rows])
-            node = self.graph.node(
+    def _row(self, op: str, view: View, params: Sequence[float] = (), weight: int = -1, bias: int = -1) -> View:
+        """A row op over a matrix: rows that start at different channels become nodes of their own."""
+        columns = 1 if op in ("sum", "mean", "max") else view.shape[1]
+
+        def node(m: np.ndarray | View) -> int:
+            value, table, channel = self.views.block(m)
+            return self.graph.node(
                 "row",
-                len(m[rows]),
+                m.shape[0],
                 columns,
                 op=op,
                 **{"in": [value, table, channel, m.shape[1]]},
@@ -47,8 +49,14 @@ class Rows:
                 weight=weight,
                 bias=bias,
             )
-            out[rows] = self.views.of_value(node)
-        return out
+
+        if self.views.place(view) is not None:
+            return self.views.whole(node(view))
+        m = view.addr.contiguous().numpy()
+        out = np.empty((len(m), columns), np.int64)
+        for rows in self._parts(m):
+            out[rows] = self.views.of_value(node(m[rows]))
+        return View(torch.from_numpy(out))
 
     def _parts(self, m: np.ndarray) -> list:
         runs = list(self.views.runs(m))
@@ -56,28 +64,24 @@ class Rows:
             return [np.flatnonzero(table >= 0) for _, _, table in runs[0].groups]
         return [slice(None)]
 
-    def _matrix(self, view: View, dims: Sequence[int]) -> tuple[np.ndarray, list[int]]:
+    def _matrix(self, view: View, dims: Sequence[int]) -> tuple[View, list[int]]:
         rest = [d for d in range(len(view.shape)) if d not in dims]
         size = int(np.prod([view.shape[d] for d in dims], dtype=np.int64))
-        return view.addr.permute(*rest, *dims).contiguous().numpy().reshape(-1, size), rest
+        return view.permute(*rest, *dims).reshape(-1, size), rest
 
     def reduce(self, op: str, view: View, dims: Sequence[int], keep: bool) -> View:
         """`sum` or `max` over some dims."""
         dims = [d % len(view.shape) for d in dims]
         spatial, others = self._split(view, dims)
-        addr = view.addr
+        kept = [1 if d in others else n for d, n in enumerate(view.shape)]
         if others:
-            m, rest = self._matrix(view, others)
-            order = np.argsort(m[0], kind="stable")  # neither op minds the order, and sorted addresses join into runs
-            out = self._row(op, m[:, order])
-            addr = torch.from_numpy(out.reshape([view.shape[d] for d in rest]))
-            for d in sorted(others):
-                addr = addr.unsqueeze(d)
+            m, _ = self._matrix(view, others)
+            if self.views.place(m) is None:  # neither op minds the order, and sorted addresses join into runs
+                m = View(m.addr[:, torch.argsort(m.addr[0], stable=True)].contiguous())
+            view = self._row(op, m).reshape(*kept)
         for d in spatial:
-            addr = self.tree("add" if op == "sum" else "maximum", addr, d)
-        if not keep:
-            addr = addr.reshape([n for d, n in enumerate(view.shape) if d not in dims])
-        return View(addr.contiguous())
+            view = View(self.tree("add" if op == "sum" else "maximum", view.addr, d).contiguous())
+        return view if keep else view.reshape(*(n for d, n in enumerate(kept) if d not in dims))
 
     def tree(self, op: str, addr: torch.Tensor, dim: int) -> torch.Tensor:
         """Addresses of an associative map op folded along a dim, which is left with size 1."""
@@ -145,8 +149,7 @@ class Rows:
             out = emit("mul", out, torch.from_numpy(weight.reshape(shape)))
         return out if bias is None else emit("add", out, torch.from_numpy(bias.reshape(shape)))
 
-    def _over_channels(self, view: View, dims: Sequence[int], row: Callable[[np.ndarray], np.ndarray]) -> View:
+    def _over_channels(self, view: View, dims: Sequence[int], row: Callable[[View], View]) -> View:
         m, rest = self._matrix(view, dims)
         order = [*rest, *dims]
-        out = torch.from_numpy(row(m).reshape([view.shape[d] for d in order]))
-        return View(out.permute(*np.argsort(order).tolist()).contiguous())
+        return row(m).reshape(*(view.shape[d] for d in order)).permute(*np.argsort(order).tolist())

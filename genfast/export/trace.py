@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import UnsupportedOpError
 from .functions import Functions
+from .masks import vanished
 from .record import Op, Recording, Ref, place
 from .state import unfused_torch
 from .where import ModuleStack, is_check, source_line
@@ -140,6 +141,7 @@ class Tracer(TorchDispatchMode):
         self.version: dict[int, int] = {}
         self.copies: dict[Any, torch.Tensor] = {}
         self.kept: list[Any] = []  # so that ids and storages stay unique
+        self.inside = False  # a call that is recorded whole
 
     @staticmethod
     def storage(t: torch.Tensor) -> int:
@@ -221,7 +223,17 @@ class Tracer(TorchDispatchMode):
         if note not in self.recording.assumed:
             self.recording.assumed.append(note)
 
+    def whole(self, func: Any, args: tuple) -> Any:
+        """Record a call as one op, whatever it is made of."""
+        self.inside = True
+        try:
+            return self.plain(func, func._schema.name.split("::")[1], args, {})
+        finally:
+            self.inside = False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.inside:
+            return func(*args, **(kwargs or {}))
         try:
             return self.dispatch(func, args, kwargs or {})
         except UnsupportedOpError as error:
@@ -262,6 +274,7 @@ class Tracer(TorchDispatchMode):
             func = torch.ops.aten.reshape.default  # a functional twin may have other strides than the tensor had
             recorded_args = recorded_args[:2]
         op = Op(func, recorded_args, recorded_kwargs, self.modules.path(), source_line())
+        op.vanished = vanished(func, args, kwargs, out)
         for t in pytree.tree_leaves(out):
             op.outs.append(self.track(t) if isinstance(t, torch.Tensor) else None)
         self.recording.ops.append(op)

@@ -1,9 +1,7 @@
 """Tensors as addresses: where each element of a recorded tensor lives.
 
-A `View` is an int64 tensor of the recorded tensor's shape. An address > 0 names an element of a graph value, 0 is the
-constant zero, an address < 0 names an element of the pool of other constants. Layout ops run on addresses as they
-would on data; consumers then factor a matrix of addresses (positions × channels) into runs of channels that share a
-position table.
+Layout ops run on a `View`'s addresses as they would on data; consumers then factor a matrix of addresses
+(positions × channels) into runs of channels that share a position table.
 """
 
 from __future__ import annotations
@@ -17,26 +15,10 @@ import torch
 
 from ..errors import UnsupportedOpError
 from .graph import DIRECT, Graph, identity
+from .view import MASK, SHIFT, Steps, View
 
-SHIFT = 32
-MASK = (1 << SHIFT) - 1
 MAX_BLOCKS = 1 << 15
 MAX_ENTRIES = 1 << 25
-
-
-@dataclass(frozen=True)
-class View:
-    """The addresses of a tensor's elements: int64, in the tensor's shape."""
-
-    addr: torch.Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.addr.shape)
-
-    def flat(self) -> np.ndarray:
-        """The addresses in C order."""
-        return self.addr.contiguous().numpy().reshape(-1)
 
 
 @dataclass
@@ -73,9 +55,19 @@ class Views:
         base = (value + 1) << SHIFT
         return np.arange(base, base + positions * channels, dtype=np.int64).reshape(positions, channels)
 
+    def whole(self, value: int) -> View:
+        """The view (positions, channels) of a whole value."""
+        return View.affine(value, torch.empty(self.graph.values[value], device="meta"))
+
+    def steps(self, view: View) -> Steps | None:
+        """How a view walks through its value; None if it is not affine."""
+        return None if view.meta is None else Steps.of(view.meta, self.graph.values[view.value][1])
+
     def constant(self, x: Any) -> View:
         """A view of a constant tensor or number."""
         array = np.asarray(torch.as_tensor(x).detach().to(torch.float32))
+        if not array.size:
+            return View(torch.zeros(array.shape, dtype=torch.int64))
         zero = array == 0
         if zero.all():
             return View(torch.zeros(array.shape, dtype=torch.int64))
@@ -167,8 +159,21 @@ class Views:
             return MAX_ENTRIES
         return 0 if len(runs) == 1 and runs[0].simple else sum(len(r.groups) for r in runs) * m.shape[0]
 
-    def block(self, m: np.ndarray) -> tuple[int, int, int]:
+    def place(self, view: View) -> tuple[int, np.ndarray, int] | None:
+        """(value, table, first channel) of an affine matrix that is rows of channels of a value, else None."""
+        steps = self.steps(view)
+        if steps is None or steps.channels[0] or not steps.run([1]):
+            return None
+        return view.value, steps.table([0]), steps.channel
+
+    def block(self, m: np.ndarray | View) -> tuple[int, int, int]:
         """One (value, table, first channel) that holds a whole matrix, copied together where there is none."""
+        if isinstance(m, View):
+            placed = self.place(m)
+            if placed is not None:
+                value, table, channel = placed
+                return value, self.graph.table(table, value), channel
+            m = np.ascontiguousarray(m.addr.numpy())
         runs = list(self.runs(m))
         if len(runs) == 1 and runs[0].simple:
             value, channel, table = runs[0].groups[0]
