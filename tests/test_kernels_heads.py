@@ -5,6 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+
 from genfast._core import kernels as k
 
 TARGETS = [name for name, supported in k.targets() if supported]
@@ -120,7 +121,7 @@ class Mixture:
 
 
 def exact(rows, levels, components, channels, coupled, low, high, levels_count):
-    """log p and the interval of every channel's level, by mpmath from the definition: the joint of all channels so far."""
+    """log p and the interval of every channel's level from the definition: the joint of all channels so far."""
     mp, K, C = mpmath, components, channels
     with mp.workdps(60):
         per = 3 if coupled else 2

@@ -62,9 +62,9 @@ py::tuple bernoulli_interval(const std::string& name, const Rows& logits, const 
 }
 
 // u and given, or neither. Returns (level, log_prob, lower, upper, each [channel][n]; first bad row or -1).
-py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u,
-                           const py::object& given, int64_t channels, int64_t components, bool coupled, double low, double high,
-                           int64_t levels) {
+py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u, const py::object& given,
+                           int64_t channels, int64_t components, bool coupled, double low, double high, int64_t levels,
+                           bool scores) {
   require(channels > 0 && components > 0 && components <= kMostComponents && levels >= 2 && (!coupled || channels == 3),
           "bad sizes");
   const std::vector<const float*> pointers = row_pointers(rows, components * (1 + channels * (coupled ? 3 : 2)));
@@ -92,7 +92,7 @@ py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Leve
   Doubles log_prob(shape), lower(shape), upper(shape);
   std::copy(level.data(), level.data() + size, out.mutable_data());
   args.level = out.mutable_data();
-  args.log_prob = log_prob.mutable_data(), args.lower = lower.mutable_data(), args.upper = upper.mutable_data();
+  if (scores) args.log_prob = log_prob.mutable_data(), args.lower = lower.mutable_data(), args.upper = upper.mutable_data();
   const int64_t bad = target(name).heads->logistic_mixture(args);
   return py::make_tuple(out, log_prob, lower, upper, bad);
 }
@@ -132,7 +132,8 @@ void bind_head_kernels(py::module_& k) {
   k.def("bernoulli_interval", &bernoulli_interval, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f,
         "probs"_a = false);
   k.def("logistic_mixture", &logistic_mixture, "target"_a, "rows"_a.noconvert(), "level"_a, "u"_a = py::none(),
-        "given"_a = py::none(), py::kw_only(), "channels"_a, "components"_a, "coupled"_a, "low"_a, "high"_a, "levels"_a);
+        "given"_a = py::none(), py::kw_only(), "channels"_a, "components"_a, "coupled"_a, "low"_a, "high"_a, "levels"_a,
+        "scores"_a = true);
   k.def("link", &link, "target"_a, "link"_a, "rows"_a.noconvert(), "scale"_a, "shift"_a);
   k.def("mixture_weights", &mixture_weights, "target"_a, "rows"_a.noconvert());
   k.def("log_sum_exp", &log_sum_exp, "target"_a, "terms"_a.noconvert());
