@@ -672,7 +672,7 @@ def compile(
         compiled._core.plan()
         return compiled
 
-    return exported.settle(plan, _core.infer_order)
+    return exported.settle(plan, lambda data: _core.infer_order(data))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Model:

@@ -102,12 +102,18 @@ def read(data: bytes) -> Graph:
             raise FormatError("not a genfast file, or its header, graph or tables are damaged")
         graph = json.loads(tensor("graph"))
         stored = np.frombuffer(tensor("tables"), "<i4")
-        weights = [
-            np.frombuffer(tensor(f"weights.{i}"), "<f4") for i in range(sum(k.startswith("weights.") for k in header))
-        ]
+        names = [f"weights.{i}" for i in range(sum(k.startswith("weights.") for k in header))]
+        weights = [_widened(tensor(name), header[name]["dtype"]) for name in names]
         return Graph(graph, [_table(t, stored) for t in graph["tables"]], weights)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(f"not a valid genfast file: {error!r}") from error
+
+
+def _widened(data: bytes, dtype: str) -> np.ndarray:
+    """Weights as float32, exactly."""
+    if dtype == "BF16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)).view(f32)
+    return np.frombuffer(data, {"F32": "<f4", "I8": np.int8}[dtype]).astype(f32, copy=False)
 
 
 def _table(table: dict[str, Any], stored: np.ndarray) -> np.ndarray:
@@ -317,7 +323,8 @@ def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int, a
         index = read(value, table, channel, 1)[0][:, :, 0].astype(np.int64)
         if ((index < 0) | (index >= node["rows"])).any():
             raise NumericalError(f"node {node['name']!r}: an index is outside [0, {node['rows']})")
-        return graph.weights[node["data"]][: node["rows"] * channels].reshape(-1, channels)[index]
+        rows = graph.weights[node["data"]][: node["rows"] * channels].reshape(-1, channels)[index]
+        return rows * graph.weights[node["scales"]][index][..., None] if "scales" in node else rows
     if kind == "gemm":
         weight = unpack(graph.weights[node["data"]], sum(s[3] for s in node["segments"]), channels).astype(np.float64)
         out = np.zeros((n, len(at), channels))
@@ -326,6 +333,8 @@ def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int, a
             x, valid = read(value, table, first, count)
             out += np.where(valid[:, None], x, 0) @ weight[row : row + count]
             row += count
+        if "scales" in node:
+            out *= graph.weights[node["scales"]][:channels]
         return out if node["bias"] < 0 else out + graph.weights[node["bias"]][:channels]
     if kind == "map":
         args = [read(v, t, c0, 1 if broadcast else channels)[0] for v, t, c0, broadcast in node["args"]]

@@ -10,7 +10,7 @@ import pytest
 from genfast._core import read_graph_summary
 from genfast.errors import FormatError
 
-DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
+DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32, "BF16": np.uint16, "I8": np.int8}
 
 
 def padded(data: bytes, fill: bytes = b"\0") -> bytes:
@@ -24,11 +24,14 @@ def pack_gemm(weight: np.ndarray) -> np.ndarray:
     for begin in range(0, columns, 64):
         block = weight[:, begin : begin + 64]
         blocks.append(np.pad(block, ((0, 0), (0, -block.shape[1] % 16))).ravel())
-    return np.concatenate([np.zeros(0, np.float32), *blocks])
+    return np.concatenate([np.zeros(0, weight.dtype), *blocks])
 
 
 class File:
-    """A .genfast file in pieces; `bytes()` puts them together, checksum included."""
+    """A .genfast file in pieces; `bytes()` puts them together, checksum included.
+
+    Weights are float arrays, or the bits of bf16 numbers as uint16, or int8.
+    """
 
     def __init__(self, graph: dict, tables: list, weights: list):
         self.graph, self.tables, self.weights = graph, np.array(tables, np.int32), weights
@@ -44,8 +47,9 @@ class File:
         text = self.edit_text(json.dumps(self.graph, allow_nan=True).encode())
         tensors = [("graph", "U8", padded(text, b" ")), ("tables", "I32", padded(self.tables.tobytes()))]
         for i, weight in enumerate(self.weights):
-            data = self.edit_weights_bytes(padded(np.asarray(weight, np.float32).tobytes()))
-            tensors.append((f"weights.{i}", "F32", data))
+            dtype = {np.dtype(np.uint16): "BF16", np.dtype(np.int8): "I8"}.get(np.asarray(weight).dtype, "F32")
+            data = self.edit_weights_bytes(padded(np.asarray(weight, DTYPES[dtype]).tobytes()))
+            tensors.append((f"weights.{i}", dtype, data))
         tensors.append(("checksum", "U8", bytes(64)))
         header, offset = {"__metadata__": self.metadata}, 0
         for name, dtype, data in tensors:

@@ -241,7 +241,7 @@ def rename(old: str, new: str):
         header_case(put("graph", []), 'tensor "graph": must be an object'),
         header_case(drop("graph", "dtype"), 'tensor "graph": the key "dtype" is missing'),
         header_case(put("graph", "more", 1), 'tensor "graph": unknown key "more"'),
-        header_case(put("graph", "dtype", "I8"), 'tensor "graph": dtype must be', '"I8"'),
+        header_case(put("graph", "dtype", "I64"), 'tensor "graph": dtype must be', '"I64"'),
         header_case(put("graph", "dtype", 8), 'tensor "graph": dtype must be a string'),
         header_case(put("graph", "shape", []), 'tensor "graph": shape must have one dimension'),
         header_case(put("graph", "shape", [1 << 60]), 'tensor "graph": shape[0] must be'),
@@ -253,7 +253,7 @@ def rename(old: str, new: str):
         header_case(put("weights.0", "data_offsets", [0, 1 << 63]), 'tensor "weights.0": data_offsets: end'),
         header_case(put("weights.0", "data_offsets", [128, 64]), 'tensor "weights.0"', "hold -64"),
         header_case(put("weights.0", "data_offsets", [0, 64]), "overlapping"),
-        header_case(put("weights.0", "dtype", "I32"), 'tensor "weights.0" must be F32, is I32'),
+        header_case(put("weights.0", "dtype", "I32"), 'tensor "weights.0" must be F32, BF16 or I8, is I32'),
         header_case(put("tables", "dtype", "F32"), 'tensor "tables" must be I32, is F32'),
     ],
 )

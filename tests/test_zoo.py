@@ -12,8 +12,9 @@ torch = pytest.importorskip("torch")
 from genfast.zoo import GatedPixelCNN, PixelCNN, data  # noqa: E402
 from genfast.zoo.augment import AUGMENTATIONS, SHIFTS, augment  # noqa: E402
 from genfast.zoo.baseline import independent_pixels  # noqa: E402
+from genfast.zoo.image_task import Recipe, bits_per_dim, network_input  # noqa: E402
 from genfast.zoo.pixelcnn import MaskedConv2d  # noqa: E402
-from genfast.zoo.train import Progress, Recipe, bits_per_dim, network_input, train  # noqa: E402
+from genfast.zoo.train import Progress, train  # noqa: E402
 
 TINY = Recipe(channels=4, layers=1, head_channels=4, epochs=3, batch=16, patience=10)
 

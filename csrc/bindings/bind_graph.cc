@@ -38,6 +38,7 @@ py::dict describe(const Node& node) {
   for (const Source& s : node.sources) sources.append(py::make_tuple(s.value, s.table, s.channel, s.count, s.offset, s.broadcast));
   out["sources"] = sources;
   out["data"] = node.data;
+  out["scales"] = node.scales;
   out["weight"] = node.weight;
   out["bias"] = node.bias;
   out["rows"] = node.rows;
@@ -90,14 +91,15 @@ py::list describe_all(const std::vector<T>& items) {
 
 py::dict describe(const Graph& graph) {
   py::dict out;
-  py::list values, weights, assumed;
+  py::list values, weights, weight_types, assumed;
   for (const Value& value : graph.values) values.append(py::make_tuple(value.positions, value.channels, value.producer));
-  for (const Weights& w : graph.weights) weights.append(w.size);
+  for (const Weights& w : graph.weights) weights.append(w.size), weight_types.append(info(w.type).name);
   for (const std::string& s : graph.assumed) assumed.append(text(s));
   out["producer"] = text(graph.producer);
   out["values"] = values;
   out["tables"] = graph.tables;
   out["weights"] = weights;
+  out["weight_types"] = weight_types;
   out["nodes"] = describe_all(graph.nodes);
   out["conditions"] = describe_all(graph.conditions);
   out["head"] = describe(graph.head);

@@ -90,11 +90,63 @@ py::list targets() {
   return names;
 }
 
-// segments: (weight_row, new_chunk, [one (group_rows, count) matrix a group]). weights: (k_rows, N), packed here.
-// out: one (group_rows, N) matrix a group.
+WeightType weight_type(const std::string& name) {
+  for (int i = 0; i < static_cast<int>(WeightType::count); ++i)
+    if (name == kWeightTypes[i].name) return static_cast<WeightType>(i);
+  throw py::value_error("unknown weight type " + name);
+}
+
+// A float that the type holds exactly: anything else is the test's mistake.
+void store(float x, float* to) { *to = x; }
+void store(float x, Bf16* to) {
+  uint32_t word;
+  std::memcpy(&word, &x, sizeof word);
+  require((word & 0xFFFF) == 0, "a weight is not a bf16");
+  to->bits = static_cast<uint16_t>(word >> 16);
+}
+void store(float x, int8_t* to) {
+  require(x >= -127 && x <= 127 && x == static_cast<float>(static_cast<int8_t>(x)), "a weight is not an int8");
+  *to = static_cast<int8_t>(x);
+}
+
+// fn(data) with data as the pointer it is.
+template <class Fn>
+void fill(void* data, WeightType type, const Fn& fn) {
+  switch (type) {
+    case WeightType::bf16:
+      return fn(static_cast<Bf16*>(data));
+    case WeightType::i8:
+      return fn(static_cast<int8_t*>(data));
+    default:
+      return fn(static_cast<float*>(data));
+  }
+}
+
+// Weights of a type in blocks of 64 columns.
+template <class W>
+void pack(const Matrix& w, W* packed) {
+  const int64_t padded = round_up(w.columns, 16);
+  for (int64_t block = 0; block < padded; block += kGemmBlock) {
+    const int64_t width = padded - block < kGemmBlock ? padded - block : kGemmBlock;
+    for (int64_t k = 0; k < w.rows; ++k)
+      for (int64_t c = 0; c < width; ++c)
+        store(block + c < w.columns ? w.data[k * w.stride + block + c] : 0.0f, packed + block * w.rows + k * width + c);
+  }
+}
+
+// One float a column (or a row of a table), zeros up to `padded`; empty if there are none.
+std::vector<float> floats_or_none(const py::object& values, int64_t size, int64_t padded, const char* name) {
+  if (values.is_none()) return {};
+  std::vector<float> out = packed_floats(values.cast<std::vector<float>>(), static_cast<size_t>(size), name);
+  out.resize(static_cast<size_t>(padded), 0.0f);
+  return out;
+}
+
+// segments: (weight_row, new_chunk, [one (group_rows, count) matrix a group]). weights: (k_rows, N) numbers of weight_type, packed
+// here. out: one (group_rows, N) matrix a group.
 void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Floats>>>& segments,
           const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end,
-          const std::vector<Floats>& residual) {
+          const std::vector<Floats>& residual, const std::string& type_name, const py::object& scales) {
   const Kernels& kernels = target(name);
   const Matrix w = matrix(weights, "weights");
   require(!out.empty() && w.columns > 0, "gemm needs a group and a column");
@@ -137,22 +189,15 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   }
 
   const int64_t padded = round_up(w.columns, 16);
-  auto storage = aligned(w.rows * padded * 4);
-  float* packed = static_cast<float*>(storage.get());
-  for (int64_t block = 0; block < padded; block += kGemmBlock) {
-    const int64_t width = padded - block < kGemmBlock ? padded - block : kGemmBlock;
-    for (int64_t k = 0; k < w.rows; ++k)
-      for (int64_t c = 0; c < width; ++c)
-        packed[block * w.rows + k * width + c] = block + c < w.columns ? w.data[k * w.stride + block + c] : 0.0f;
-  }
-  std::vector<float> bias_values;
-  if (!bias.is_none()) {
-    bias_values = packed_floats(bias.cast<std::vector<float>>(), static_cast<size_t>(w.columns), "bias");
-    bias_values.resize(static_cast<size_t>(padded), 0.0f);
-  }
+  const WeightType type = weight_type(type_name);
+  auto packed = aligned(w.rows * padded * info(type).bytes);
+  fill(packed.get(), type, [&](auto* to) { pack(w, to); });
+  const std::vector<float> bias_values = floats_or_none(bias, w.columns, padded, "bias"),
+                           scale_values = floats_or_none(scales, w.columns, padded, "scales");
+  require(scale_values.empty() == (type != WeightType::i8), "int8 and only int8 takes scales");
   kernels.gemm({list.data(), static_cast<int64_t>(list.size()), sources.data(), strides.data(), outs.data(), first.stride, groups,
-                first.rows, m_begin, m_end, packed, w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(),
-                residuals.empty() ? nullptr : residuals.data(), residual_stride, relu});
+                first.rows, m_begin, m_end, packed.get(), w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(),
+                residuals.empty() ? nullptr : residuals.data(), residual_stride, relu, type, scale_values.data()});
 }
 
 // args: float matrices; a one-column operand is broadcast over the columns and a one-row operand over the rows.
@@ -186,11 +231,21 @@ void row(const std::string& name, const std::string& op_name, Floats out, const 
                                          b.empty() ? nullptr : b.data(), x.rows, x.columns);
 }
 
-int64_t lookup(const std::string& name, Floats out, const Floats& index, const Floats& table) {
+// table: (rows, columns) numbers of weight_type.
+int64_t lookup(const std::string& name, Floats out, const Floats& index, const Floats& table, const std::string& type_name,
+               const py::object& scales) {
   const Matrix o = output(out, "out"), i = matrix(index, "index"), t = matrix(table, "table");
   require(i.columns == 1 && i.rows == o.rows && o.columns == t.columns, "lookup shapes do not agree");
   require(t.stride == t.columns || t.rows <= 1, "table must be contiguous");
-  return target(name).lookup(out.mutable_data(), o.stride, i.data, i.stride, t.data, t.rows, o.rows, o.columns);
+  const WeightType type = weight_type(type_name);
+  auto data = aligned(t.rows * t.columns * info(type).bytes);
+  fill(data.get(), type, [&](auto* to) {
+    for (int64_t k = 0; k < t.rows * t.columns; ++k) store(t.data[k], to + k);
+  });
+  const std::vector<float> scale_values = floats_or_none(scales, t.rows, t.rows, "scales");
+  require(scale_values.empty() == (type != WeightType::i8), "int8 and only int8 takes scales");
+  return target(name).lookup(out.mutable_data(), o.stride, i.data, i.stride, {data.get(), t.rows, type, scale_values.data()},
+                             o.rows, o.columns);
 }
 
 // q: (rows, …), head h from column h * q_step on. k and v: one (rows, …) matrix a key, or None for one that may not be looked at.
@@ -345,11 +400,13 @@ void bind_kernels(py::module_& m) {
   k.def("active", [] { return std::string(active_kernels().target); });
   k.def("set_target", [](const std::string& name) { set_target(name.c_str()); }, "target"_a);
   k.def("gemm", &gemm, "target"_a, "segments"_a, "weights"_a.noconvert(), "bias"_a = py::none(), "relu"_a = false,
-        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Floats>{});
+        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Floats>{}, "weight_type"_a = "f32",
+        "scales"_a = py::none());
   k.def("map", &map, "target"_a, "op"_a, "out"_a.noconvert(), "args"_a, "params"_a = std::vector<float>{});
   k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
         "weight"_a = py::none(), "bias"_a = py::none());
-  k.def("lookup", &lookup, "target"_a, "out"_a.noconvert(), "index"_a.noconvert(), "table"_a.noconvert());
+  k.def("lookup", &lookup, "target"_a, "out"_a.noconvert(), "index"_a.noconvert(), "table"_a.noconvert(), "weight_type"_a = "f32",
+        "scales"_a = py::none());
   k.def("attend", &attend, "target"_a, "out"_a.noconvert(), "q"_a.noconvert(), "k"_a, "v"_a, "seen"_a, "heads"_a, "dims"_a,
         "steps"_a, "scale"_a, "scores"_a, "bias"_a = py::none());
   k.def("categorical", &categorical, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f);

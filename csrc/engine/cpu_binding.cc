@@ -166,6 +166,8 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, con
   args.out_stride = plan_.stride[epilogue.out];
   args.groups = static_cast<int64_t>(n);
   args.weights = piece.weights;
+  args.weight_type = piece.type;
+  args.scales = piece.scales;
   args.k_rows = piece.k_rows;
   args.columns = piece.columns;
   args.bias = piece.bias;
@@ -259,8 +261,8 @@ void CpuBinding::bind_row(const Node& node, const Positions& positions) {
 void CpuBinding::bind_lookup(const Node& node, const Positions& positions) {
   PositionCommand call = start(node, {0, graph_.values[node.out].channels}, positions);
   call.kind = PositionCommand::Kind::lookup;
-  call.weight = graph_.weights[node.data].data;
-  call.table_rows = node.rows;
+  const Weights& data = graph_.weights[node.data];
+  call.table = {data.bytes, node.rows, data.type, node.scales >= 0 ? graph_.weights[node.scales].data : nullptr};
   add_operand(call, 0, node.sources[0], positions);
   finish(call, positions);
 }

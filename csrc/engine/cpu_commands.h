@@ -51,9 +51,9 @@ struct PositionCommand {
   float* const* out = nullptr;  // null entries: this command skips the position
   int64_t out_stride = 0, columns = 0;
   const float* params = nullptr;
-  const float *weight = nullptr, *bias = nullptr;  // row; lookup: weight is the table
-  int64_t table_rows = 0;
-  const int32_t* run = nullptr;  // run[i]: positions i, i + 1, … that one call covers when the tile is full
+  const float *weight = nullptr, *bias = nullptr;  // row
+  LookupTable table{};                             // lookup
+  const int32_t* run = nullptr;                    // run[i]: positions i, i + 1, … that one call covers when the tile is full
   int node = 0;
 };
 

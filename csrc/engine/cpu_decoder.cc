@@ -169,10 +169,10 @@ class CpuDecoder : public Decoder {
         break;
       case PositionCommand::Kind::lookup: {
         const int64_t bad = kernels_->lookup(out, call.out_stride, call.in[0][i] + r * call.operand_stride[0],
-                                             call.operand_stride[0], call.weight, call.table_rows, rows, call.columns);
+                                             call.operand_stride[0], call.table, rows, call.columns);
         if (bad >= 0) {
           const Node& node = graph_.nodes[call.node];
-          throw NumericalError("layer " + node.name + " looks up an index outside its table of " + std::to_string(call.table_rows) +
+          throw NumericalError("layer " + node.name + " looks up an index outside its table of " + std::to_string(call.table.rows) +
                                " rows (near row " + std::to_string(first_row_ + (r + bad) % capacity_) + ")");
         }
         break;
@@ -187,7 +187,7 @@ class CpuDecoder : public Decoder {
   CpuBinding binding_;
   std::vector<std::unique_ptr<const StepCommands>> bound_;  // [step], null until first run
   size_t bound_bytes_ = 0;
-  std::vector<SiteCommand> known_;  // before the first step
+  std::vector<SiteCommand> known_;  // there before the first step: given, or without a distribution
   AlignedBuffer<float> scores_;
   AlignedBuffer<int32_t> visible_;
   CpuHeads heads_;

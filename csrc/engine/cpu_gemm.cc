@@ -5,14 +5,13 @@
 namespace genfast {
 namespace {
 
-struct Packed {
-  const float* data;
+// Where a packed matrix keeps its elements.
+struct Packing {
   int64_t k_rows, columns;
 
-  static int64_t width(int64_t columns, int64_t block) { return round_up(std::min(kGemmBlock, columns - block), 16); }
-  float at(int64_t row, int64_t column) const {
-    const int64_t block = column / kGemmBlock * kGemmBlock;
-    return data[block * k_rows + row * width(columns, block) + (column - block)];
+  int64_t at(int64_t row, int64_t column) const {
+    const int64_t block = column / kGemmBlock * kGemmBlock, width = round_up(std::min(kGemmBlock, columns - block), 16);
+    return block * k_rows + row * width + (column - block);
   }
 };
 
@@ -35,8 +34,10 @@ std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int6
   auto piece = std::make_unique<GemmPiece>();
   piece->columns = from.columns;
   piece->k_rows = k_rows;
-  piece->weights = graph.weights[node.data].data;
+  piece->weights = graph.weights[node.data].bytes;
+  piece->type = graph.weights[node.data].type;
   piece->bias = node.bias >= 0 ? graph.weights[node.bias].data : nullptr;
+  piece->scales = node.scales >= 0 ? graph.weights[node.scales].data : nullptr;
   int64_t row = 0, chunk = -1;
   for (const Source& source : node.sources) {
     bool previous = false;
@@ -51,18 +52,37 @@ std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int6
   return piece;
 }
 
-std::unique_ptr<GemmPiece> some_columns(const Graph& graph, const Node& node, int64_t k_rows, ChannelRange range) {
-  const Packed from{graph.weights[node.data].data, k_rows, graph.values[node.out].channels};
+// Makes room, zeroed, for a piece's own weights, bias and scales, and fills the last two.
+void copy_columns(const Graph& graph, const Node& node, ChannelRange range, GemmPiece& piece) {
+  const int64_t padded = packed_columns(piece.columns);
+  const int64_t data = round_up(piece.k_rows * padded * info(piece.type).bytes, 64), line = padded * 4;
+  piece.copy = AlignedBuffer<uint8_t>(static_cast<size_t>(data + 2 * line));
+  piece.weights = piece.copy.data();
+  auto of = [&](int index, int64_t offset) -> const float* {
+    if (index < 0) return nullptr;
+    float* to = reinterpret_cast<float*>(piece.copy.data() + offset);
+    std::copy_n(graph.weights[index].data + range.begin, piece.columns, to);
+    return to;
+  };
+  piece.bias = of(node.bias, data);
+  piece.scales = of(node.scales, data + line);
+}
+
+template <class W>
+std::unique_ptr<GemmPiece> some_columns(const Graph& graph, const Node& node, int64_t k_rows, ChannelRange range,
+                                        const W* weights) {
+  const Packing from{k_rows, graph.values[node.out].channels};
   auto piece = std::make_unique<GemmPiece>();
   piece->column = range.begin;
   piece->columns = range.end - range.begin;
+  piece->type = graph.weights[node.data].type;
   std::vector<int64_t> rows;  // of the node's weights that any of these columns uses
   int64_t row = 0, chunk = -1;
   for (const Source& source : node.sources) {
     bool previous = false;
     for (int64_t j = 0; j < source.count; ++j, ++row) {
       bool used = false;
-      for (int64_t n = range.begin; n < range.end && !used; ++n) used = from.at(row, n) != 0.0f;
+      for (int64_t n = range.begin; n < range.end && !used; ++n) used = weights[from.at(row, n)] != 0.0f;
       if (used) {
         append(piece->segments, source, j, static_cast<int64_t>(rows.size()), chunk, previous);
         rows.push_back(row);
@@ -71,18 +91,11 @@ std::unique_ptr<GemmPiece> some_columns(const Graph& graph, const Node& node, in
     }
   }
   piece->k_rows = static_cast<int64_t>(rows.size());
-  const int64_t padded = packed_columns(piece->columns);
-  piece->copy = AlignedBuffer<float>((piece->k_rows + 1) * padded);
-  float* data = piece->copy.data();
-  float* bias = data + piece->k_rows * padded;
-  for (int64_t n = 0; n < piece->columns; ++n) {
-    const int64_t block = n / kGemmBlock * kGemmBlock, width = Packed::width(piece->columns, block);
-    for (int64_t k = 0; k < piece->k_rows; ++k)
-      data[block * piece->k_rows + k * width + (n - block)] = from.at(rows[k], range.begin + n);
-    if (node.bias >= 0) bias[n] = graph.weights[node.bias].data[range.begin + n];
-  }
-  piece->weights = data;
-  piece->bias = node.bias >= 0 ? bias : nullptr;
+  copy_columns(graph, node, range, *piece);
+  const Packing to{piece->k_rows, piece->columns};
+  W* copy = reinterpret_cast<W*>(piece->copy.data());
+  for (int64_t k = 0; k < piece->k_rows; ++k)
+    for (int64_t n = 0; n < piece->columns; ++n) copy[to.at(k, n)] = weights[from.at(rows[k], range.begin + n)];
   return piece;
 }
 
@@ -95,7 +108,10 @@ std::vector<std::unique_ptr<GemmPiece>> gemm_pieces(const Graph& graph, const No
   if (cls.channels.size() == 1 && cls.channels[0].begin == 0 && cls.channels[0].end == graph.values[node.out].channels) {
     pieces.push_back(whole_node(graph, node, k_rows));
   } else {
-    for (const ChannelRange& range : cls.channels) pieces.push_back(some_columns(graph, node, k_rows, range));
+    const Weights& data = graph.weights[node.data];
+    visit_weights(data.bytes, data.type, [&](const auto* weights) {
+      for (const ChannelRange& range : cls.channels) pieces.push_back(some_columns(graph, node, k_rows, range, weights));
+    });
   }
   return pieces;
 }

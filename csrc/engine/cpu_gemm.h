@@ -21,10 +21,11 @@ struct PieceSegment {
 struct GemmPiece {
   int64_t column = 0, columns = 0;  // of the node's output
   int64_t k_rows = 0;
-  const float* weights = nullptr;
-  const float* bias = nullptr;  // padded, or null
+  const void* weights = nullptr;
+  WeightType type = WeightType::f32;
+  const float *bias = nullptr, *scales = nullptr;  // padded, or null
   std::vector<PieceSegment> segments;
-  AlignedBuffer<float> copy;  // of weights and bias, where the class is not the whole node
+  AlignedBuffer<uint8_t> copy;  // of all three, where the class is not the whole node
 };
 
 // Pieces of one class of a gemm node.

@@ -23,12 +23,26 @@ struct Tensor {
 };
 using Tensors = std::map<std::string, Tensor>;
 
+WeightType weight_type(const std::string& dtype) {
+  int type = 0;
+  while (type < static_cast<int>(WeightType::count) && dtype != kWeightTypes[type].dtype) ++type;
+  return static_cast<WeightType>(type);
+}
+
+// Bytes of one number, or 0.
+int64_t width_of(const std::string& dtype) {
+  if (dtype == "U8") return 1;
+  if (dtype == "I32") return 4;
+  const WeightType type = weight_type(dtype);
+  return type == WeightType::count ? 0 : info(type).bytes;
+}
+
 Tensor parse_entry(const Json& entry) {
   expect_keys(entry, {"dtype", "shape", "data_offsets"});
   Tensor tensor;
   tensor.dtype = string_at(entry, "dtype");
-  const int64_t width = tensor.dtype == "U8" ? 1 : tensor.dtype == "F32" || tensor.dtype == "I32" ? 4 : 0;
-  if (!width) throw FormatError("dtype must be U8, I32 or F32, got " + in_quotes(tensor.dtype));
+  const int64_t width = width_of(tensor.dtype);
+  if (!width) throw FormatError("dtype must be U8, I32, F32, BF16 or I8, got " + in_quotes(tensor.dtype));
   const Json& shape = array_at(entry, "shape");
   if (shape.size() != 1) throw FormatError("shape must have one dimension, got " + std::to_string(shape.size()));
   tensor.shape = {integer_from(shape[0], "shape[0]", 0, kMaxBytes / width)};
@@ -121,22 +135,35 @@ std::vector<Weights> collect_weights(const Tensors& tensors) {
     if (index >= weights.size())
       throw FormatError("tensor " + in_quotes(name) + " does not follow on: there are " + std::to_string(weights.size()) +
                         " weights");
-    if (tensor.dtype != "F32") throw FormatError("tensor " + in_quotes(name) + " must be F32, is " + tensor.dtype);
-    weights[index] = {reinterpret_cast<const float*>(tensor.data), static_cast<int64_t>(tensor.size / sizeof(float))};
+    const WeightType type = weight_type(tensor.dtype);
+    if (type == WeightType::count) throw FormatError("tensor " + in_quotes(name) + " must be F32, BF16 or I8, is " + tensor.dtype);
+    weights[index] = {type == WeightType::f32 ? reinterpret_cast<const float*>(tensor.data) : nullptr, tensor.shape[0], type,
+                      tensor.data};
   }
   return weights;
 }
 
 // Branch-free so that it vectorises: it reads every byte of a large file.
-bool all_finite(const Weights& weights) {
-  const auto* bits = reinterpret_cast<const unsigned char*>(weights.data);
-  uint32_t bad = 0;
+template <class Word>
+bool any_word(const Weights& weights, Word mask, Word match) {
+  const auto* bytes = static_cast<const unsigned char*>(weights.bytes);
+  Word bad = 0;
   for (int64_t i = 0; i < weights.size; ++i) {
-    uint32_t word;
-    std::memcpy(&word, bits + i * 4, sizeof word);
-    bad |= (word & 0x7F800000u) == 0x7F800000u;
+    Word word;
+    std::memcpy(&word, bytes + i * static_cast<int64_t>(sizeof word), sizeof word);
+    bad |= (word & mask) == match;
   }
-  return !bad;
+  return bad != 0;
+}
+
+void check_numbers(const Weights& weights, size_t index) {
+  const std::string tensor = "tensor \"weights." + std::to_string(index) + "\"";
+  if (weights.type == WeightType::i8) {
+    if (any_word<uint8_t>(weights, 0xFF, 0x80)) throw FormatError(tensor + " contains -128; I8 goes from -127 to 127");
+  } else if (weights.type == WeightType::bf16 ? any_word<uint16_t>(weights, 0x7F80, 0x7F80)
+                                              : any_word<uint32_t>(weights, 0x7F800000, 0x7F800000)) {
+    throw FormatError(tensor + " contains NaN or infinity");
+  }
 }
 
 }  // namespace
@@ -169,9 +196,7 @@ Container open_container(const uint8_t* data, size_t size) {
   container.tables = reinterpret_cast<const int32_t*>(tables.data);
   container.tables_size = static_cast<int64_t>(tables.size / sizeof(int32_t));
   container.weights = collect_weights(tensors);
-  for (size_t i = 0; i < container.weights.size(); ++i)
-    if (!all_finite(container.weights[i]))
-      throw FormatError("tensor \"weights." + std::to_string(i) + "\" contains NaN or infinity");
+  for (size_t i = 0; i < container.weights.size(); ++i) check_numbers(container.weights[i], i);
   return container;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/families.h"
 #include "base/ops.h"
+#include "base/weight_type.h"
 
 namespace genfast {
 
@@ -16,9 +17,13 @@ enum class NodeKind : uint8_t { constant, lookup, gemm, map, copy, row, attend }
 // Index of a table, or kDirect: identity when both sides have as many positions, else broadcast of the source's only position.
 inline constexpr int kDirect = -1;
 
+// 64-byte aligned, owned by the Graph's storage. Only the data of a gemm or lookup may be other than f32.
 struct Weights {
-  const float* data = nullptr;  // 64-byte aligned, owned by the Graph's storage
-  int64_t size = 0;
+  const float* data = nullptr;  // the bytes of an f32 array, else null
+  int64_t size = 0;             // numbers
+  WeightType type = WeightType::f32;
+  const void* bytes = nullptr;
+  int64_t byte_count() const { return size * info(type).bytes; }
 };
 
 // One thing a node reads: `count` channels of `value` from `channel` on, at position table[p]. For gemm, `offset` is k0, the
@@ -47,6 +52,7 @@ struct Node {
   std::string name, source;               // module path and file:line, for messages
   std::vector<Source> sources;            // empty for constant; one for lookup and row; segments, operands, blocks, or q, k, v
   int data = -1, weight = -1, bias = -1;  // indices into weights: constant/lookup/gemm data, row weight, gemm, row, attend bias
+  int scales = -1;                        // gemm and lookup of i8 data: index into weights
   int64_t rows = 0;                       // lookup: rows of its table
   MapOp map_op{};
   RowOp row_op{};

@@ -137,15 +137,21 @@ void parse_params(const Json& json, const OpInfo& op, Node& node) {
 
 void parse_constant(const Json& json, Node& node) { node.data = index_at(json, "data"); }
 
+void parse_scales(const Json& json, Node& node) {
+  if (json.contains("scales")) node.scales = index_at(json, "scales");
+}
+
 void parse_lookup(const Json& json, Node& node) {
   parse_in(json, Shape::lookup, node);
   node.data = index_at(json, "data");
+  parse_scales(json, node);
   node.rows = integer_at(json, "rows", 1, kMaxInteger);
 }
 
 void parse_gemm(const Json& json, Node& node) {
   parse_sources(json, "segments", kMaxReads, Shape::segment, node);
   node.data = index_at(json, "data");
+  parse_scales(json, node);
   node.bias = index_at(json, "bias", -1);
 }
 
@@ -203,8 +209,8 @@ struct KindParser {
 };
 const KindParser kKinds[] = {
     {"const", NodeKind::constant, {"kind", "out", "name", "source", "data"}, parse_constant},
-    {"lookup", NodeKind::lookup, {"kind", "out", "name", "source", "in", "data", "rows"}, parse_lookup},
-    {"gemm", NodeKind::gemm, {"kind", "out", "name", "source", "segments", "data", "bias"}, parse_gemm},
+    {"lookup", NodeKind::lookup, {"kind", "out", "name", "source", "in", "data", "rows"}, parse_lookup, {"scales"}},
+    {"gemm", NodeKind::gemm, {"kind", "out", "name", "source", "segments", "data", "bias"}, parse_gemm, {"scales"}},
     {"map", NodeKind::map, {"kind", "out", "name", "source", "op", "args", "params"}, parse_map},
     {"copy", NodeKind::copy, {"kind", "out", "name", "source", "blocks", "fill"}, parse_copy},
     {"row", NodeKind::row, {"kind", "out", "name", "source", "op", "in", "params", "weight", "bias"}, parse_row},

@@ -105,7 +105,8 @@ class Validator {
         weights_.check(node.data, out.positions * out.channels, "data");
         break;
       case NodeKind::lookup:
-        weights_.check(node.data, node.rows * out.channels, "data");
+        weights_.check_data(node.data, node.rows * out.channels, "data");
+        scales(node, node.rows);
         break;
       case NodeKind::gemm:
         gemm(node, out);
@@ -172,6 +173,13 @@ class Validator {
                         text(available));
   }
 
+  void scales(const Node& node, int64_t size) const {
+    const bool integers = graph_.weights[node.data].type == WeightType::i8;
+    if (integers != (node.scales >= 0))
+      throw FormatError(integers ? "data is I8, which needs the key \"scales\"" : "the key \"scales\" needs data of I8");
+    if (integers) weights_.check(node.scales, size, "scales");
+  }
+
   void gemm(const Node& node, const Value& out) {
     if (node.sources.empty()) throw FormatError("segments is empty");
     int64_t rows = 0, next = 0;
@@ -185,6 +193,7 @@ class Validator {
       rows += segment.count;
     }
     weights_.check_packed(node.data, rows, out.channels, "data");
+    scales(node, out.channels);
     if (node.bias >= 0) weights_.check(node.bias, out.channels, "bias");
   }
 

@@ -4,43 +4,53 @@
 #include <string>
 
 #include "base/errors.h"
+#include "graph/limits.h"
 
 namespace genfast {
 namespace {
 
-constexpr int64_t kFloatsPerLine = 16;  // every tensor is a multiple of 64 bytes
+constexpr int64_t kLanes = 16;
 constexpr int64_t kPackedBlock = 64;
 
-constexpr int64_t padded(int64_t n) { return (n + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine; }
+constexpr int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-void expect_zero(const float* begin, const float* end, int index, const char* field) {
-  if (std::any_of(begin, end, [](float x) { return x != 0; }))
-    throw FormatError(std::string(field) + ": the padding of weights." + std::to_string(index) + " is not zero");
+void expect_zero(const Weights& weights, int64_t begin, int64_t end, int index, const char* field) {
+  const bool zero = visit_weights(weights.bytes, weights.type, [&](const auto* data) {
+    return std::all_of(data + begin, data + end, [](float x) { return x == 0; });
+  });
+  if (!zero) throw FormatError(std::string(field) + ": the padding of weights." + std::to_string(index) + " is not zero");
 }
 
 }  // namespace
 
-const Weights& WeightsChecker::at(int index, int64_t size, const char* field) const {
+const Weights& WeightsChecker::at(int index, const char* field) const {
   if (index < 0 || index >= static_cast<int64_t>(weights_.size()))
     throw FormatError(std::string(field) + ": there is no weights." + std::to_string(index));
-  const Weights& weights = weights_[index];
-  if (weights.size != size)
-    throw FormatError(std::string(field) + ": weights." + std::to_string(index) + " has " + std::to_string(weights.size) +
-                      " floats, must have " + std::to_string(size));
-  return weights;
+  return weights_[index];
+}
+
+void WeightsChecker::check_data(int index, int64_t size, const char* field) const {
+  const Weights& weights = at(index, field);
+  const int64_t wanted = padded(size, kFileAlignment / info(weights.type).bytes);
+  if (weights.size != wanted)
+    throw FormatError(std::string(field) + ": weights." + std::to_string(index) + " has " + std::to_string(weights.size) + " " +
+                      (weights.type == WeightType::f32 ? "floats" : info(weights.type).dtype) + ", must have " +
+                      std::to_string(wanted));
+  expect_zero(weights, size, weights.size, index, field);
 }
 
 void WeightsChecker::check(int index, int64_t size, const char* field) const {
-  const Weights& weights = at(index, padded(size), field);
-  expect_zero(weights.data + size, weights.data + weights.size, index, field);
+  if (const Weights& weights = at(index, field); weights.type != WeightType::f32)
+    throw FormatError(std::string(field) + ": weights." + std::to_string(index) + " must be F32, is " + info(weights.type).dtype);
+  check_data(index, size, field);
 }
 
 void WeightsChecker::check_packed(int index, int64_t rows, int64_t columns, const char* field) {
-  const Weights& weights = at(index, rows * padded(columns), field);
-  const int64_t full = columns / kPackedBlock * kPackedBlock, rest = columns - full, width = padded(rest);
+  check_data(index, rows * padded(columns, kLanes), field);
+  const int64_t full = columns / kPackedBlock * kPackedBlock, rest = columns - full, width = padded(rest, kLanes);
   if (rest == width || !packed_.emplace(index, columns).second) return;
-  const float* row = weights.data + full * rows;
-  for (int64_t k = 0; k < rows; ++k, row += width) expect_zero(row + rest, row + width, index, field);
+  for (int64_t k = 0, row = full * rows; k < rows; ++k, row += width)
+    expect_zero(weights_[index], row + rest, row + width, index, field);
 }
 
 }  // namespace genfast

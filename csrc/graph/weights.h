@@ -14,13 +14,15 @@ class WeightsChecker {
  public:
   explicit WeightsChecker(const std::vector<Weights>& weights) : weights_(weights) {}
 
-  // `size` floats, then zeros up to a multiple of 16. Throws FormatError naming `field`.
+  // `size` floats, then zeros up to a multiple of 64 bytes. Throws FormatError naming `field`.
   void check(int index, int64_t size, const char* field) const;
-  // rows × columns packed in blocks of 64 columns.
+  // The same for data that may be BF16 or I8.
+  void check_data(int index, int64_t size, const char* field) const;
+  // rows × columns packed in blocks of 64 columns, of any type.
   void check_packed(int index, int64_t rows, int64_t columns, const char* field);
 
  private:
-  const Weights& at(int index, int64_t size, const char* field) const;
+  const Weights& at(int index, const char* field) const;
 
   const std::vector<Weights>& weights_;
   std::set<std::pair<int, int64_t>> packed_;  // (index, columns) already seen: many nodes may share one array

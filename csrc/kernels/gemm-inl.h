@@ -19,9 +19,14 @@ struct TileRows {
   }
 };
 
+// Sixteen weights, widened exactly.
+GENFAST_INLINE f32x16 load_weights(const float* w) { return f32x16::load(w); }
+GENFAST_INLINE f32x16 load_weights(const Bf16* w) { return bits_shl<16>(load_u16(&w->bits)); }
+GENFAST_INLINE f32x16 load_weights(const int8_t* w) { return load_i8(w); }
+
 // sum += the segments from s to the end of their chunk; returns where the next chunk starts.
-template <int vectors, int rows>
-GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const float* panel, int64_t width,
+template <int vectors, int rows, class W>
+GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const W* panel, int64_t width,
                                   f32x16 (&sum)[rows][vectors]) {
   constexpr int step = weights_at_once(rows, vectors);
   const bool one_group = at.group[0] == at.group[rows - 1];
@@ -38,7 +43,7 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
 #pragma GCC unroll 32
       for (int i = 1; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
     }
-    const float* w = panel + segment.weight_row * width;
+    const W* w = panel + segment.weight_row * width;
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
 #pragma GCC unroll 4
@@ -46,7 +51,7 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
         f32x16 weight[step];
 #pragma GCC unroll 4
         for (int v = 0; v < step; ++v) {
-          weight[v] = f32x16::load(w + 16 * (part + v));
+          weight[v] = load_weights(w + 16 * (part + v));
           if (rows > 1) keep_in_register(weight[v]);
         }
 #pragma GCC unroll 32
@@ -65,8 +70,18 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
 }
 
 // The epilogue of a tile; `whole` when all its columns exist.
-template <int vectors, int rows, bool whole>
+template <bool scaled, int vectors, int rows, bool whole>
 GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRows<rows>& at, f32x16 (&sum)[rows][vectors]) {
+  if (scaled) {
+    f32x16 scale[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) scale[v] = f32x16::load(a.scales + column + 16 * v);
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] * scale[v];
+    }
+  }
   f32x16 bias[vectors];
 #pragma GCC unroll 4
   for (int v = 0; v < vectors; ++v) bias[v] = a.bias ? f32x16::load(a.bias + column + 16 * v) : f32x16(0.0f);
@@ -107,8 +122,9 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
 
 // Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
 // `width` the distance to the next row of weights.
-template <int vectors, int rows>
-void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const float* panel, int64_t width) {
+template <class W, int vectors, int rows>
+void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int64_t width) {
+  constexpr bool scaled = sizeof(W) == sizeof(int8_t);
   const TileRows<rows> at(m, a.group_rows);
   f32x16 sum[rows][vectors];
   alignas(64) float total[rows][vectors][16];
@@ -136,18 +152,18 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const float* panel,
     }
   }
   if (a.columns - column >= 16 * vectors)
-    gemm_finish<vectors, rows, true>(a, column, at, sum);
+    gemm_finish<scaled, vectors, rows, true>(a, column, at, sum);
   else
-    gemm_finish<vectors, rows, false>(a, column, at, sum);
+    gemm_finish<scaled, vectors, rows, false>(a, column, at, sum);
 }
 
-using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const float*, int64_t);
+template <class W>
+using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
 
 // All rows of the call by `vectors` vectors of columns, in tiles of as equal a height as the largest one allows.
-template <int vectors, int... i>
-GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const float* panel, int64_t width,
-                               std::integer_sequence<int, i...>) {
-  static constexpr TileFn tiles[] = {gemm_tile<vectors, i + 1>...};
+template <class W, int vectors, int... i>
+GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width, std::integer_sequence<int, i...>) {
+  static constexpr TileFn<W> tiles[] = {gemm_tile<W, vectors, i + 1>...};
   const int64_t rows = a.m_end - a.m_begin, count = (rows + kTileRows[vectors] - 1) / kTileRows[vectors];
   const int64_t height = rows / count, taller = rows % count;
   int64_t m = a.m_begin;
@@ -158,17 +174,17 @@ GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const float* p
   }
 }
 
-template <int vectors>
-void gemm_strip(const GemmArgs& a, int64_t column, const float* panel, int64_t width) {
-  gemm_strip<vectors>(a, column, panel, width, std::make_integer_sequence<int, kTileRows[vectors]>());
+template <int vectors, class W>
+void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width) {
+  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, kTileRows[vectors]>());
 }
 
-void gemm(const GemmArgs& a) {
+template <class W>
+void gemm_of(const GemmArgs& a, const W* weights) {
   const int64_t rows = a.m_end - a.m_begin;
-  if (rows <= 0) return;
   for (int64_t block = 0; block < a.columns; block += kGemmBlock) {
     const int vectors = static_cast<int>(a.columns - block >= kGemmBlock ? kGemmBlock / 16 : (a.columns - block + 15) / 16);
-    const float* panel = a.weights + block * a.k_rows;
+    const W* panel = weights + block * a.k_rows;
     for (int v = 0; v < vectors;) {
       const int take = tile_vectors(rows, vectors - v);
       const int64_t column = block + 16 * v;
@@ -188,6 +204,18 @@ void gemm(const GemmArgs& a) {
       }
       v += take;
     }
+  }
+}
+
+void gemm(const GemmArgs& a) {
+  if (a.m_end <= a.m_begin) return;
+  switch (a.weight_type) {
+    case WeightType::bf16:
+      return gemm_of(a, static_cast<const Bf16*>(a.weights));
+    case WeightType::i8:
+      return gemm_of(a, static_cast<const int8_t*>(a.weights));
+    default:
+      return gemm_of(a, static_cast<const float*>(a.weights));
   }
 }
 

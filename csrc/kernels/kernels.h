@@ -7,6 +7,7 @@
 
 #include "base/families.h"
 #include "base/ops.h"
+#include "base/weight_type.h"
 
 namespace genfast {
 
@@ -17,7 +18,7 @@ struct GemmSegment {
   bool new_chunk;      // a 256-boundary of the undropped K index lies just before this segment: fold the chain here
 };
 
-// out[m][n] = epilogue(bias[n] + sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
+// out[m][n] = epilogue(bias[n] + scales[n] * sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
 //   source(s, m) = sources[s * groups + m / group_rows] + (m % group_rows) * source_stride[s]
 //   out row m    = out[m / group_rows] + (m % group_rows) * out_stride
 // A group is one position of the plan; its rows are the samples of the row-tile. Segments never straddle a chunk boundary
@@ -32,7 +33,7 @@ struct GemmArgs {
   int64_t out_stride;
   int64_t groups, group_rows;
   int64_t m_begin, m_end;  // rows m of groups * group_rows to compute
-  const float* weights;    // packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
+  const void* weights;     // of weight_type; packed: blocks of 64 columns, the last of a multiple of 16: [block][k_rows][width]
   int64_t k_rows;          // rows of a packed block
   int64_t columns;         // N, before padding
   const float* bias;       // padded like the packed columns, or null for +0
@@ -41,6 +42,16 @@ struct GemmArgs {
   const float* const* residual;  // [groups]
   int64_t residual_stride;
   bool relu;
+  WeightType weight_type = WeightType::f32;
+  const float* scales = nullptr;  // of i8 weights, padded like the packed columns
+};
+
+// A table to look up rows in: [rows][columns] of a type, each row of i8 times its scale.
+struct LookupTable {
+  const void* data;
+  int64_t rows;
+  WeightType type = WeightType::f32;
+  const float* scales = nullptr;
 };
 
 // An operand of a pointwise kernel: element (r, c) is data[r * stride + (broadcast ? 0 : c)].
@@ -85,9 +96,9 @@ using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, c
 using RowFn = void (*)(float* out, int64_t out_stride, const float* in, int64_t in_stride, const float* params, const float* weight,
                        const float* bias, int64_t rows, int64_t columns);
 // Row r of out becomes table[int(index[r * index_stride])]; returns the first row whose index is not an integer inside [0,
-// table_rows), or -1.
-using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const float* table,
-                             int64_t table_rows, int64_t rows, int64_t columns);
+// table.rows), or -1.
+using LookupFn = int64_t (*)(float* out, int64_t out_stride, const float* index, int64_t index_stride, const LookupTable& table,
+                             int64_t rows, int64_t columns);
 // Inverse CDF of rows of logits: level[r] = smallest k with p_k > 0 and F(k) >= u[r], or -1 in a bad row (NaN, +inf or all
 // -inf). logits are divided by temperature first. Returns the first bad row, or -1. rows, columns >= 1.
 using CategoricalFn = int64_t (*)(int32_t* level, const float* logits, int64_t logits_stride, const double* u, float temperature,

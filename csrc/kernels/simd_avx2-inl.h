@@ -232,6 +232,11 @@ GENFAST_INLINE f32x16 load_u16(const uint16_t* p) {
   return {_mm256_castsi256_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(q))),
           _mm256_castsi256_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(q + 1)))};
 }
+// Sixteen integers, as floats.
+GENFAST_INLINE f32x16 load_i8(const int8_t* p) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8))))};
+}
 GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
   if (n >= 16) return load_u16(p);
   uint16_t words[16];

@@ -183,6 +183,10 @@ GENFAST_INLINE void transpose8(f64x8 (&a)[8]) {
 GENFAST_INLINE f32x16 load_u16(const uint16_t* p) {
   return _mm512_castsi512_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
 }
+// Sixteen integers, as floats.
+GENFAST_INLINE f32x16 load_i8(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
   return _mm512_castsi512_ps(
       _mm512_cvtepu16_epi32(_mm256_mask_loadu_epi16(_mm256_set1_epi16(static_cast<int16_t>(fill)), first_lanes(n), p)));

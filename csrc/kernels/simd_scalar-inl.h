@@ -177,6 +177,12 @@ GENFAST_INLINE f32x16 load_u16_n(const uint16_t* p, int64_t n, uint16_t fill) {
   return r;
 }
 GENFAST_INLINE f32x16 load_u16(const uint16_t* p) { return load_u16_n(p, 16, 0); }
+// Sixteen integers, as floats.
+GENFAST_INLINE f32x16 load_i8(const int8_t* p) {
+  f32x16 r;
+  for (int i = 0; i < 16; ++i) r.v[i] = p[i];
+  return r;
+}
 
 // The lanes of m, in order, to `to`, which has room for a whole vector.
 template <class T, class M, class V>

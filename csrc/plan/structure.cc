@@ -237,18 +237,20 @@ class Analysis {
     int64_t left = static_cast<int64_t>(reads.size()) * columns;
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t used = std::min<int64_t>(64, columns - b * 64), width = (used + 15) / 16 * 16;
-      const float* block = graph_.weights[node.data].data + b * 64 * k_rows;
-      for (int64_t k = 0; k < k_rows; ++k) {
-        int32_t& missing = zeros[read_of_row[k] * blocks + b];
-        if (!missing) continue;
-        char* flags = nonzero[read_of_row[k]].data() + b * 64;
-        for (int64_t n = 0; n < used; ++n) {
-          if (flags[n] || block[k * width + n] == 0.0f) continue;
-          flags[n] = 1;
-          --missing;
-          --left;
+      visit_weights(graph_.weights[node.data].bytes, graph_.weights[node.data].type, [&](const auto* data) {
+        const auto* block = data + b * 64 * k_rows;
+        for (int64_t k = 0; k < k_rows; ++k) {
+          int32_t& missing = zeros[read_of_row[k] * blocks + b];
+          if (!missing) continue;
+          char* flags = nonzero[read_of_row[k]].data() + b * 64;
+          for (int64_t n = 0; n < used; ++n) {
+            if (flags[n] || block[k * width + n] == 0.0f) continue;
+            flags[n] = 1;
+            --missing;
+            --left;
+          }
         }
-      }
+      });
     }
     if (!left) {
       classes_[index] = {{{{{0, columns}}}, reads, columns * k_rows}};

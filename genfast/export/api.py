@@ -281,7 +281,7 @@ def _head(
         raise UnsupportedOpError("the model's output does not depend on its input")
     graph = lowering.graph
     value, table, channel = lowering.views.block(m)
-    broadcast = np.zeros(m.shape[0], np.int32) if graph.values[value][0] == 1 else identity(m.shape[0])
+    broadcast = np.zeros(grid.count, np.int32) if graph.values[value][0] == 1 else identity(grid.count)
     where = broadcast if table == DIRECT else graph.tables[table]
     return {**fields, "value": value, "channel": channel}, where
 

@@ -40,6 +40,24 @@ def _diagonal(parts: np.ndarray) -> np.ndarray:
     return out.reshape(taps, groups * size, groups * each)
 
 
+def _by_address(m: np.ndarray) -> np.ndarray:
+    """An order of the columns of addresses in which those that can be one run are neighbours.
+
+    They are constant (padding, per-position masks) in the same rows, and lie side by side in the others.
+    """
+    constant = m <= 0
+    first = m[constant.argmin(0), np.arange(m.shape[1])]
+    kind = np.zeros(m.shape[1], np.int64)
+    if constant.any():
+        kind = np.unique(np.packbits(constant, axis=0), axis=1, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((first, kind))
+
+    def joined(columns: Any) -> int:
+        return int(((np.diff(first[columns]) == 1) & (np.diff(kind[columns]) == 0)).sum())
+
+    return order if joined(order) > joined(slice(None)) else np.arange(m.shape[1])
+
+
 class Contract:
     """Emits gemm nodes."""
 
@@ -116,10 +134,8 @@ class Contract:
             return self.gemm(view, [None], weight[None], bias)
         m = view.addr.contiguous().numpy()
         if len(m) and m.shape[1] > 1 and not (m[0, 1:] - m[0, :-1] == 1).all():
-            order = np.argsort(m[0], kind="stable")
-            steps = m[0, order]
-            if (steps[1:] - steps[:-1] == 1).sum() > (m[0, 1:] - m[0, :-1] == 1).sum():
-                m, weight = m[:, order], weight[order]
+            order = _by_address(m)
+            m, weight = m[:, order], weight[order]
         return self.gemm(View(torch.from_numpy(np.ascontiguousarray(m))), [None], weight[None], bias)
 
     def convolution(
