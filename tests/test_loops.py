@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+import genfast as gf
 from genfast import reference
+from genfast.errors import NotCausalError, UnsupportedOpError
 from genfast.export import export
 from genfast.heads import Categorical
 
@@ -26,6 +28,22 @@ def check(model, *conditions, tolerance=1e-5):
     got = reference.logits(graph, x.numpy(), {k: c.numpy() for k, c in zip(names, conditions, strict=True)})
     np.testing.assert_allclose(got, want.numpy(), atol=1e-5, rtol=tolerance)
     return graph
+
+
+def check_samples(model, *conditions, n=3):
+    """Compile with output p predicting token p + 1; tokens and log_prob must be those of one whole pass a token."""
+    compiled = gf.compile(model.eval(), (TOKENS, *conditions), bos=2)
+    condition = {c["name"]: x[:n] for c, x in zip(compiled.conditions, conditions, strict=True)}
+    u = np.random.default_rng(4).random((n, T))
+    x = torch.full((n, T), 2)
+    total = np.zeros(n)
+    for t in range(1, T):
+        with torch.no_grad():
+            p = torch.softmax(model(x, *(c[:n] for c in conditions))[:, t - 1].double(), 1)
+        x[:, t] = torch.from_numpy((p.cumsum(1).numpy() >= u[:, t, None]).argmax(1))
+        total += p.gather(1, x[:, t : t + 1]).log()[:, 0].numpy()
+    np.testing.assert_array_equal(compiled.sample(n, u=u, condition=condition), x.numpy())
+    np.testing.assert_allclose(compiled.log_prob(x.numpy(), condition=condition), total, rtol=1e-5)
 
 
 def loops(graph):
@@ -64,6 +82,13 @@ def test_recurrent_layers_are_loops(kind, options):
     assert {graph.json["nodes"][i]["name"] for i in loops(graph)[0]} == {"core"}
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_recurrent_layers_sample(kind):
+    torch.manual_seed(0)
+    check_samples(Recurrent(kind))
+    check_samples(Recurrent(kind, num_layers=2, start=0.5))
+
+
 def test_relu_recurrence_and_projection():
     torch.manual_seed(0)
     assert len(loops(check(Recurrent("RNN", nonlinearity="relu")))) == 1
@@ -91,7 +116,28 @@ class Captioner(nn.Module):
 
 def test_state_from_a_condition():
     torch.manual_seed(0)
-    assert len(loops(check(Captioner(), torch.randn(2, 3)))) == 1
+    model, picture = Captioner(), torch.randn(3, 3)
+    assert len(loops(check(model, picture[:2]))) == 1
+
+
+def test_both_directions_are_refused_by_name():
+    torch.manual_seed(0)
+    with pytest.raises(NotCausalError, match="core"):
+        gf.compile(Recurrent("LSTM", bidirectional=True), TOKENS)
+
+
+def test_the_first_layer_of_time_steps_reads_the_condition():
+    class Prompted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model, self.start = Recurrent("GRU"), nn.Linear(3, 6)
+
+        def forward(self, x, picture):
+            y = self.model.core(self.model.embed(x), self.start(picture).unsqueeze(0))[0]
+            return self.model.out(y)
+
+    torch.manual_seed(0)
+    check_samples(Prompted(), torch.randn(3, 3))
 
 
 class Across(nn.Module):
@@ -112,8 +158,6 @@ def test_steps_that_are_no_positions_are_unrolled(kind):
 
 
 def test_dropout_between_layers_is_refused():
-    from genfast.errors import UnsupportedOpError
-
     model = Recurrent("GRU", num_layers=2, dropout=0.5)
     with pytest.raises(UnsupportedOpError, match=r"eval\(\)"):
         export(model.train(), TOKENS, Categorical(V))
@@ -144,6 +188,7 @@ def test_linear_attention():
     graph = check(LinearAttention())
     assert len(loops(graph)) == 2
     assert len(graph.json["nodes"]) < 30
+    check_samples(LinearAttention())
 
 
 @pytest.mark.parametrize("dim", [1, 2])

@@ -11,6 +11,7 @@ from torch import nn
 
 import genfast as gf
 from genfast import orders, reference
+from genfast.errors import NotCausalError
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
 
@@ -106,7 +107,9 @@ def test_every_layout_of_logits(shape):
     np.testing.assert_allclose(reference.logits(graph, levels), want.numpy(), atol=1e-5)
     u = rng.random((2, C * P))
     raster = np.arange(C * P).reshape(C, P).T.reshape(-1)
-    np.testing.assert_array_equal(reference.sample(graph, u), naive(model, head, (C, H, W), u, raster))
+    want = naive(model, head, (C, H, W), u, raster)
+    np.testing.assert_array_equal(reference.sample(graph, u), want)
+    np.testing.assert_array_equal(gf.compile(model, X, head=head).sample(2, u=u), want)
 
 
 def test_an_axis_of_all_logits_needs_a_layout():
@@ -130,6 +133,49 @@ def test_as_many_levels_as_channels_needs_a_layout():
 def test_wrong_output_names_what_fits():
     with pytest.raises(ValueError, match=r"\('B', 7, 3, 4, 5\) or \('B', 3, 4, 5, 7\), got \('B', 4, 3, 4, 5\)"):
         export(RGB("NCP"), X, Categorical(7))
+
+
+class Unmasked(nn.Module):
+    """Every site reads the sites before it in an order of its own, through one masked matrix (MADE without a layer)."""
+
+    def __init__(self, order, levels=L):
+        super().__init__()
+        rank = torch.from_numpy(np.argsort(order))
+        self.linear = nn.Linear(len(order), len(order) * levels)
+        mask = (rank[None] < rank[:, None]).repeat_interleave(levels, 0)
+        self.linear.weight.data *= mask * 3
+        self.levels = levels
+
+    def forward(self, x):
+        return self.linear(x.flatten(1)).view(len(x), *x.shape[1:], self.levels)
+
+    def by_site(self, x):
+        return self(x).reshape(len(x), -1, self.levels)
+
+
+@pytest.mark.parametrize("order", ["raster", "column", "snake", "hilbert", "subpixel", "positions", "sites", "infer"])
+def test_every_order_samples_as_the_naive_loop(order):
+    torch.manual_seed(2)
+    rng = np.random.default_rng(1)
+    given = {"positions": rng.permutation(P), "sites": rng.permutation(C * P)}.get(order, order)
+    table = rng.permutation(C * P) if order == "infer" else orders.resolve(given, (H, W), C)
+    model, head, u = Unmasked(table), Categorical(L), rng.random((3, C * P))
+    compiled = gf.compile(model, X, head=head, order=given)
+    graph = reference.read(compiled._core.file_bytes())
+    np.testing.assert_array_equal(graph.order, table)
+    want = naive(model, head, (C, H, W), u, table)
+    np.testing.assert_array_equal(compiled.sample(3, u=u), want)
+    with torch.no_grad():
+        p = torch.log_softmax(model.by_site(torch.from_numpy(graph.fed[want])).double(), -1)
+    want = np.take_along_axis(p.numpy(), want.reshape(3, -1, 1), -1).sum((1, 2))
+    np.testing.assert_allclose(compiled.log_prob(compiled.sample(3, u=u)), want, rtol=1e-6)
+
+
+def test_an_order_that_does_not_exist_is_not_inferred():
+    with pytest.raises(NotCausalError):
+        gf.compile(lambda x: torch.stack([x, -x], 1), torch.zeros(1, 4), head=Categorical(2), order="infer")
+    with pytest.raises(NotCausalError):
+        gf.compile(Unmasked(np.arange(C * P)), X, head=Categorical(L), order=np.arange(C * P)[::-1])
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -251,7 +251,8 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     if not graph.values:
         value = graph.value(grid.positions, grid.channels)
         graph.grid(*grid.space)
-        return lowering.views.whole(value).permute(1, 0).reshape(1, *shape)
+        addr = lowering.views.of_value(value).T
+        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
     if len(shape) > 3:
         raise UnsupportedOpError(
             f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported"
@@ -259,9 +260,10 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     if len(shape) >= 2:
         value = graph.value(int(np.prod(shape[1:])), shape[0])
         graph.grid(*shape[1:])
-        return lowering.views.whole(value).permute(1, 0).reshape(1, *shape)
+        addr = lowering.views.of_value(value).T
+        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
     value = graph.value(1, int(np.prod(shape, dtype=int)))
-    return lowering.views.whole(value).reshape(1, *shape)
+    return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
 
 
 def _head(
@@ -279,7 +281,7 @@ def _head(
         raise UnsupportedOpError("the model's output does not depend on its input")
     graph = lowering.graph
     value, table, channel = lowering.views.block(m)
-    broadcast = np.zeros(m.shape[0], np.int32) if graph.values[value][0] == 1 else identity(m.shape[0])
+    broadcast = np.zeros(grid.count, np.int32) if graph.values[value][0] == 1 else identity(grid.count)
     where = broadcast if table == DIRECT else graph.tables[table]
     return {**fields, "value": value, "channel": channel}, where
 

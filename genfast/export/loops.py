@@ -60,7 +60,7 @@ class State:
 def _cumsum(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) -> Any:
     dim %= max(len(x.shape), 1)
     array = np.ascontiguousarray(x.addr.numpy())
-    if x.addr.numel() == 0 or array.shape[dim] == 1:
+    if array.size == 0 or array.shape[dim] == 1:
         return x
     if not varies(array, dim, low.views)[0]:
         return _sum_of_channels(low, x, dim)
@@ -81,11 +81,10 @@ def _cumsum(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) 
 
 def _sum_of_channels(low: Lowering, x: View, dim: int) -> View:
     """A cumulative sum inside a position: a product with a triangle of ones."""
-    order = [*(d for d in range(len(x.shape)) if d != dim), dim]
-    n = x.shape[dim]
-    m = x.permute(*order)
-    out = low.contract.linear(m.reshape(-1, n), np.triu(np.ones((n, n), np.float32)), None)
-    return out.reshape(*m.shape).permute(*np.argsort(order).tolist())
+    moved = x.map(lambda t: t.movedim(dim, -1))
+    n = moved.shape[-1]
+    out = low.contract.linear(moved.reshape(-1, n), np.triu(np.ones((n, n), np.float32)), None)
+    return out.reshape(*moved.shape).map(lambda t: t.movedim(-1, dim))
 
 
 # ---- recurrent layers

@@ -12,7 +12,7 @@ from math import prod
 
 from .probe import SAME_VALUES
 from .record import Recording, Ref
-from .view import View
+from .views import View
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def gather(output: View, sites: Sites, numbers: int, tokens: bool, layout: str |
         if fitting:
             reading = _padded(fitting[0])
             m = output.reshape(*(sizes[axis] for axis in reading))
-            return m.permute(*(reading.index(axis) for axis in "CPN")).reshape(sites.count, numbers)
+            return m.permute(*(reading.index(axis) for axis in "CPN")).reshape(-1, numbers)
     raise ValueError(f"{what} needs an output of shape {_wanted(sites, numbers)}, got {('B', *output.shape[1:])}")
 
 
