@@ -41,8 +41,9 @@ def lower(
     Parameters
     ----------
     model : torch.nn.Module or callable
-        Called as ``model(x, *conditions)``, or with the example's keywords, in the state it is in; call ``eval()`` first
-        if it has dropout or BatchNorm. Its parameters are left as they are, but for what its forward itself does to them.
+        Called as ``model(x, *conditions)``, or with the example's keywords, in the state it is in; call ``eval()``
+        first if it has dropout or BatchNorm. Its parameters are left as they are, but for what its forward itself does
+        to them.
     example : array_like, tuple of array_like, or dict of str to array_like
         One input batch, torch tensor or numpy array: (B, C, H, W), (B, C, L), (B, H, W) or (B, T), of floats (what the
         network is fed) or integers. In a tuple, the further entries are conditions known before sampling, (B,), (B, D)
