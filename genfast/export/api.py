@@ -14,6 +14,7 @@ from .. import orders
 from ..errors import NotCausalError, UnsupportedOpError
 from ..heads import Bernoulli, Categorical
 from . import sites
+from .columns import in_order
 from .file import to_bytes
 from .graph import DIRECT, Graph, identity, prune
 from .lower import Lowering, lowers
@@ -293,6 +294,7 @@ def _head(
     fields, numbers, per = _meaning(head, grid)
     what = f"a head of {numbers} levels" if fields["kind"] == "categorical" else f"a {type(head).__name__} head"
     m = sites.gather(output, per, numbers, tokens, getattr(head, "layout", None), what)
+    m = in_order(lowering.graph, m, per.channels)
     if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
     graph = lowering.graph
