@@ -29,8 +29,9 @@ void append(std::vector<PieceSegment>& segments, const Source& source, int64_t j
   segments.push_back({source.value, source.table, source.channel + j, {1, row, boundary}});
 }
 
-std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int64_t k_rows) {
-  const Packed from{graph.weights[node.data].data, k_rows, graph.values[node.out].channels};
+template <class W>
+std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int64_t k_rows, const W* weights) {
+  const Packing from{k_rows, graph.values[node.out].channels};
   auto piece = std::make_unique<GemmPiece>();
   piece->columns = from.columns;
   piece->k_rows = k_rows;
@@ -44,7 +45,7 @@ std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int6
     for (int64_t j = 0; j < source.count; ++j, ++row) {
       // What has no weight may not be there yet: the plan does not wait for it.
       bool used = false;
-      for (int64_t n = 0; n < piece->columns && !used; ++n) used = from.at(row, n) != 0.0f;
+      for (int64_t n = 0; n < piece->columns && !used; ++n) used = weights[from.at(row, n)] != 0.0f;
       if (used) append(piece->segments, source, j, row, chunk, previous);
       previous = used;
     }
@@ -105,14 +106,14 @@ std::vector<std::unique_ptr<GemmPiece>> gemm_pieces(const Graph& graph, const No
   int64_t k_rows = 0;
   for (const Source& source : node.sources) k_rows += source.count;
   std::vector<std::unique_ptr<GemmPiece>> pieces;
-  if (cls.channels.size() == 1 && cls.channels[0].begin == 0 && cls.channels[0].end == graph.values[node.out].channels) {
-    pieces.push_back(whole_node(graph, node, k_rows));
-  } else {
-    const Weights& data = graph.weights[node.data];
-    visit_weights(data.bytes, data.type, [&](const auto* weights) {
-      for (const ChannelRange& range : cls.channels) pieces.push_back(some_columns(graph, node, k_rows, range, weights));
-    });
-  }
+  const bool whole =
+      cls.channels.size() == 1 && cls.channels[0].begin == 0 && cls.channels[0].end == graph.values[node.out].channels;
+  const Weights& data = graph.weights[node.data];
+  visit_weights(data.bytes, data.type, [&](const auto* weights) {
+    if (whole) pieces.push_back(whole_node(graph, node, k_rows, weights));
+    for (size_t i = 0; !whole && i < cls.channels.size(); ++i)
+      pieces.push_back(some_columns(graph, node, k_rows, cls.channels[i], weights));
+  });
   return pieces;
 }
 
