@@ -110,7 +110,10 @@ void describe_steps(const Graph& graph, const Plan& plan, std::ostream& out) {
         << plan.stats.widest_step << " sites at once\n";
   else
     out << (graph.head.by_position() ? ", one position each\n" : ", one site each\n");
-  if (!plan.known.empty()) out << "known        " << plan.known.size() << " sites before the first step\n";
+  int64_t without = 0;
+  for (int32_t site : plan.known) without += graph.head_position(site) < 0;
+  if (!plan.known.empty())
+    out << "known        " << plan.known.size() << " before the first step, " << without << " of them without a distribution\n";
 }
 
 }  // namespace
