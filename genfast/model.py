@@ -56,6 +56,9 @@ class Model:
     bos : int or None
         Where the network says nothing about the first site (output p predicts token p + 1): the token that a sample
         begins with unless a prompt says otherwise. None where the first site is drawn like the others.
+    is_tokens : bool
+        Whether samples are sequences of integers (T,), drawn from the first to the last: what `prompt`, `max_tokens`,
+        `stop` and `stream` are for.
     meta : dict
         What the file says of itself, such as its name.
     """
@@ -68,6 +71,8 @@ class Model:
         self.conditions: list[dict[str, Any]] = core.conditions
         self.bos: int | None = core.bos if len(core.fixed_sites) else None
         self.meta: dict[str, Any] = json.loads(core.meta)
+        whole = len(self.input_shape) == 1 and core.integer_input and self.levels is not None
+        self.is_tokens: bool = whole and bool((np.diff(core.order) == 1).all())
         has_channels = len(self.input_shape) > 1 and self.input_shape[0] == core.channels
         self._positions_shape = self.input_shape[1:] if has_channels else self.input_shape
 
@@ -556,8 +561,7 @@ class Model:
         return n
 
     def _expect_tokens(self, what: str) -> None:
-        core = self._core
-        if len(self.input_shape) == 1 and core.integer_input and self.levels and (np.diff(core.order) == 1).all():
+        if self.is_tokens:
             return
         raise ValueError(
             f"{what} is for models of token sequences: integers of shape (T,) in raster order; this one takes "
