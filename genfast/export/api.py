@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,6 +36,7 @@ def lower(
     name: str | None = None,
     alignment: str = "infer",
     bos: int = 0,
+    meta: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Lower a causal PyTorch model to a graph whose alignment and order may still be open.
 
@@ -61,6 +62,8 @@ def lower(
         The order of sampling; see `genfast.orders.resolve`.
     name : str, optional
         Kept in the file's ``meta``.
+    meta : mapping from str to JSON, optional
+        What else the file's ``meta`` says.
     alignment : "infer", "same" or "next"
         Whether the output at p predicts site p, or the site after it in the input's own order.
     bos : int
@@ -117,7 +120,7 @@ def lower(
         "producer": PRODUCER,
         "input": {"value": 0, "shape": list(x.shape), "dtype": _dtype(x), "name": x.name},
         "conditions": [_condition(i, a) for i, a in enumerate(arguments) if i],
-        "meta": {} if name is None else {"name": name},
+        "meta": {**(meta or {}), **({} if name is None else {"name": name})},
     }
     tokens = x.integer and len(x.shape) == 1
     open_ends = ("same", "next") if tokens and entry["kind"] == "categorical" else ("same",)
