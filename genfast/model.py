@@ -618,6 +618,7 @@ def compile(
     alignment: str = "infer",
     bos: int = 0,
     name: str | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> Model:
     """Compile a causal PyTorch model into an incremental sampler. Needs PyTorch.
 
@@ -640,6 +641,9 @@ def compile(
         With alignment "next": the first site, which nothing predicts, where the call gives none.
     name : str, optional
         Stored in the file.
+    meta : mapping from str to JSON, optional
+        Stored in the file too, for `Model.meta`; with a "vocabulary", a str or list of str by token, the ``genfast``
+        command prints samples as text.
 
     Returns
     -------
@@ -658,6 +662,10 @@ def compile(
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str or None, got {type(name).__name__}")
+    meta = {} if meta is None else meta
+    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
+        raise TypeError(f"meta must be a mapping from str, got {meta!r}")
+    json.dumps(dict(meta), allow_nan=False)  # its error before the work
     try:
         from genfast.export import lower
     except ModuleNotFoundError as error:
@@ -665,7 +673,7 @@ def compile(
             raise
         raise ImportError("genfast.compile needs PyTorch: pip install 'genfast[torch]'", name="torch") from error
 
-    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos)
+    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos, meta=meta)
 
     def plan(data: bytes) -> Model:
         compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))

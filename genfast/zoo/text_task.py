@@ -46,6 +46,11 @@ def windows(tokens: NDArray[np.uint8], starts: NDArray[np.int64], length: int) -
     return both[:, :-1], both[:, 1:]
 
 
+def example(text: Text, recipe: TextRecipe) -> Tensor:
+    """Two rows of the training text as the network takes them, for `genfast.compile`."""
+    return windows(text.train, np.array([0, 1]), recipe.length)[0]
+
+
 @torch.no_grad()
 def bits_per_character(model: nn.Module, before: NDArray[np.uint8], tokens: NDArray[np.uint8], length: int) -> float:
     """Mean bits of `tokens` (T,) given what stands before them, each with a context of `length` / 2 characters or more
