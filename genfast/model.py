@@ -487,7 +487,48 @@ class Model:
     def explain(self) -> str:
         """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and
         what was assumed about the PyTorch model."""
-        return self._core.explain()
+        text = self._core.explain()
+        if isinstance(self.meta.get("quantized"), dict):
+            from genfast.quantize import describe
+
+            text += describe(self.meta["quantized"])
+        return text
+
+    def quantize(self, dtype: str, *, check: Any = None, condition: Mapping[str, Any] | None = None) -> Model:
+        """The model with weights of two bytes or one, which are read from memory in less time.
+
+        Only the weights of matrix products and lookup tables are rounded: "bf16" to the nearest bfloat16; "int8" to
+        round(w / scale) with scale = max\\|w\\| / 127 of each output column, or of each row of a table. Zeros stay
+        zero, so that masks stay masks. Activations and all arithmetic stay float32, and the result is as deterministic
+        as ever: the same bits for any batch, threads and CPU, but not those of the original.
+
+        Parameters
+        ----------
+        dtype : "bf16" or "int8"
+        check : array_like of shape (n, \\*input_shape), optional
+            Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
+            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it.
+        condition : mapping from str to array_like, optional
+            As in `log_prob`, for `check`.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            For another dtype, a model that is quantized already, or one that has no such weights.
+        TypeError, NumericalError
+            As `log_prob`, for `check`.
+
+        Notes
+        -----
+        Weight-only rounding with one scale a channel, as in Dettmers et al., 2022 (LLM.int8()).
+        """
+        from genfast.quantize import quantize
+
+        return quantize(self, dtype, check=check, condition=condition)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one `.genfast` file, for `genfast.load` here or the C++ API elsewhere.
