@@ -393,6 +393,8 @@ py::tuple philox(const std::vector<uint32_t>& counter, const std::vector<uint32_
 
 }  // namespace
 
+void bind_head_kernels(py::module_& kernels);
+
 void bind_kernels(py::module_& m) {
   py::module_ k = m.def_submodule("kernels", "Single kernels, for tests. Private.");
   using namespace py::literals;
@@ -419,6 +421,7 @@ void bind_kernels(py::module_& m) {
   k.def("uniform_rows_f64", &uniform_rows<double>, "target"_a, "seed"_a, "first_row"_a, "rows"_a, "first_site"_a, "sites"_a);
   k.def("uniform_rows_f32", &uniform_rows<float>, "target"_a, "seed"_a, "first_row"_a, "rows"_a, "first_site"_a, "sites"_a);
   k.def("philox4x32", &philox, "counter"_a, "key"_a);
+  bind_head_kernels(k);
 }
 
 }  // namespace genfast

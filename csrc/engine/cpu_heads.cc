@@ -6,8 +6,15 @@ namespace genfast {
 namespace {
 
 std::unique_ptr<HeadRunner> make_runner(const Graph& graph, int64_t stride) {
-  if (graph.head.kind != HeadKind::categorical && graph.head.kind != HeadKind::bernoulli)
-    throw UnsupportedOpError("the engine draws from categorical and bernoulli heads only");
+  switch (graph.head.kind) {
+    case HeadKind::logistic_mixture:
+      return make_logistic_mixture_head(graph, stride);
+    case HeadKind::family:
+      return make_family_head(graph, stride);
+    case HeadKind::categorical:
+    case HeadKind::bernoulli:
+      break;
+  }
   return make_logits_head(graph, stride);
 }
 

@@ -22,6 +22,8 @@ class HeadRunner {
 
 // stride: floats between rows of the head's value.
 std::unique_ptr<HeadRunner> make_logits_head(const Graph& graph, int64_t stride);
+std::unique_ptr<HeadRunner> make_logistic_mixture_head(const Graph& graph, int64_t stride);
+std::unique_ptr<HeadRunner> make_family_head(const Graph& graph, int64_t stride);
 
 [[noreturn]] void fail_at_site(int64_t row, int64_t site, const std::string& why);
 

@@ -176,6 +176,35 @@ struct FamilyKernels {
   ElementFn operator[](FamilyFn fn) const { return f64[static_cast<int>(fn)]; }
 };
 
+// Heads of mixtures and of families. Elements have a row of outputs each, rows[i]; every result is in double.
+inline constexpr int64_t kMostComponents = 256;
+// Level k stands for x_k = low + k * step. A row holds the logits of the components, then for each channel their means, log-scales
+// and, if coupled (three channels), coefficients: docs/format.md, "Heads". Arrays are [channel][n].
+struct LogisticMixtureArgs {
+  const float* const* rows;
+  int64_t n, channels, components;
+  bool coupled;
+  double low, step;
+  int64_t levels;
+  const double* u;                   // null when every level is given
+  const uint8_t* given;              // 1 where the level is given although u is there; null for none
+  int32_t* level;                    // drawn, or given
+  double *log_prob, *lower, *upper;  // of the levels; log_prob may be null, and the other two together
+};
+struct HeadKernels {
+  // out[i] = scale * link(rows[i][channel]) + shift.
+  using LinkFn = void (*)(double* out, const float* const* rows, int64_t channel, int64_t n, double scale, double shift);
+  LinkFn link[6];  // identity, exp, softplus, sigmoid, tanh, square
+  // Softmax and log-softmax of the logits from `channel` on, each [component][n]. The first bad element (NaN, +inf, all -inf), or
+  // -1.
+  int64_t (*mixture_weights)(double* weights, double* log_weights, const float* const* rows, int64_t channel, int64_t components,
+                             int64_t n);
+  // out[i] = log of the sum over components of e^terms[component * n + i].
+  void (*log_sum_exp)(double* out, const double* terms, int64_t components, int64_t n);
+  // The first bad element (a logit NaN or +inf, or all -inf; anything else not finite), or -1. Levels are drawn all the same.
+  int64_t (*logistic_mixture)(const LogisticMixtureArgs& args);
+};
+
 struct Kernels {
   const char* target;   // "scalar", "avx2", "avx512"
   bool (*supported)();  // by this CPU
@@ -197,6 +226,7 @@ struct Kernels {
   UniformsFn<double> uniforms_f64;
   UniformsFn<float> uniforms_f32;
   const RowKernels* rows;
+  const HeadKernels* heads;
   InverseTableFn inverse_table;
   const FamilyKernels* families[static_cast<int>(Family::count)];
   const FamilyKernels& elementwise(Family family) const { return *families[static_cast<int>(family)]; }

@@ -29,6 +29,7 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     GENFAST_NS::uniform_rows<double>,
     GENFAST_NS::uniform_rows<float>,
     &GENFAST_JOIN(GENFAST_NS, _row_kernels),
+    &GENFAST_JOIN(GENFAST_NS, _head_kernels),
     GENFAST_NS::inverse_table,
     {
 #define X(name, params) &GENFAST_FAMILY_SYMBOL(GENFAST_NS, name),

@@ -14,6 +14,7 @@ from .. import orders
 from ..errors import NotCausalError, UnsupportedOpError
 from ..heads import Bernoulli, Categorical
 from . import sites
+from .columns import in_order
 from .file import to_bytes
 from .graph import DIRECT, Graph, identity, prune
 from .lower import Lowering, lowers
@@ -42,12 +43,14 @@ def lower(
     Parameters
     ----------
     model : torch.nn.Module or callable
-        Called as ``model(x, *conditions)``, in the state it is in; call ``eval()`` first if it has dropout or
-        BatchNorm. Its parameters are left as they are, but for what its forward itself does to them.
-    example : array_like or tuple of array_like
+        Called as ``model(x, *conditions)``, or with the example's keywords, in the state it is in; call ``eval()``
+        first if it has dropout or BatchNorm. Its parameters are left as they are, but for what its forward itself does
+        to them.
+    example : array_like, tuple of array_like, or dict of str to array_like
         One input batch, torch tensor or numpy array: (B, C, H, W), (B, C, L), (B, H, W) or (B, T), of floats (what the
         network is fed) or integers. In a tuple, the further entries are conditions known before sampling, (B,), (B, D)
-        or (B, C, H, W), named by the parameters of ``forward``. Entries that are not arrays are passed on as they are.
+        or (B, C, H, W), named by the parameters of ``forward``; a dict passes its entries by keyword, in which order
+        the input comes first. Entries that are not arrays are passed on as they are.
         (B, C, L) is told from (B, H, W) by a 1-d convolution that reads it, by ``order="subpixel"`` or by the head's
         layout.
     head : genfast.heads head, optional
@@ -84,19 +87,19 @@ def lower(
     _check_alignment(alignment)
     model = getattr(model, "_orig_mod", model)
     _check_parameters(model)
-    arguments, items = read_example(model, example)
+    call = read_example(model, example)
+    arguments = call.arguments
     x = arguments[0]
     if head is None:
-        head = Categorical(default_levels(model, arguments, items))
-    if not isinstance(head, (Categorical, Bernoulli)):
-        raise TypeError(f"head must be one of genfast.heads, got {type(head).__name__}")
-    values = head.fed(x.integer)
-    probe = Probe(arguments, items, values)
-    sites.of_input(x.shape, False)
-    recording = record(model, probe, lowers)
+        head = Categorical(default_levels(model, call))
+    values = _fed(head, x)
     layout = getattr(head, "layout", None)
-    named = isinstance(order, str) and order == "subpixel"
-    grid = sites.of_input(x.shape, named or layout is not None or sites.reads_channels(recording))
+    said = layout is not None or (isinstance(order, str) and order == "subpixel")
+    grid = sites.of_input(x.shape, said)
+    _, numbers, per = _meaning(head, grid)
+    probe = Probe(model, call, values, per.count * numbers)
+    recording = record(probe, lowers)
+    grid = sites.of_input(x.shape, said or sites.reads_channels(recording))
     resolved = orders.resolve(order, grid.space, grid.channels)
 
     graph = Graph()
@@ -105,14 +108,14 @@ def lower(
         lowering.env[tensor] = _input_view(lowering, argument, grid)
     with torch.no_grad():
         output = lowering.run()
-        verify(model, probe, recording)
+        verify(probe, recording)
         graph.place = ("", "the output")
         entry, table = _head(lowering, head, output, x, grid)
 
-    levels = graph.weight(values)
+    levels = [] if values is None else [graph.weight(values)]
     root = [entry["value"], DIRECT]
-    _, weights = prune(graph, [root], len(arguments), [levels])
-    entry.update(value=root[0], values=weights[levels])
+    _, weights = prune(graph, [root], len(arguments), levels)
+    entry.update(value=root[0], **({"values": weights[levels[0]]} if levels else {}))
     description = {
         "producer": PRODUCER,
         "input": {"value": 0, "shape": list(x.shape), "dtype": _dtype(x), "name": x.name},
@@ -269,22 +272,37 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
     return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
 
 
+def _fed(head: Any, argument: Argument) -> np.ndarray | None:
+    """What the network is fed for each level; None for a head without levels, which feeds what it draws."""
+    return head.fed(argument.integer) if getattr(head, "levels", None) else None
+
+
+def _meaning(head: Any, grid: Sites) -> tuple[dict[str, Any], int, Sites]:
+    """The entry of a head without what it reads, how many numbers it needs at once, and for which sites."""
+    if isinstance(head, Categorical):
+        return {"kind": "categorical", "levels": head.levels}, head.levels, grid
+    if isinstance(head, Bernoulli):
+        return {"kind": "bernoulli", "probs": head.probs}, 1, grid
+    if not hasattr(head, "entry"):
+        raise TypeError(f"head must be one of genfast.heads, got {type(head).__name__}")
+    entry = head.entry(grid.channels)
+    return entry, head.channels(grid.channels), grid.flat() if entry["kind"] == "logistic_mixture" else grid
+
+
 def _head(
-    lowering: Lowering, head: Categorical | Bernoulli, output: View, argument: Argument, grid: Sites
+    lowering: Lowering, head: Any, output: View, argument: Argument, grid: Sites
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The head's entry, its matrix copied together where it cannot be read in place, and its table."""
     tokens = argument.integer and len(argument.shape) == 1
-    if isinstance(head, Bernoulli):
-        fields, numbers, what = {"kind": "bernoulli", "probs": head.probs}, 1, "a Bernoulli head"
-    else:
-        numbers = head.levels
-        fields, what = {"kind": "categorical", "levels": numbers}, f"a head of {numbers} levels"
-    m = sites.gather(output, grid, numbers, tokens, getattr(head, "layout", None), what)
+    fields, numbers, per = _meaning(head, grid)
+    what = f"a head of {numbers} levels" if fields["kind"] == "categorical" else f"a {type(head).__name__} head"
+    m = sites.gather(output, per, numbers, tokens, getattr(head, "layout", None), what)
+    m = in_order(lowering.graph, m, per.channels)
     if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
     graph = lowering.graph
     value, table, channel = lowering.views.block(m)
-    broadcast = np.zeros(grid.count, np.int32) if graph.values[value][0] == 1 else identity(grid.count)
+    broadcast = np.zeros(per.count, np.int32) if graph.values[value][0] == 1 else identity(per.count)
     where = broadcast if table == DIRECT else graph.tables[table]
     return {**fields, "value": value, "channel": channel}, where
 

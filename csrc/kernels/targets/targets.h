@@ -29,4 +29,9 @@ extern const RowKernels scalar_row_kernels;
 extern const RowKernels avx2_row_kernels;
 extern const RowKernels avx512_row_kernels;
 
+// Defined one per targets/*_heads.cc.
+extern const HeadKernels scalar_head_kernels;
+extern const HeadKernels avx2_head_kernels;
+extern const HeadKernels avx512_head_kernels;
+
 }  // namespace genfast
