@@ -56,6 +56,9 @@ class Model:
     bos : int or None
         Where the network says nothing about the first site (output p predicts token p + 1): the token that a sample
         begins with unless a prompt says otherwise. None where the first site is drawn like the others.
+    is_tokens : bool
+        Whether samples are sequences of integers (T,), drawn from the first to the last: what `prompt`, `max_tokens`,
+        `stop` and `stream` are for.
     meta : dict
         What the file says of itself, such as its name.
     """
@@ -68,6 +71,8 @@ class Model:
         self.conditions: list[dict[str, Any]] = core.conditions
         self.bos: int | None = core.bos if len(core.fixed_sites) else None
         self.meta: dict[str, Any] = json.loads(core.meta)
+        whole = len(self.input_shape) == 1 and core.integer_input and self.levels is not None
+        self.is_tokens: bool = whole and bool((np.diff(core.order) == 1).all())
         has_channels = len(self.input_shape) > 1 and self.input_shape[0] == core.channels
         self._positions_shape = self.input_shape[1:] if has_channels else self.input_shape
 
@@ -482,7 +487,48 @@ class Model:
     def explain(self) -> str:
         """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and
         what was assumed about the PyTorch model."""
-        return self._core.explain()
+        text = self._core.explain()
+        if isinstance(self.meta.get("quantized"), dict):
+            from genfast.quantize import describe
+
+            text += describe(self.meta["quantized"])
+        return text
+
+    def quantize(self, dtype: str, *, check: Any = None, condition: Mapping[str, Any] | None = None) -> Model:
+        """The model with weights of two bytes or one, which are read from memory in less time.
+
+        Only the weights of matrix products and lookup tables are rounded: "bf16" to the nearest bfloat16; "int8" to
+        round(w / scale) with scale = max\\|w\\| / 127 of each output column, or of each row of a table. Zeros stay
+        zero, so that masks stay masks. Activations and all arithmetic stay float32, and the result is as deterministic
+        as ever: the same bits for any batch, threads and CPU, but not those of the original.
+
+        Parameters
+        ----------
+        dtype : "bf16" or "int8"
+        check : array_like of shape (n, \\*input_shape), optional
+            Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
+            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it.
+        condition : mapping from str to array_like, optional
+            As in `log_prob`, for `check`.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            For another dtype, a model that is quantized already, or one that has no such weights.
+        TypeError, NumericalError
+            As `log_prob`, for `check`.
+
+        Notes
+        -----
+        Weight-only rounding with one scale a channel, as in Dettmers et al., 2022 (LLM.int8()).
+        """
+        from genfast.quantize import quantize
+
+        return quantize(self, dtype, check=check, condition=condition)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one `.genfast` file, for `genfast.load` here or the C++ API elsewhere.
@@ -515,8 +561,7 @@ class Model:
         return n
 
     def _expect_tokens(self, what: str) -> None:
-        core = self._core
-        if len(self.input_shape) == 1 and core.integer_input and self.levels and (np.diff(core.order) == 1).all():
+        if self.is_tokens:
             return
         raise ValueError(
             f"{what} is for models of token sequences: integers of shape (T,) in raster order; this one takes "

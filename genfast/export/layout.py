@@ -55,9 +55,9 @@ def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Met
     if op.name in SAME and isinstance(args[0], View):
         return args[0]
     if op.name in ("cat", "stack"):
-        joined = _join(views, op.name == "stack", *args, **kwargs)
-        if joined is not None:
-            return joined
+        together = joined(views, op.name == "stack", *args, **kwargs)
+        if together is not None:
+            return together
     if isinstance(args[0], View) and args[0].meta is not None:
         affine = relaid(args[0].meta, op, args, kwargs)
         if affine is not None:
@@ -86,7 +86,7 @@ def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Met
     return map_refs(lambda t: View(t.to(torch.int64)) if isinstance(t, torch.Tensor) else t, out)
 
 
-def _join(views: Views, stack: bool, pieces: list[Any], dim: int = 0) -> View | None:
+def joined(views: Views, stack: bool, pieces: list[Any], dim: int = 0) -> View | None:
     """Pieces joined without addresses: one that is alone, or channels that interleave, which are copied together.
 
     Heads cut in halves and joined again (rotary positions) would otherwise be runs of a few channels for all to come.
