@@ -18,7 +18,7 @@ class Pool {
   T* array(size_t n) {
     static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8, "plain data only");
     const size_t bytes = (n * sizeof(T) + 7) / 8 * 8;
-    if (used_ + bytes > size_) grow(bytes);
+    if (chunks_.empty() || used_ + bytes > size_) grow(bytes);
     used_ += bytes;
     return reinterpret_cast<T*>(chunks_.back().get() + used_ - bytes);
   }
