@@ -25,7 +25,7 @@ lint:
 	$(CLANG_FORMAT) --dry-run -Werror $(CPP)
 	$(PYTHON) -m mypy
 
-# 10,000 mutated files read and sampled under AddressSanitizer and UBSan, and the thread pool under ThreadSanitizer.
+# 20,000 mutated files read and sampled under AddressSanitizer and UBSan, and the thread pool under ThreadSanitizer.
 JSON = $(shell $(PYTHON) -c "import nlohmann_json as j; print(list(j.__path__)[0])")/include
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all
 ASAN_OBJECTS = $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/*.cc' | grep -v -e bindings/ -e sampling/) tests/fuzz/mutate.cc)
@@ -34,11 +34,14 @@ $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/kernels/targets/*_
 
 sanitize:
 	@$(MAKE) -s -j2 build/sanitize/mutate build/sanitize/pool_stress
+	$(PYTHON) tests/fuzz/seeds.py build/sanitize
 	@$(MAKE) -s -j2 mutations-1 mutations-5001
 	build/sanitize/pool_stress 20
 
 mutations-%:
 	build/sanitize/mutate genfast/models/digits.genfast 5000 $*
+	build/sanitize/mutate build/sanitize/attention.genfast 2500 $*
+	build/sanitize/mutate build/sanitize/loop.genfast 2500 $*
 
 build/sanitize/mutate: $(ASAN_OBJECTS)
 	$(CXX) $(ASAN) -pthread $^ -o $@

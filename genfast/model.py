@@ -56,6 +56,9 @@ class Model:
     bos : int or None
         Where the network says nothing about the first site (output p predicts token p + 1): the token that a sample
         begins with unless a prompt says otherwise. None where the first site is drawn like the others.
+    is_tokens : bool
+        Whether samples are sequences of integers (T,), drawn from the first to the last: what `prompt`, `max_tokens`,
+        `stop` and `stream` are for.
     meta : dict
         What the file says of itself, such as its name.
     """
@@ -68,6 +71,8 @@ class Model:
         self.conditions: list[dict[str, Any]] = core.conditions
         self.bos: int | None = core.bos if len(core.fixed_sites) else None
         self.meta: dict[str, Any] = json.loads(core.meta)
+        whole = len(self.input_shape) == 1 and core.integer_input and self.levels is not None
+        self.is_tokens: bool = whole and bool((np.diff(core.order) == 1).all())
         has_channels = len(self.input_shape) > 1 and self.input_shape[0] == core.channels
         self._positions_shape = self.input_shape[1:] if has_channels else self.input_shape
 
@@ -482,7 +487,48 @@ class Model:
     def explain(self) -> str:
         """What the compiled program does and costs: nodes, steps, wavefront levels, multiply-adds, weights, memory, and
         what was assumed about the PyTorch model."""
-        return self._core.explain()
+        text = self._core.explain()
+        if isinstance(self.meta.get("quantized"), dict):
+            from genfast.quantize import describe
+
+            text += describe(self.meta["quantized"])
+        return text
+
+    def quantize(self, dtype: str, *, check: Any = None, condition: Mapping[str, Any] | None = None) -> Model:
+        """The model with weights of two bytes or one, which are read from memory in less time.
+
+        Only the weights of matrix products and lookup tables are rounded: "bf16" to the nearest bfloat16; "int8" to
+        round(w / scale) with scale = max\\|w\\| / 127 of each output column, or of each row of a table. Zeros stay
+        zero, so that masks stay masks. Activations and all arithmetic stay float32, and the result is as deterministic
+        as ever: the same bits for any batch, threads and CPU, but not those of the original.
+
+        Parameters
+        ----------
+        dtype : "bf16" or "int8"
+        check : array_like of shape (n, \\*input_shape), optional
+            Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
+            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it.
+        condition : mapping from str to array_like, optional
+            As in `log_prob`, for `check`.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            For another dtype, a model that is quantized already, or one that has no such weights.
+        TypeError, NumericalError
+            As `log_prob`, for `check`.
+
+        Notes
+        -----
+        Weight-only rounding with one scale a channel, as in Dettmers et al., 2022 (LLM.int8()).
+        """
+        from genfast.quantize import quantize
+
+        return quantize(self, dtype, check=check, condition=condition)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one `.genfast` file, for `genfast.load` here or the C++ API elsewhere.
@@ -515,8 +561,7 @@ class Model:
         return n
 
     def _expect_tokens(self, what: str) -> None:
-        core = self._core
-        if len(self.input_shape) == 1 and core.integer_input and self.levels and (np.diff(core.order) == 1).all():
+        if self.is_tokens:
             return
         raise ValueError(
             f"{what} is for models of token sequences: integers of shape (T,) in raster order; this one takes "
@@ -618,6 +663,7 @@ def compile(
     alignment: str = "infer",
     bos: int = 0,
     name: str | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> Model:
     """Compile a causal PyTorch model into an incremental sampler. Needs PyTorch.
 
@@ -640,6 +686,9 @@ def compile(
         With alignment "next": the first site, which nothing predicts, where the call gives none.
     name : str, optional
         Stored in the file.
+    meta : mapping from str to JSON, optional
+        Stored in the file too, for `Model.meta`; with a "vocabulary", a str or list of str by token, the ``genfast``
+        command prints samples as text.
 
     Returns
     -------
@@ -658,6 +707,10 @@ def compile(
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str or None, got {type(name).__name__}")
+    meta = {} if meta is None else meta
+    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
+        raise TypeError(f"meta must be a mapping from str, got {meta!r}")
+    json.dumps(dict(meta), allow_nan=False)  # its error before the work
     try:
         from genfast.export import lower
     except ModuleNotFoundError as error:
@@ -665,7 +718,7 @@ def compile(
             raise
         raise ImportError("genfast.compile needs PyTorch: pip install 'genfast[torch]'", name="torch") from error
 
-    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos)
+    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos, meta=meta)
 
     def plan(data: bytes) -> Model:
         compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))

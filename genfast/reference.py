@@ -352,7 +352,8 @@ def _run(graph: Graph, node: dict[str, Any], values: list[np.ndarray], n: int, a
         return out if node["bias"] < 0 else out + graph.weights[node["bias"]][:channels]
     if kind == "map":
         args = [read(v, t, c0, 1 if broadcast else channels)[0] for v, t, c0, broadcast in node["args"]]
-        return MAP_OPS[node["op"]](*args, *(f32(p) for p in node["params"]))
+        out = MAP_OPS[node["op"]](*args, *(f32(p) for p in node["params"]))
+        return np.broadcast_to(out, (n, len(at), channels))
     if kind == "copy":
         out = np.full((n, len(at), channels), node["fill"], f32)
         for value, table, first, count, d0 in node["blocks"]:

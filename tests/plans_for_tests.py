@@ -1,4 +1,4 @@
-"""Random small graphs and a slow planner: sets of sites instead of readiness, a simulated arena instead of lifetimes."""
+"""Small graphs and a slow planner: sets of sites instead of readiness, a simulated arena instead of lifetimes."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ class Builder:
         self.values.append((positions, channels))
         self.nodes.append(node(kind, len(self.values) - 1, f"{kind}{len(self.nodes)}", **fields))
         return len(self.values) - 1
+
+    def gemm_node(self, out: int, segments: list[list[int]], weight: np.ndarray) -> int:
+        self.matrices[out] = weight
+        data = self.weight(pack_gemm(weight.astype(np.float32)))
+        self.nodes.append(node("gemm", out, f"gemm{len(self.nodes)}", segments=segments, data=data, bias=-1))
+        return out
 
     def file(self, head: dict[str, Any], order: np.ndarray | None) -> File:
         shape = [self.channels, self.positions] if self.channels > 1 else [self.positions]
@@ -92,12 +98,6 @@ class Random(Builder):
             weight *= self.rng.random((k, channels)) < 0.6
         self.values.append((positions, channels))
         return self.gemm_node(len(self.values) - 1, segments, weight)
-
-    def gemm_node(self, out: int, segments: list[list[int]], weight: np.ndarray) -> int:
-        self.matrices[out] = weight
-        data = self.weight(pack_gemm(weight.astype(np.float32)))
-        self.nodes.append(node("gemm", out, f"gemm{len(self.nodes)}", segments=segments, data=data, bias=-1))
-        return out
 
     def any_gemm(self) -> None:
         positions = self.grid()
@@ -177,7 +177,7 @@ class Random(Builder):
         )
 
     def any_loop(self) -> None:
-        """A state copied from positions before, mixed with something new: one, two or three nodes, the first looks back."""
+        """A state copied from positions before, mixed with something new: one to three nodes, the first looks back."""
         rng, positions = self.rng, self.positions
         before = np.arange(positions) - (1 if rng.random() < 0.5 else rng.integers(1, 4, positions))
         table, new = self.table(np.maximum(before, -1)), self.source()
@@ -202,10 +202,10 @@ class Random(Builder):
         self.gemm_node(out, segments, weight)
 
 
-def random_graph(seed: int) -> tuple[Random, np.ndarray | None]:
+def random_graph(seed: int, kind: type[Random] = Random) -> tuple[Random, np.ndarray | None]:
     """A builder without a head, and an order (None for raster)."""
     rng = np.random.default_rng(seed)
-    b = Random(rng, int(rng.integers(1, 9)), int(rng.integers(1, 4)))
+    b = kind(rng, int(rng.integers(1, 9)), int(rng.integers(1, 4)))
     b.values = [(b.positions, b.channels), (1, 3)]
     add = [b.any_gemm, b.any_map, b.any_copy, b.any_row, b.any_lookup, b.any_const, b.any_attend, b.any_loop]
     for _ in range(rng.integers(2, 10)):
@@ -504,3 +504,53 @@ class Simulation:
         computed = {(v, p, self.class_of(v, c)) for v, p, c in self.computed if slow.values[v][2] >= 0}
         assert computed == needed
         assert self.plan["multiply_adds"] == self.work <= self.plan["forward_multiply_adds"]
+
+
+def transformer(tokens: int, layers: int, width: int = 4, causal: bool = True) -> bytes:
+    """A decoder as people build them: output p predicts token p + 1, so token 0 has no distribution."""
+    b = Builder(np.random.default_rng(0), tokens, 1)
+    b.values = [(tokens, 1), (1, 3)]
+    last = np.arange(tokens) + 1 if causal else np.full(tokens, tokens)
+    visible = [b.table(np.zeros(tokens)), b.table(last)]
+    shared: dict[tuple[int, int], int] = {}
+
+    def gemm(x: int, before: int, after: int) -> int:
+        if (before, after) not in shared:
+            shared[before, after] = b.weight(pack_gemm(np.ones((before, after), np.float32)))
+        segments = [[x, -1, 0, before, 0]]
+        return b.add("gemm", tokens, after, segments=segments, data=shared[before, after], bias=-1)
+
+    def norm(x: int) -> int:
+        source = {"in": [x, -1, 0, width]}
+        return b.add("row", tokens, width, op="layer_norm", **source, params=[1e-5], weight=-1, bias=-1)
+
+    def add(x: int, y: int) -> int:
+        return b.add("map", tokens, width, op="add", args=[[x, -1, 0, 0], [y, -1, 0, 0]], params=[])
+
+    x = b.add("lookup", tokens, width, **{"in": [0, -1, 0]}, data=b.weight(np.ones((5, width))), rows=5)
+    for _ in range(layers):
+        qkv = gemm(norm(x), width, 3 * width)
+        q, k, v = ([qkv, -1, i * width, width // 2] for i in range(3))
+        heads: dict[str, Any] = {"heads": 2, "kv_heads": 2, "dim": width // 2, "dim_v": width // 2}
+        attend = b.add(
+            "attend", tokens, width, q=q, k=k, v=v, **heads, keys=tokens, scale=1.0, visible=visible, bias=-1
+        )
+        x = add(x, gemm(attend, width, width))
+        hidden = gemm(norm(x), width, 4 * width)
+        gelu = b.add("map", tokens, 4 * width, op="gelu", args=[[hidden, -1, 0, 0]], params=[])
+        x = add(x, gemm(gelu, 4 * width, width))
+    head = {"kind": "categorical", "value": gemm(norm(x), width, 5), "table": b.table(np.arange(tokens) - 1)}
+    return b.file(head | {"channel": 0, "levels": 5, "values": b.weight(np.arange(5))}, None).bytes()
+
+
+def running_sum(tokens: int, back: int) -> bytes:
+    """state[p] = state[p - back] + x[p]; the distribution of token p reads state[p - 1] and state[p - back]."""
+    b = Builder(np.random.default_rng(0), tokens, 1)
+    b.values = [(tokens, 1), (1, 3)]
+    b.add("copy", tokens, 1, blocks=[[3, b.table(np.maximum(np.arange(tokens) - back, -1)), 0, 1, 0]], fill=0)
+    b.add("map", tokens, 1, op="add", args=[[2, -1, 0, 0], [0, -1, 0, 0]], params=[])
+    before = [[3, b.table(np.maximum(np.arange(tokens) - n, -1)), 0, 1, k] for k, n in enumerate((1, back))]
+    b.gemm_node(len(b.values), before, np.ones((2, 2)))
+    b.values.append((tokens, 2))
+    head = {"kind": "categorical", "value": 4, "table": -1, "channel": 0, "levels": 2, "values": b.weight([0, 1])}
+    return b.file(head, None).bytes()

@@ -203,6 +203,13 @@ def test_interleaved_heads_keep_their_step():
     assert [node[x][2:] for x in "qkv"] == [[0, 3 * D], [D, 3 * D], [2 * D, 3 * D]]
 
 
+def complex_rotary(x):
+    """As Llama's first code turns pairs of channels."""
+    angle = torch.arange(T)[:, None] / 100 ** (torch.arange(0, D, 2) / D)
+    turned = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2)) * torch.polar(torch.ones(T, D // 2), angle)
+    return torch.view_as_real(turned).flatten(-2).type_as(x)
+
+
 def rotary(x, halves):
     angle = torch.arange(T)[:, None] / 100 ** (torch.arange(0, D, 2) / D)
     cos, sin = (f(angle) for f in (torch.cos, torch.sin))
@@ -214,10 +221,14 @@ def rotary(x, halves):
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_rotary_positions(halves):
+ROTARY = {"halves": lambda x: rotary(x, True), "pairs": lambda x: rotary(x, False), "complex": complex_rotary}
+
+
+@pytest.mark.parametrize("name", ROTARY)
+def test_rotary_positions(name):
     torch.manual_seed(4)
-    graph, _ = check(Block(lambda q, k, v: SPELLINGS["sdpa"](rotary(q, halves), rotary(k, halves), v)))
+    turn = ROTARY[name]
+    graph, _ = check(Block(lambda q, k, v: SPELLINGS["sdpa"](turn(q), turn(k), v)))
     assert len(graph.json["nodes"]) < 30
 
 

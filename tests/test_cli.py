@@ -253,7 +253,7 @@ def test_train_writes_a_model_that_samples(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     result = run("train", "digits", "--epochs", 1, "--out", "mine.genfast")
     assert result.exit_code == 0, result.output
-    assert "independent pixels: 2.4163 bits/dim" in result.stdout
+    assert "independent pixels: 2.4163 bits/dim on the test part" in result.stdout
     assert "epoch    1" in result.stdout
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.genfast", "mine.json", "mine.png", "mine.pt"]
     metrics = json.loads((tmp_path / "mine.json").read_text())
@@ -372,3 +372,93 @@ def test_every_command_file_is_listed() -> None:
     assert isinstance(package, ModuleType)
     files = Path(str(package.__file__)).parent.glob("*_command.py")
     assert {file.stem.removesuffix("_command") for file in files} == set(COMMANDS)
+
+
+# Token models
+
+
+VOCABULARY = "abcdefghij\n"
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small token model with a vocabulary, and a twin without."""
+    torch = pytest.importorskip("torch")
+    from test_tokens import Case
+
+    folder = tmp_path_factory.mktemp("texts")
+    network, example = Case(1).torch_model, torch.zeros(1, 40, dtype=torch.long)
+    for name, meta in (("text", {"vocabulary": VOCABULARY}), ("bare", None)):
+        gf.compile(network, example, alignment="next", bos=3, name=name, meta=meta).save(folder / f"{name}.genfast")
+    return folder
+
+
+def as_text(row: np.ndarray) -> str:
+    return "".join(VOCABULARY[token] for token in row)
+
+
+def test_text_is_what_the_library_samples(texts: Path, tmp_path: Path) -> None:
+    model = gf.load(texts / "text.genfast")
+    whole = model.sample(1, rng=7, prompt=[1, 0, 2], top_k=4, temperature=0.8)[0]
+    options = ("--seed", 7, "--top-k", 4, "--temperature", 0.8, "--prompt", "bac")
+    result = run("sample", texts / "text.genfast", *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == as_text(whole) + "\n"
+    assert "37 tokens in" in result.stderr
+    quiet = run("sample", texts / "text.genfast", *options, "--quiet", "--max-tokens", 5)
+    assert (quiet.stdout, quiet.stderr) == (as_text(whole[:8]) + "\n", "")
+    bare = run("sample", texts / "bare.genfast", "--seed", 7, "--top-k", 4, "--temperature", 0.8, "--prompt", "1,0,2")
+    assert bare.stdout == ",".join(map(str, whole)) + "\n"
+
+    many = model.sample(3, rng=0, first_row=5)
+    result = run("sample", texts / "text.genfast", "-n", 3, "--first-row", 5, "--quiet")
+    assert result.stdout == "".join(as_text(row[1:]) + "\n---\n" for row in many), "the begin token is no text"
+    out = tmp_path / "x.npz"
+    assert run("sample", texts / "text.genfast", "-n", 3, "--first-row", 5, "-o", out).exit_code == 0
+    with np.load(out) as file:
+        assert (file["samples"] == many).all()
+    stopped = run("sample", texts / "text.genfast", "-n", 3, "--first-row", 5, "--quiet", "--stop", "ab")
+    parts = stopped.stdout.split("\n---\n")[:-1]
+    assert parts == [as_text(row[1:]).partition("a")[0].partition("b")[0] for row in many]
+    assert len(parts) == 3 and any(len(part) < 39 for part in parts)
+    one = run("sample", texts / "text.genfast", "--first-row", 5, "--quiet", "--stop", "ab")
+    assert one.stdout == parts[0] + "\n"
+
+
+def test_errors_of_token_models(texts: Path, tmp_path: Path) -> None:
+    text, bare = texts / "text.genfast", texts / "bare.genfast"
+    assert "'z' is not in the model's vocabulary" in fails(1, "sample", text, "--prompt", "abz")
+    assert "write tokens parted by commas" in fails(1, "sample", bare, "--prompt", "abc")
+    assert "outside the tokens" in fails(1, "sample", bare, "--prompt", "1,99")
+    assert "prompt has 41 tokens" in fails(1, "sample", text, "--prompt", "a" * 41)
+    assert "tokens are no picture" in fails(2, "sample", text, "-o", tmp_path / "x.png")
+    assert "prompt is for models of token sequences" in fails(
+        1, "sample", "digits", "--prompt", "1", "-o", tmp_path / "x.npz"
+    )
+    assert "--top-k" in fails(2, "sample", text, "--top-k", 0)
+
+
+def test_guidance_of_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "x.npz"
+    options = ("-n", 4, "--label", 3, "--seed", 2, "-o", out, "--quiet")
+    assert run("sample", "digits", *options, "--guidance", 1.5, "--unconditional", "label=7").exit_code == 0
+    want = gf.load("digits").sample(4, rng=2, condition={"label": 3}, guidance=1.5, unconditional={"label": 7})
+    with np.load(out) as file:
+        assert (file["samples"] == want).all()
+    assert "needs unconditional" in fails(1, "sample", "digits", *options, "--guidance", 1.5)
+    assert "no condition 'colour'" in fails(
+        1, "sample", "digits", *options, "--guidance", 1.5, "--unconditional", "colour=1"
+    )
+
+
+def test_prompts_take_the_longest_entries() -> None:
+    from genfast.cli.tokens import read_prompt, vocabulary_of, write_tokens
+
+    vocabulary = ["a", "b", "ab", "", "abb", "a"]
+    assert read_prompt("abbaabb", vocabulary) == [4, 0, 4]
+    assert read_prompt("ababa", vocabulary) == [2, 2, 0]
+    assert write_tokens([4, 0, 9, 2], vocabulary) == "abbaab"
+    assert read_prompt("", vocabulary) == [] == read_prompt(" ", None)
+    assert vocabulary_of({"vocabulary": "xy"}) == ["x", "y"] and vocabulary_of({}) is None
+    with pytest.raises(ValueError, match="vocabulary"):
+        vocabulary_of({"vocabulary": [1, 2]})

@@ -22,15 +22,35 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    binary = tmp_path_factory.mktemp("example") / "sample"
+def build(tmp_path_factory):
+    """Compiles an example; the objects of csrc/ are shared by the examples."""
+    folder = tmp_path_factory.mktemp("examples")
     sources = [
         str(p) for room in ("base", "engine", "graph", "kernels", "plan") for p in ROOT.glob(f"csrc/{room}/**/*.cc")
     ]
     include = Path(next(iter(nlohmann_json.__path__))) / "include"
     command = ["g++", "-std=c++17", "-O2", "-ffp-contract=off", "-pthread", f"-I{ROOT}/csrc", f"-I{ROOT}/csrc/include"]
-    subprocess.run([*command, f"-I{include}", f"{ROOT}/examples/sample.cc", *sources, "-o", str(binary)], check=True)
-    return binary
+    command.append(f"-I{include}")
+    subprocess.run([*command, "-c", *sources], check=True, cwd=folder)
+    objects = [str(p) for p in folder.glob("*.o")]
+    assert len(objects) == len(sources), "two sources of one name"
+
+    def example(name):
+        binary = folder / name
+        subprocess.run([*command, f"{ROOT}/examples/{name}.cc", *objects, "-o", str(binary)], check=True)
+        return binary
+
+    return example
+
+
+@pytest.fixture(scope="module")
+def program(build):
+    return build("sample")
+
+
+@pytest.fixture(scope="module")
+def writer(build):
+    return build("text")
 
 
 def test_the_example_gives_pythons_bits(program, tmp_path):
@@ -77,3 +97,28 @@ def test_wrong_arguments_are_one_line(program, tmp_path):
         assert word in done.stderr
         assert done.stderr.count("\n") == 1
         assert not out.exists()
+
+
+def test_the_text_example_writes_pythons_text(writer, tmp_path):
+    model = gf.load("alice")
+    model.save(tmp_path / "alice.genfast")
+    vocabulary = model.meta["vocabulary"]
+    for prompt, seed in (("Alice ", 3), ("", 2**63)):
+        command = [writer, tmp_path / "alice.genfast", str(seed), "60", prompt]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        tokens = [vocabulary.index(character) for character in prompt]
+        row = model.sample(1, rng=seed, prompt=tokens, max_tokens=60)[0]
+        assert done.stdout == "".join(vocabulary[token] for token in row) + "\n"
+
+
+def test_the_text_example_says_what_is_wrong(writer, tmp_path):
+    for name in ("alice", "digits"):
+        gf.load(name).save(tmp_path / f"{name}.genfast")
+    for arguments, word in [
+        ((tmp_path / "digits.genfast", "0", "5", ""), "vocabulary"),
+        ((tmp_path / "alice.genfast", "0", "5", "Alice{"), "'{'"),
+        ((tmp_path / "alice.genfast", "0", "5", "a" * 300), "too long"),
+    ]:
+        done = subprocess.run([writer, *arguments], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert word in done.stderr

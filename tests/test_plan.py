@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
-from plans_for_tests import Simulation, Slow, Unknown, attach_head, random_graph
+from plans_for_tests import Builder, Simulation, Slow, Unknown, attach_head, random_graph, running_sum, transformer
 
 from genfast._core import infer_order, plan_summary, read_graph_summary
-from genfast.errors import NotCausalError
+from genfast.errors import FormatError, NotCausalError, UnsupportedOpError
 
 
 def case(seed: int, causal: bool = True):
@@ -91,9 +93,109 @@ def test_an_order_is_inferred(part):
         want = slow_order(slow)
         found.append(want is not None)
         if want is None:
-            with pytest.raises(NotCausalError, match="site .* reads"):
+            with pytest.raises(NotCausalError, match=r"site .* reads"):
                 infer_order(data)
         else:
             got = infer_order(data)
             assert got.dtype == np.int32 and got.tolist() == want
     assert any(found) and not all(found)
+
+
+def test_a_transformer_decodes_token_by_token():
+    tokens, layers, width = 12, 3, 4
+    plan = plan_summary(transformer(tokens, layers, width))
+    assert plan["known"] == [0]
+    assert [sites for _, sites in plan["steps"]] == [[t] for t in range(1, tokens)]
+    # A single position may attend to what its own group has just computed: a step is one group.
+    assert [[positions for _, positions in groups] for groups, _ in plan["steps"]] == [[[t]] for t in range(tokens - 1)]
+    products = layers * 12 * width**2 + width * 5
+    attention = [layers * 2 * width * (t + 1) for t in range(tokens - 1)]
+    assert plan["multiply_adds"] == (tokens - 1) * products + sum(attention)
+    assert plan["forward_multiply_adds"] == tokens * products + layers * tokens * tokens * 2 * width
+    # The keys and values of every layer stay, and little else does.
+    assert plan["cache_floats"] == layers * (tokens - 1) * 3 * width
+    assert plan["floats_per_row"] < plan["cache_floats"] + 16 * width + 3 * 64
+    for line in (
+        "11 wavefront levels for 11 sites",
+        "3 of 2 heads of 2, 12 positions over 12 keys",
+        "one pass of the network",
+    ):
+        assert line in plan["text"], plan["text"]
+
+
+def test_a_prompt_is_one_batch():
+    tokens, prompt = 12, 7
+    data = transformer(tokens, 2)
+    plan = plan_summary(data, [int(t < prompt) for t in range(tokens)])
+    assert sorted(plan["known"]) == list(range(prompt))
+    assert [sites for _, sites in plan["steps"]] == [[t] for t in range(prompt, tokens)]
+    kinds = [n["kind"] for n in read_graph_summary(data)["nodes"]]
+    first = [(kinds[node], positions) for tasks, positions in plan["steps"][0][0] for (node, _) in tasks]
+    attends = [positions for kind, positions in first if kind == "attend"]
+    # The last layer attends where the first new token reads it only.
+    assert attends == [list(range(prompt)), [prompt - 1]]
+    assert ("lookup", list(range(prompt))) in first
+    assert f"known        {prompt} before the first step, 1 of them without" in plan["text"]
+
+
+def test_all_known_is_one_step():
+    plan = plan_summary(transformer(6, 2), [1] * 6)
+    assert [sites for _, sites in plan["steps"]] == [[1, 2, 3, 4, 5]]
+    assert sorted(plan["known"]) == list(range(6))
+    with pytest.raises(ValueError, match="expected 6 sites, got 5"):
+        plan_summary(transformer(6, 2), [1] * 5)
+
+
+def test_known_sites_after_others_are_refused_by_name():
+    with pytest.raises(
+        ValueError, match=r"site \(3\) is known and its distribution depends on site \(2\), which is not"
+    ):
+        plan_summary(transformer(6, 1), [1, 1, 0, 1, 0, 0])
+
+
+def test_attention_without_a_mask_is_named():
+    with pytest.raises(NotCausalError, match=r"lost in layer attend3 \(model.py:7\).*needs a causal mask"):
+        plan_summary(transformer(6, 2, causal=False))
+    with pytest.raises(NotCausalError, match=r"site \(\d\) reads that site itself|site \(\d\) reads site \(\d\)"):
+        infer_order(transformer(6, 2, causal=False))
+
+
+def test_loops_run_position_after_position():
+    data = running_sum(8, back=1)
+    plan = plan_summary(data)
+    assert len(plan["steps"]) == 8
+    # A known prefix: the loop's positions follow each other as groups, all of its nodes together.
+    plan = plan_summary(data, [1] * 5 + [0] * 3)
+    groups = plan["steps"][0][0]
+    assert groups[:5] == [([(0, 0), (1, 0)], [p]) for p in range(5)]
+    # What is copied for the next position is there already.
+    assert groups[5:] == [([(0, 0), (2, 0)], [5])]
+    assert "1 of 2 nodes together" in plan["text"]
+    # Positions that do not wait for each other run together.
+    groups = plan_summary(running_sum(8, back=2), [1] * 5 + [0] * 3)["steps"][0][0]
+    assert groups[:2] == [([(0, 0), (1, 0)], positions) for positions in ([0, 1], [2, 3])]
+    assert groups[2:4] == [([(0, 0)], [4, 5]), ([(1, 0)], [4])]
+
+
+def test_four_thousand_tokens_are_planned_at_once():
+    """Time that grows with tokens × keys would be minutes here."""
+    data = transformer(4096, 12)
+    begin = time.process_time()
+    plan = plan_summary(data)
+    assert time.process_time() - begin < 20
+    assert len(plan["steps"]) == 4095 == plan["groups"]
+
+
+def test_files_that_ask_for_too_much_are_refused():
+    b = Builder(np.random.default_rng(0), 1024, 1024)
+    b.values = [(1024, 1024), (1, 3)]
+    for i in range(1025):
+        b.add("row", 1024, 1, op="sum", **{"in": [0, -1, 0, 1024]}, params=[], weight=-1, bias=-1)
+        b.nodes[-1]["name"] = f"sum{i}"
+    table = b.table(np.arange(2**20) % 1024)
+    head = {"kind": "bernoulli", "value": 2, "table": table, "channel": 0, "probs": False, "values": b.weight([0, 1])}
+    with pytest.raises(UnsupportedOpError, match=r"layer sum1024: .* too many"):
+        plan_summary(b.file(head, None).bytes())
+    b.positions, b.values[0] = 2**15, (2**15, 1024)
+    with pytest.raises(FormatError, match=r"more than 2\^24 sites"):
+        read_graph_summary(b.file(head, None).bytes())

@@ -220,3 +220,21 @@ def test_distribution_is_that_of_the_model():
     wrong /= wrong.sum()
     planted = np.random.default_rng(0).multinomial(n, wrong)
     assert ((planted - n * p) ** 2 / (n * p)).sum() > limit
+
+
+def test_meta_is_kept_and_checked(tmp_path):
+    def compiled(**options):
+        return gf.compile(
+            PixelCNN(4, channels=4, blocks=1), torch.zeros(1, 1, 2, 2), head=gf.heads.Categorical(4), **options
+        )
+
+    compiled(name="é", meta={"vocabulary": ["a", "\n"], "n": 1}).save(tmp_path / "m.genfast")
+    assert gf.load(tmp_path / "m.genfast").meta == {"name": "é", "vocabulary": ["a", "\n"], "n": 1}
+    for wrong, error in (
+        (3, TypeError),
+        ({1: 2}, TypeError),
+        ({"a": object()}, TypeError),
+        ({"a": np.nan}, ValueError),
+    ):
+        with pytest.raises(error):
+            compiled(meta=wrong)

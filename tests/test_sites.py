@@ -100,6 +100,8 @@ def test_every_layout_of_logits(shape):
     head = Categorical(L, layout=shape if shape in ("channel_major", "interleaved") else None)
     graph = reference.read(export(model, X, head))
     assert graph.json["values"][0] == [P, C] and graph.json["input"]["shape"] == [C, H, W]
+    *_, product, copy = graph.json["nodes"]
+    assert (product["kind"], copy["kind"], len(copy["blocks"])) == ("gemm", "copy", C)
     rng = np.random.default_rng(0)
     levels = rng.integers(0, L, (3, C, H, W))
     with torch.no_grad():

@@ -199,7 +199,7 @@ def test_streams_give_the_columns_of_samples(case):
             drawn = np.stack(columns, 1) if columns else np.zeros((2, 0), int)
             end = begin + drawn.shape[1]
             assert (drawn == whole[:, begin:end]).all()
-            # Where the stream ended, every row had: what follows is padding, or the rest of a prompt that fills its row.
+            # Where the stream ended, every row had: padding follows, or the rest of a prompt that fills its row.
             assert all(
                 (row[end:] == row[end]).all() for row, k in zip(whole, lengths, strict=True) if end < len(row) != k
             )

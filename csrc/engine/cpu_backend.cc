@@ -24,7 +24,8 @@ class CpuProgram : public Program {
 
   int64_t tile_rows(int64_t rows, int threads) const override {
     const int64_t per_row = std::max<int64_t>(1, cpu_plan_->plan->floats_per_row * 4);
-    const int64_t fits = std::clamp<int64_t>(l2_bytes() / 2 / per_row, kFewestRows, kMostRows);
+    const int64_t cached = std::clamp<int64_t>(l2_bytes() / 2 / per_row, kFewestRows, kMostRows);
+    const int64_t fits = std::clamp<int64_t>(kMostBytes / per_row, 1, cached);
     int64_t tiles = (rows + fits - 1) / fits;
     if (rows >= 2 * threads) tiles = round_up(tiles, threads);
     return (rows + tiles - 1) / tiles;
@@ -33,6 +34,8 @@ class CpuProgram : public Program {
  private:
   // Below this, weights are read too often; above, nothing is gained and small requests split badly.
   static constexpr int64_t kFewestRows = 16, kMostRows = 64;
+  // Of one tile's activations, whatever the number of rows that would suit the weights: long caches of keys and values.
+  static constexpr int64_t kMostBytes = int64_t{2} << 30;
   std::shared_ptr<const CpuPlan> cpu_plan_;
 };
 

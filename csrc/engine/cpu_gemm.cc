@@ -29,27 +29,38 @@ void append(std::vector<PieceSegment>& segments, const Source& source, int64_t j
   segments.push_back({source.value, source.table, source.channel + j, {1, row, boundary}});
 }
 
+// The segments of what columns of a node read, with the rows of its weights they use. What has no weight is left out: it may not
+// be there yet, since the plan does not wait for it.
 template <class W>
-std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int64_t k_rows, const W* weights) {
-  const Packing from{k_rows, graph.values[node.out].channels};
-  auto piece = std::make_unique<GemmPiece>();
-  piece->columns = from.columns;
-  piece->k_rows = k_rows;
-  piece->weights = graph.weights[node.data].bytes;
-  piece->type = graph.weights[node.data].type;
-  piece->bias = node.bias >= 0 ? graph.weights[node.bias].data : nullptr;
-  piece->scales = node.scales >= 0 ? graph.weights[node.scales].data : nullptr;
+std::vector<int64_t> used_rows(const Node& node, const Packing& packing, ChannelRange range, const W* weights, bool renumber,
+                               std::vector<PieceSegment>& segments) {
+  std::vector<int64_t> rows;
   int64_t row = 0, chunk = -1;
   for (const Source& source : node.sources) {
     bool previous = false;
     for (int64_t j = 0; j < source.count; ++j, ++row) {
-      // What has no weight may not be there yet: the plan does not wait for it.
       bool used = false;
-      for (int64_t n = 0; n < piece->columns && !used; ++n) used = weights[from.at(row, n)] != 0.0f;
-      if (used) append(piece->segments, source, j, row, chunk, previous);
+      for (int64_t n = range.begin; n < range.end && !used; ++n) used = weights[packing.at(row, n)] != 0.0f;
+      if (used) {
+        append(segments, source, j, renumber ? static_cast<int64_t>(rows.size()) : row, chunk, previous);
+        rows.push_back(row);
+      }
       previous = used;
     }
   }
+  return rows;
+}
+
+template <class W>
+std::unique_ptr<GemmPiece> whole_node(const Graph& graph, const Node& node, int64_t k_rows, const W* weights) {
+  auto piece = std::make_unique<GemmPiece>();
+  piece->columns = graph.values[node.out].channels;
+  piece->k_rows = k_rows;
+  piece->weights = weights;
+  piece->type = graph.weights[node.data].type;
+  piece->bias = node.bias >= 0 ? graph.weights[node.bias].data : nullptr;
+  piece->scales = node.scales >= 0 ? graph.weights[node.scales].data : nullptr;
+  used_rows(node, {k_rows, piece->columns}, {0, piece->columns}, weights, false, piece->segments);
   return piece;
 }
 
@@ -77,20 +88,7 @@ std::unique_ptr<GemmPiece> some_columns(const Graph& graph, const Node& node, in
   piece->column = range.begin;
   piece->columns = range.end - range.begin;
   piece->type = graph.weights[node.data].type;
-  std::vector<int64_t> rows;  // of the node's weights that any of these columns uses
-  int64_t row = 0, chunk = -1;
-  for (const Source& source : node.sources) {
-    bool previous = false;
-    for (int64_t j = 0; j < source.count; ++j, ++row) {
-      bool used = false;
-      for (int64_t n = range.begin; n < range.end && !used; ++n) used = weights[from.at(row, n)] != 0.0f;
-      if (used) {
-        append(piece->segments, source, j, static_cast<int64_t>(rows.size()), chunk, previous);
-        rows.push_back(row);
-      }
-      previous = used;
-    }
-  }
+  const std::vector<int64_t> rows = used_rows(node, from, range, weights, true, piece->segments);
   piece->k_rows = static_cast<int64_t>(rows.size());
   copy_columns(graph, node, range, *piece);
   const Packing to{piece->k_rows, piece->columns};
@@ -110,9 +108,11 @@ std::vector<std::unique_ptr<GemmPiece>> gemm_pieces(const Graph& graph, const No
       cls.channels.size() == 1 && cls.channels[0].begin == 0 && cls.channels[0].end == graph.values[node.out].channels;
   const Weights& data = graph.weights[node.data];
   visit_weights(data.bytes, data.type, [&](const auto* weights) {
-    if (whole) pieces.push_back(whole_node(graph, node, k_rows, weights));
-    for (size_t i = 0; !whole && i < cls.channels.size(); ++i)
-      pieces.push_back(some_columns(graph, node, k_rows, cls.channels[i], weights));
+    if (whole) {
+      pieces.push_back(whole_node(graph, node, k_rows, weights));
+    } else {
+      for (const ChannelRange& range : cls.channels) pieces.push_back(some_columns(graph, node, k_rows, range, weights));
+    }
   });
   return pieces;
 }

@@ -93,6 +93,10 @@ class FamilyHead : public HeadRunner {
     if (bad >= 0)
       fail_at_site(first_row + bad, site,
                    "the logits of the mixture are NaN, +inf or all -inf; check the weights and the conditions");
+    for (size_t i = 0; i < static_cast<size_t>(n_); ++i) {
+      totals_[i] = 0.0;
+      for (int64_t k = 0; k < components; ++k) totals_[i] += weights_[static_cast<size_t>(k * n_) + i];
+    }
   }
 
   std::string outside(const double* p, int64_t component) const {

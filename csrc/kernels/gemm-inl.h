@@ -160,11 +160,18 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
 template <class W>
 using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
 
+// Rows of the largest tile. Higher tiles of reduced weights would gain little and double what a target takes to compile.
+template <class W>
+constexpr int tile_rows(int vectors) {
+  return sizeof(W) == sizeof(float) || kTileRows[vectors] < 7 ? kTileRows[vectors] : 7;
+}
+
 // All rows of the call by `vectors` vectors of columns, in tiles of as equal a height as the largest one allows.
 template <class W, int vectors, int... i>
 GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width, std::integer_sequence<int, i...>) {
   static constexpr TileFn<W> tiles[] = {gemm_tile<W, vectors, i + 1>...};
-  const int64_t rows = a.m_end - a.m_begin, count = (rows + kTileRows[vectors] - 1) / kTileRows[vectors];
+  constexpr int highest = tile_rows<W>(vectors);
+  const int64_t rows = a.m_end - a.m_begin, count = (rows + highest - 1) / highest;
   const int64_t height = rows / count, taller = rows % count;
   int64_t m = a.m_begin;
   for (int64_t t = 0; t < count; ++t) {
@@ -176,7 +183,7 @@ GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel
 
 template <int vectors, class W>
 void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width) {
-  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, kTileRows[vectors]>());
+  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, tile_rows<W>(vectors)>());
 }
 
 template <class W>

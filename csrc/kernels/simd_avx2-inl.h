@@ -272,7 +272,7 @@ GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
   return rows > 2 ? 1 : rows == 2 && available > 2 ? 2 : rows == 2 ? available : available;
 }
 // Vectors of weights to hold at a time.
-constexpr int weights_at_once(int, int vectors) { return vectors; }
+constexpr int weights_at_once(int rows, int vectors) { return rows == 1 ? 1 : vectors; }
 
 // Vectors that logits-inl.h sends through one formula side by side, and how far it unrolls.
 constexpr int kChains = 2, kUnroll = 8;

@@ -48,6 +48,21 @@ std::string bytes(double n) {
   return human(n, units, 1024);
 }
 
+// "1.2 MiB", or with what is of which type where not all is f32.
+std::string weight_bytes(const Graph& graph) {
+  int64_t of_type[static_cast<int>(WeightType::count)] = {}, all = 0;
+  for (const Weights& w : graph.weights) {
+    of_type[static_cast<int>(w.type)] += w.byte_count();
+    all += w.byte_count();
+  }
+  std::string parts;
+  for (int type = 0; type < static_cast<int>(WeightType::count); ++type)
+    if (of_type[type])
+      parts += (parts.empty() ? "" : ", ") + std::string(kWeightTypes[type].name) + " " + bytes(static_cast<double>(of_type[type]));
+  const bool reduced = of_type[0] != all;
+  return bytes(static_cast<double>(all)) + (reduced ? " (" + parts + ")" : "");
+}
+
 std::string head_text(const Head& head) {
   if (head.has_levels()) return std::to_string(head.levels) + " levels";
   const std::string family = info(head.family).name;
@@ -95,7 +110,10 @@ void describe_steps(const Graph& graph, const Plan& plan, std::ostream& out) {
         << plan.stats.widest_step << " sites at once\n";
   else
     out << (graph.head.by_position() ? ", one position each\n" : ", one site each\n");
-  if (!plan.known.empty()) out << "known        " << plan.known.size() << " sites before the first step\n";
+  int64_t without = 0;
+  for (int32_t site : plan.known) without += graph.head_position(site) < 0;
+  if (!plan.known.empty())
+    out << "known        " << plan.known.size() << " before the first step, " << without << " of them without a distribution\n";
 }
 
 }  // namespace
@@ -103,8 +121,6 @@ void describe_steps(const Graph& graph, const Plan& plan, std::ostream& out) {
 std::string describe(const Graph& graph, const Plan& plan) {
   std::map<std::string, int> kinds;
   for (const Node& node : graph.nodes) ++kinds[kind_name(node.kind)];
-  int64_t weights = 0;
-  for (const Weights& w : graph.weights) weights += w.size;
   const int64_t sites = graph.sites();
 
   std::ostringstream out;
@@ -137,7 +153,7 @@ std::string describe(const Graph& graph, const Plan& plan) {
           << (graph.head.by_position() ? "position" : "site");
   }
   out << "\n";
-  out << "weights      " << bytes(static_cast<double>(weights) * 4) << "\n";
+  out << "weights      " << weight_bytes(graph) << "\n";
   out << "activations  " << bytes(static_cast<double>(plan.floats_per_row) * 4) << " a sample in flight";
   if (plan.stats.cache_floats > 0)
     out << ", " << 100 * plan.stats.cache_floats / plan.floats_per_row << " % of it keys and values of attention";

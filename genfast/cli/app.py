@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "sample": "Sample images from a model.",
     "explain": "Say how a model runs and what it costs.",
+    "quantize": "Round a model's weights to bf16 or int8.",
     "models": "List the bundled models.",
     "train": "Train a model by a recipe and compile it.",
     "bench": "Time naive PyTorch sampling against genfast.",

@@ -2,49 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from genfast.zoo.data import Dataset
-    from genfast.zoo.train import Trained
-
-
-def dataset_of(name: str, path: Path | None, size: int, levels: int | None) -> Dataset:
-    """The data set of `--data`. Raises click.UsageError when the PATH and the data set do not go together."""
-    from genfast.zoo import data
-
-    if (name == "folder") != (path is not None):
-        raise click.UsageError("write --data folder PATH; the other data sets take no PATH")
-    if name == "digits":
-        if levels not in (None, 17):
-            raise click.UsageError("the digits have 17 levels")
-        return data.digits()
-    if name == "mnist":
-        return data.mnist(levels or 256)
-    assert path is not None
-    return data.folder(path, size, levels or 256)
-
-
-def export(trained: Trained, dataset: Dataset, out: Path) -> dict[str, Any]:
-    """Compile and write the model, and a picture of its samples. Returns what the metrics say about the file."""
-    import genfast as gf
-    from genfast.cli import conditions, images
-    from genfast.zoo.train import example
-
-    gf.compile(trained.model, example(dataset), head=gf.heads.Categorical(dataset.levels), name=out.stem).save(out)
-    model = gf.load(out)
-    condition = conditions.rows(model.conditions, {}, 0, 100)
-    samples = model.sample(100, rng=0, condition=condition or None)
-    images.save(out.with_suffix(".png"), samples, dataset.levels, columns=10)
-    return {"file_bytes": out.stat().st_size}
-
 
 @click.command(name="train")
-@click.argument("recipe", type=click.Choice(["digits"]))
+@click.argument("recipe", type=click.Choice(["digits", "alice"]))
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--data", type=click.Choice(["digits", "mnist", "folder"]), default="digits", show_default=True)
+@click.option("--data", type=click.Choice(["digits", "mnist", "folder"]), help="Images to learn; default digits.")
 @click.option("--size", type=click.IntRange(1, 256), default=28, show_default=True, help="Side of a folder's images.")
 @click.option("--levels", type=click.IntRange(2, 256), help="Grey levels; default 256 (digits: 17).")
 @click.option("--epochs", type=click.IntRange(min=1), help="At most this many; default from the recipe.")
@@ -57,7 +23,7 @@ def export(trained: Trained, dataset: Dataset, out: Path) -> dict[str, Any]:
 def command(
     recipe: str,
     path: Path | None,
-    data: str,
+    data: str | None,
     size: int,
     levels: int | None,
     epochs: int | None,
@@ -66,8 +32,11 @@ def command(
     out: Path | None,
     fresh: bool,
 ) -> None:
-    """Train RECIPE's model, compile it, and write OUT with a picture (.png), figures (.json) and a checkpoint (.pt)
-    beside.
+    """Train RECIPE's model, compile it, and write OUT with samples (.png or .txt), figures (.json) and a checkpoint
+    (.pt) beside.
+
+    digits: a Gated PixelCNN of small images. alice: a character-level GPT of "Alice in Wonderland", or of the text file
+    PATH.
 
     Needs torch. Ctrl-C stops; the same command goes on from the last epoch.
 
@@ -77,6 +46,8 @@ def command(
       genfast train digits --epochs 20 --seed 1 --out mine.genfast
       genfast train digits --data mnist --levels 16
       genfast train digits --data folder pictures/ --size 32
+      genfast train alice
+      genfast train alice novel.txt --out novel.genfast
     """
     import dataclasses
     from importlib.metadata import version
@@ -85,24 +56,27 @@ def command(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    from genfast.zoo.baseline import independent_pixels
+    from genfast.cli.train_subjects import Characters, Images
     from genfast.zoo.train import RECIPES, Progress, read_checkpoint, train
 
-    out = out or Path(f"{data}.genfast")
+    if recipe == "alice" and (data is not None or levels is not None):
+        raise click.UsageError("--data and --levels are for images; alice takes a text file as PATH")
+    default = (path.stem if path else recipe) if recipe == "alice" else data or "digits"
+    out = out or Path(f"{default}.genfast")
     if out.suffix != ".genfast":
         raise click.UsageError(f"--out {out}: the name ends in .genfast")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out.parent}: no such folder")
     settings = dataclasses.replace(RECIPES[recipe], seed=seed, **({"epochs": epochs} if epochs else {}))
-    dataset = dataset_of(data, path, size, levels)
-    baseline = independent_pixels(dataset.train, dataset.test, dataset.levels)
+    subject = Characters.of(path) if recipe == "alice" else Images.of(data or "digits", path, size, levels)
+    baseline = subject.baseline()
     checkpoint = out.with_suffix(".pt")
     if fresh:
         checkpoint.unlink(missing_ok=True)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    shape = " × ".join(str(side) for side in dataset.train.shape[1:])
-    console.print(f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images of {shape}")
-    console.print(f"independent pixels: {baseline:.4f} bits/dim on the test images")
+    for line in subject.describe():
+        console.print(line)
+    console.print(f"{subject.baseline_name}: {baseline:.4f} {subject.unit} on the test part")
     if checkpoint.exists():
         before = read_checkpoint(checkpoint)
         console.print(f"going on from {checkpoint}")
@@ -123,31 +97,29 @@ def command(
                 bar.update(task, epoch=progress.epoch, completed=done, total=progress.epochs * progress.batches)
             else:
                 parts = "  ".join(f"{name} {bits:.4f}" for name, bits in progress.bits.items())
-                console.print(f"epoch {progress.epoch:4d}  {parts}  bits/dim")
+                console.print(f"epoch {progress.epoch:4d}  {parts}  {subject.unit}")
 
         try:
-            trained = train(dataset, settings, checkpoint, report, threads)
+            trained = train(subject.dataset, settings, checkpoint, report, threads)
         except KeyboardInterrupt:
             if checkpoint.exists():
                 console.print(f"the finished epochs are in {checkpoint}; the same command goes on")
             raise
+    subject.export(trained, out)
     metrics: dict[str, Any] = {
-        "data": dataset.name,
-        "levels": dataset.levels,
-        "images": {"train": len(dataset.train), "test": len(dataset.test), "shape": list(dataset.train.shape[1:])},
-        "bits_per_dim": trained.bits,
-        "independent_pixels_bits_per_dim": baseline,
+        **subject.metrics(trained.bits, baseline),
         "epoch": trained.epoch,
         "parameters": trained.parameters,
         "recipe": dataclasses.asdict(settings),
         "torch": version("torch"),
         "threads": threads,
-        **export(trained, dataset, out),
+        "file_bytes": out.stat().st_size,
         "history": trained.history,
     }
     out.with_suffix(".json").write_text(json.dumps(metrics, indent=1) + "\n")
     parts = ", ".join(f"{name} {bits:.4f}" for name, bits in trained.bits.items())
-    console.print(f"best by validation, epoch {trained.epoch}: {parts} bits/dim; independent pixels {baseline:.4f}")
     console.print(
-        f"wrote {out} ({metrics['file_bytes']:,} bytes), {out.with_suffix('.png')}, {out.with_suffix('.json')}"
+        f"best by validation, epoch {trained.epoch}: {parts} {subject.unit}; {subject.baseline_name} {baseline:.4f}"
     )
+    written = ", ".join(str(out.with_suffix(suffix)) for suffix in (subject.shown, ".json"))
+    console.print(f"wrote {out} ({metrics['file_bytes']:,} bytes), {written}")

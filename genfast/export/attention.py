@@ -230,7 +230,9 @@ class _Emitter:
         keys, dim, width = self.k.shape[1], self.k.shape[2], self.v.shape[2]
         n, m = self.n[chosen], self.m[chosen]
         seen = np.broadcast_to(self.what.row("seen", n[0], m[0]), (positions, keys))
-        bias = np.where(seen, np.broadcast_to(self.what.row("bias", n, m), (heads, positions, keys)), 0)
+        bias = np.zeros(0)
+        if self.what.bias.any():
+            bias = np.where(seen, np.broadcast_to(self.what.row("bias", n, m), (heads, positions, keys)), 0)
         q = self.source(self.flat_q[chosen].swapaxes(0, 1))
         k = self.source(self.k[[p for p, _ in key_heads]].swapaxes(0, 1), keys)
         v = self.source(self.v[[b for _, b in key_heads]].swapaxes(0, 1), keys)

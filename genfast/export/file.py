@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from typing import Any
 
 import numpy as np
 
+from ..container import pack
 from .graph import Graph
-
-ALIGN = 64
 
 
 def to_bytes(graph: Graph, description: dict[str, Any]) -> bytes:
@@ -34,27 +31,7 @@ def to_bytes(graph: Graph, description: dict[str, Any]) -> bytes:
     """
     tables, stored = _tables(graph)
     content = {"version": 1, "values": graph.values, "tables": tables, "nodes": graph.nodes, **description}
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    tensors: list[tuple[str, str, int, bytes]] = [
-        ("graph", "U8", 1, _padded(text, b" ")),
-        ("tables", "I32", 4, _padded(stored.astype("<i4").tobytes() or bytes(ALIGN))),
-    ]
-    tensors += [(f"weights.{i}", "F32", 4, _padded(w.astype("<f4").tobytes())) for i, w in enumerate(graph.weights)]
-    tensors.append(("checksum", "U8", 1, bytes(ALIGN)))
-    header: dict[str, Any] = {"__metadata__": {"format": "genfast", "version": "1"}}
-    offset = 0
-    for name, dtype, item, data in tensors:
-        header[name] = {"dtype": dtype, "shape": [len(data) // item], "data_offsets": [offset, offset + len(data)]}
-        offset += len(data)
-    head = json.dumps(header, separators=(",", ":")).encode()
-    head += b" " * (-(8 + len(head)) % ALIGN)
-    head = len(head).to_bytes(8, "little") + head
-    crc = zlib.crc32(head + tensors[0][3] + tensors[1][3])
-    return b"".join([head, *(data for _, _, _, data in tensors[:-1]), crc.to_bytes(4, "little").ljust(ALIGN, b"\0")])
-
-
-def _padded(data: bytes, fill: bytes = b"\0") -> bytes:
-    return data + fill * (-len(data) % ALIGN)
+    return pack(content, stored, [w.astype("<f4", copy=False) for w in graph.weights])
 
 
 def _tables(graph: Graph) -> tuple[list[dict[str, Any]], np.ndarray]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
 from .record import Meta, map_refs
-from .view import same_storage
+from .view import Rectangle, same_storage
 from .views import View, Views
 
 aten = torch.ops.aten
@@ -26,6 +27,7 @@ LAYOUT = set(
     vstack dstack flatten unflatten narrow index_select gather index index_put take_along_dim take
     """.split()  # noqa: SIM905
 )
+MAX_JOINED = 1 << 12  # blocks of a copy
 # Of these a result that shares memory with its argument stays affine.
 VIEWS = set(
     """
@@ -52,6 +54,10 @@ def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Met
     kwargs = {k: v for k, v in kwargs.items() if k not in ("memory_format", "dtype", "layout", "device", "pin_memory")}
     if op.name in SAME and isinstance(args[0], View):
         return args[0]
+    if op.name in ("cat", "stack"):
+        together = joined(views, op.name == "stack", *args, **kwargs)
+        if together is not None:
+            return together
     if isinstance(args[0], View) and args[0].meta is not None:
         affine = relaid(args[0].meta, op, args, kwargs)
         if affine is not None:
@@ -78,6 +84,48 @@ def run_layout(views: Views, op: Any, args: tuple, kwargs: dict, metas: list[Met
         run_args = tuple(a if i in indices else map_refs(_double, a) for i, a in enumerate(run_args))
         out = func(*run_args, **kwargs)
     return map_refs(lambda t: View(t.to(torch.int64)) if isinstance(t, torch.Tensor) else t, out)
+
+
+def joined(views: Views, stack: bool, pieces: list[Any], dim: int = 0) -> View | None:
+    """Pieces joined without addresses: one that is alone, or channels that interleave, which are copied together.
+
+    Heads cut in halves and joined again (rotary positions) would otherwise be runs of a few channels for all to come.
+    """
+    pieces = [x for x in pieces if isinstance(x, View) or x.numel()]
+    if not all(isinstance(x, View) for x in pieces):
+        return None
+    if len(pieces) == 1 and not stack:
+        return pieces[0]
+    dim %= len(pieces[0].shape) + stack
+    if stack:
+        pieces = [x.map(lambda t: t.unsqueeze(dim)) for x in pieces]
+    walks = [views.steps(x) for x in pieces]
+    steps = [s for s in walks if s is not None]
+    if len(steps) < len(pieces):
+        return None
+    shape = list(pieces[0].shape)
+    shape[dim] = sum(s.shape[dim] for s in steps)
+    rows = [d for d in range(len(shape)) if any(s.positions[d] for s in steps)]
+    columns = [d for d in range(len(shape)) if d not in rows and shape[d] > 1]
+    inner = any(s.channels[d] for s in steps for d in rows)
+    if dim in rows or inner or not any(s.channels[d] for s in steps for d in columns if d < dim):
+        return None
+    layout = Rectangle(rows, columns, tuple(shape))
+    slots = np.arange(layout.channels).reshape([shape[d] for d in columns])
+    blocks, start = [], 0
+    for x, s in zip(pieces, steps, strict=True):
+        index = np.indices([s.shape[d] for d in columns]).reshape(len(columns), -1)
+        source = s.channel + sum(i * s.channels[d] for i, d in zip(index, columns, strict=True))
+        at = tuple(i + start * (d == dim) for i, d in zip(index, columns, strict=True))
+        target = slots[at]
+        ends = np.flatnonzero((np.diff(source) != 1) | (np.diff(target) != 1)) + 1
+        table = views.graph.table(s.table(rows), x.value)
+        for begin, end in zip([0, *ends], [*ends, len(source)], strict=True):
+            blocks.append([x.value, table, int(source[begin]), int(end - begin), int(target[begin])])
+        start += s.shape[dim]
+    if len(blocks) > MAX_JOINED:
+        return None
+    return layout.view(views.graph.node("copy", layout.positions, layout.channels, blocks=blocks, fill=0.0))
 
 
 def relaid(meta: torch.Tensor, op: Any, args: tuple, kwargs: dict) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from . import complexes
 from .contract import Contract, float32
 from .graph import Graph
 from .layout import INDEXED, LAYOUT, run_layout
@@ -32,7 +33,7 @@ def handles(*names: str) -> Callable:
 
 def lowers(name: str) -> bool:
     """Whether an ATen op, by name, has a rule of its own."""
-    return name in HANDLERS or name in RULES or name in LAYOUT
+    return name in ("view_as_complex", "view_as_real") or name in HANDLERS or name in RULES or name in LAYOUT
 
 
 class Lowering:
@@ -81,6 +82,9 @@ class Lowering:
             scores = step(op, args, kwargs)
             if scores is not None:
                 return scores
+        paired = complexes.step(self, op, args)
+        if paired is not None:
+            return paired
         try:
             if name in HANDLERS:
                 return HANDLERS[name](self, op, *args, **kwargs)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from ..reference import MAP_OPS
+from .contract import Contract
+from .graph import DIRECT
 from .view import MASK, SHIFT, Rectangle, Steps, View
 from .views import Views
 
@@ -96,9 +98,27 @@ class Pointwise:
             return None
         wide = len(layout.columns) > 0 and not any(steps.channels[d] or steps.positions[d] for d in layout.columns)
         if not wide and steps.run(layout.columns) != layout.channels:
-            return None
+            spread = self._spread(view, steps, layout)
+            return None if spread is None else [spread, DIRECT, 0, 0]
         table = self.graph.table(steps.table(layout.rows), view.value)
         return [view.value, table, steps.channel, int(wide)]
+
+    def _spread(self, view: View, steps: Steps, layout: Rectangle) -> int | None:
+        """A value that repeats channels as a view does (one number a head): a product with 0s and 1s."""
+        kept = [d for d in layout.columns if steps.channels[d]]
+        if not kept or not steps.run(kept) or any(steps.positions[d] for d in layout.columns):
+            return None
+        sizes = [layout.shape[d] for d in layout.columns]
+        index = np.indices(sizes).reshape(len(sizes), -1)
+        source = sum(i * steps.channels[d] for i, d in zip(index, layout.columns, strict=True))
+        weight = np.zeros((steps.run(kept), layout.channels), np.float32)
+        weight[source, np.arange(layout.channels)] = 1
+        dropped = [d for d in range(len(layout.shape)) if d not in layout.rows and d not in kept]
+        first = view.map(lambda t: t[tuple(slice(0, 1) if d in dropped else slice(None) for d in range(t.dim()))])
+        m = first.permute(*dropped, *layout.rows, *kept).reshape(layout.positions, len(weight))
+        if self.views.place(m) is None:
+            return None
+        return Contract(self.views).gemm(m, [None], weight[None], None).value
 
     def _affine_through(self, op: str, view: View, numbers: list[float | None], params: list[float]) -> View | None:
         steps = self.views.steps(view)

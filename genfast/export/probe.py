@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import NotCausalError, UnsupportedOpError
+from .outputs import output_of, tensors_of
 from .record import Op, Recording, place
 from .state import quiet_torch
-from .trace import first_tensor, trace
+from .trace import trace
 
+FEW = 8  # how far counts are drawn
 MAX_INT = 1 << 24  # beyond it float32, which carries every value, skips integers
 COMPARED = 1 << 20  # elements compared at a time: logits over a vocabulary are large
 SAME_VALUES = {
@@ -66,10 +69,32 @@ class Argument:
         return not self.example.dtype.is_floating_point
 
 
-def read_example(model: Callable[..., Any], example: Any) -> tuple[list[Argument], list[Any]]:
-    """The tensor arguments of an example and the whole positional argument list, everything cut to its first row."""
-    items = list(example) if isinstance(example, (tuple, list)) else [example]
-    names = _parameter_names(model, len(items))
+@dataclass
+class Example:
+    """One call of a model, cut to its first row: the values of its arguments, the last `keywords` passed by name."""
+
+    items: list[Any]
+    arguments: list[Argument]  # those that are tensors, the sites' input first
+    keywords: tuple[str, ...] = ()
+
+    def call(self, model: Callable[..., Any], tensors: Sequence[torch.Tensor]) -> Any:
+        """What the model returns for other tensors."""
+        items = list(self.items)
+        for argument, tensor in zip(self.arguments, tensors, strict=True):
+            items[argument.place] = tensor
+        first = len(items) - len(self.keywords)
+        return model(*items[:first], **dict(zip(self.keywords, items[first:], strict=True)))
+
+
+def read_example(model: Callable[..., Any], example: Any) -> Example:
+    """The example as `lower` describes it."""
+    keywords = ()
+    if isinstance(example, Mapping):
+        keywords = tuple(example)
+        items, names = list(example.values()), list(keywords)
+    else:
+        items = list(example) if isinstance(example, (tuple, list)) else [example]
+        names = _parameter_names(model, len(items))
     arguments: list[Argument] = []
     for i, item in enumerate(items):
         if isinstance(item, np.ndarray):
@@ -89,7 +114,9 @@ def read_example(model: Callable[..., Any], example: Any) -> tuple[list[Argument
         row = row.to(_dtype(model)) if row.dtype.is_floating_point else row
         items[i] = row
         arguments.append(Argument(names[i], row, i))
-    return arguments, items
+    if not items:
+        raise TypeError("example must have the model's input")
+    return Example(items, arguments, keywords)
 
 
 def _dtype(model: Any) -> torch.dtype:
@@ -115,36 +142,44 @@ def _parameter_names(model: Any, count: int) -> list[str]:
     return names[:count] or ["x", *(f"condition{i}" for i in range(1, count))]
 
 
-def default_levels(model: Callable[..., Any], arguments: Sequence[Argument], items: Sequence[Any]) -> int:
+def default_levels(model: Callable[..., Any], example: Example) -> int:
     """The vocabulary that a token model's output speaks of: its last axis, for the example as it is."""
-    x = arguments[0]
+    x = example.arguments[0]
     if not x.integer or len(x.shape) != 1:
         raise ValueError(
-            f"head= is needed: what the output means is clear for integer tokens (B, T) only, not {x.shape}"
+            f"head= is needed: what the output means is clear for integer tokens (B, T) only, not {('B', *x.shape)}"
         )
     with quiet_torch():
-        output = first_tensor(model(*items))
-    if output is None or output.dim() < 2 or output.shape[:-1].numel() != len(x.example[0]):
-        shape = None if output is None else tuple(output.shape)
+        found = tensors_of(example.call(model, [a.example for a in example.arguments]))
+    shape = tuple(found[0].shape) if found else ()
+    if len(shape) < 2 or prod(shape[:-1]) != x.shape[0]:
         raise ValueError(
             f"head= is needed: an output of shape {shape} has no last axis of logits for {x.shape[0]} tokens"
         )
-    return int(output.shape[-1])
+    return shape[-1]
 
 
 class Probe:
-    """Draws valid inputs: levels fed through the head's values, integer conditions inside their tables."""
+    """Runs a model on valid inputs: levels fed through the head's values, integer conditions inside their tables.
 
-    def __init__(self, arguments: Sequence[Argument], items: Sequence[Any], values: np.ndarray) -> None:
-        self.arguments = arguments
-        self.items = items
-        self.values = torch.from_numpy(np.asarray(values))
+    `values` is None where the network is fed any number; `outputs` is how many numbers the head needs for a row.
+    """
+
+    def __init__(self, model: Callable[..., Any], example: Example, values: np.ndarray | None, outputs: int) -> None:
+        self.model, self.example, self.outputs = model, example, outputs
+        self.stacked = False  # whether the last output was several tensors put on a new axis
+        self.arguments = example.arguments
+        self.values = None if values is None else torch.from_numpy(np.asarray(values))
         self.random = torch.Generator().manual_seed(20240229)
 
     def sites(self, batch: int) -> torch.Tensor:
         x = self.arguments[0].example
-        levels = torch.randint(len(self.values), (batch, *x.shape[1:]), generator=self.random)
-        return self.values[levels].to(x.dtype)
+        shape = (batch, *x.shape[1:])
+        if self.values is not None:
+            return self.values[torch.randint(len(self.values), shape, generator=self.random)].to(x.dtype)
+        if self.arguments[0].integer:
+            return torch.randint(min(self.arguments[0].size, FEW), shape, generator=self.random).to(x.dtype)
+        return torch.randn(shape, generator=self.random).to(x.dtype)
 
     def condition(self, argument: Argument, batch: int) -> torch.Tensor:
         shape, dtype = (batch, *argument.shape), argument.example.dtype
@@ -158,14 +193,14 @@ class Probe:
     def draw(self, batch: int) -> list[torch.Tensor]:
         return [self.sites(batch), *(self.condition(a, batch) for a in self.arguments[1:])]
 
-    def call(self, tensors: Sequence[torch.Tensor]) -> list[Any]:
-        items = list(self.items)
-        for argument, tensor in zip(self.arguments, tensors, strict=True):
-            items[argument.place] = tensor
-        return items
+    def run(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The model's output for these arguments."""
+        x = tensors[0]
+        output, self.stacked = output_of(self.example.call(self.model, tensors), x, len(x) * self.outputs)
+        return output
 
 
-def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool]) -> Recording:
+def record(probe: Probe, lowers: Callable[[str], bool]) -> Recording:
     """Trace a model; the sizes of integer conditions are found on the way.
 
     Raises
@@ -176,17 +211,16 @@ def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool
         If an integer condition of the example, or a level, is outside the table it indexes.
     """
     with quiet_torch():
-        dtype = _dtype(model)
+        dtype = _dtype(probe.model)
         tensors = [probe.sites(1), *(a.example for a in probe.arguments[1:])]
         try:
-            model(*probe.call(tensors))  # models that create buffers do so on their first call
+            probe.run(tensors)  # models that create buffers do so on their first call
         except IndexError as error:
             raise ValueError(
                 f"the model cannot index its tables with the example's conditions or the head's values: {error}"
             ) from error
-        recording = trace(
-            model, [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)], probe.call(tensors), lowers
-        )
+        named = [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)]
+        recording = trace(probe.model, named, lambda: probe.run(tensors), lowers)
         for argument, size in zip(probe.arguments, index_sizes(recording), strict=True):
             argument.size = size
         check_examples(probe)
@@ -195,7 +229,7 @@ def record(model: Callable[..., Any], probe: Probe, lowers: Callable[[str], bool
     return recording
 
 
-def verify(model: Callable[..., Any], probe: Probe, recording: Recording) -> None:
+def verify(probe: Probe, recording: Recording) -> None:
     """Prove a trace by replaying it on other inputs, and two batch-1 replays against one batch of 2.
 
     Raises
@@ -215,22 +249,15 @@ def verify(model: Callable[..., Any], probe: Probe, recording: Recording) -> Non
             replays.append(recording.replay(row))
             _compare(
                 recording,
-                _run(model, probe, row),
+                probe.run(row),
                 replays[-1],
                 "another random input",
                 "the model's control flow depends on values, or forward changes the model",
             )
-        compare_batch(model, probe, recording, pair, replays)
-
-
-def _run(model: Callable[..., Any], probe: Probe, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    output = first_tensor(model(*probe.call(tensors)))
-    assert output is not None
-    return output
+        compare_batch(probe, recording, pair, replays)
 
 
 def compare_batch(
-    model: Callable[..., Any],
     probe: Probe,
     recording: Recording,
     pair: Sequence[torch.Tensor],
@@ -238,7 +265,7 @@ def compare_batch(
 ) -> None:
     """A batch of two must be two batches of one: a trace at batch 1 hides `x.mean(0)` and batch statistics."""
     try:
-        got = _run(model, probe, pair)
+        got = probe.run(pair)
     except Exception as error:  # whatever a model with its batch size written into it raises
         recording.assumed.append(
             f"the model fails on a batch of 2 ({type(error).__name__}), so its rows are taken to be independent"
@@ -313,7 +340,8 @@ def check_examples(probe: Probe) -> None:
     """Integer conditions of the example must lie in the tables they index, and the head's values in the input's."""
     for argument in probe.arguments:
         if argument.integer and argument.size < MAX_INT:
-            top = probe.values.max() if argument is probe.arguments[0] else argument.example.max()
+            fed = probe.values if argument is probe.arguments[0] else None
+            top = argument.example.max() if fed is None else fed.max()
             if int(top) >= argument.size:
                 raise ValueError(
                     f"{argument.name!r} takes values up to {int(top)}, but the model's table for it has "

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from .contract import Contract
 from .graph import DIRECT
 from .pointwise import Pointwise, varies
-from .views import View, Views
+from .view import Rectangle, View
+from .views import Views
 
 GROUPS_APART = 64
 
@@ -75,13 +77,45 @@ class Rows:
         spatial, others = self._split(view, dims)
         kept = [1 if d in others else n for d, n in enumerate(view.shape)]
         if others:
-            m, _ = self._matrix(view, others)
-            if self.views.place(m) is None:  # neither op minds the order, and sorted addresses join into runs
-                m = View(m.addr[:, torch.argsort(m.addr[0], stable=True)].contiguous())
-            view = self._row(op, m).reshape(*kept)
+            heads = self._sum_of_heads(view, others) if op == "sum" else None
+            view = self._sum_or_max(op, view, others).reshape(*kept) if heads is None else heads
         for d in spatial:
             view = View(self.tree("add" if op == "sum" else "maximum", view.addr, d).contiguous())
         return view if keep else view.reshape(*(n for d, n in enumerate(kept) if d not in dims))
+
+    def _sum_or_max(self, op: str, view: View, dims: Sequence[int]) -> View:
+        m, _ = self._matrix(view, dims)
+        if self.views.place(m) is None:  # neither op minds the order, and sorted addresses join into runs
+            m = View(m.addr[:, torch.argsort(m.addr[0], stable=True)].contiguous())
+        return self._row(op, m)
+
+    def _sum_of_heads(self, view: View, dims: Sequence[int]) -> View | None:
+        """Sums of the runs of channels of each head, dims kept: a product with 0s and 1s; None where it is no such."""
+        steps = self.views.steps(view)
+        layout = None if steps is None else Rectangle.of(steps)
+        if layout is None or any(d in layout.rows for d in dims) or not set(layout.columns) - set(dims):
+            return None
+        sizes = [view.shape[d] for d in layout.columns]
+        index = np.indices(sizes).reshape(len(sizes), -1)
+        heads = [1 if d in dims else n for d, n in zip(layout.columns, sizes, strict=True)]
+        target = np.ravel_multi_index([i * (n > 1) for i, n in zip(index, heads, strict=True)], heads)
+        weight = np.zeros((layout.channels, int(np.prod(heads))), np.float32)
+        weight[np.arange(layout.channels), target] = 1
+        rest = [d for d in range(len(view.shape)) if d not in layout.rows and d not in layout.columns]
+        m = view.permute(*rest, *layout.rows, *layout.columns).reshape(layout.positions, layout.channels)
+        if self.views.place(m) is None:
+            return None
+        out = Contract(self.views).gemm(m, [None], weight[None], None)
+        columns = [d for d in layout.columns if d not in dims]
+        shape = tuple(1 if d in dims else n for d, n in enumerate(view.shape))
+        return Rectangle(layout.rows, columns, shape).view(out.value)
+
+    def _of_heads(self, view: View, dims: Sequence[int]) -> bool:
+        """Whether several runs of channels of one value lie along the other dims."""
+        steps = self.views.steps(view)
+        if steps is None or Rectangle.of(steps) is None:
+            return False
+        return any(steps.channels[d] for d in range(len(view.shape)) if d not in dims)
 
     def tree(self, op: str, addr: torch.Tensor, dim: int) -> torch.Tensor:
         """Addresses of an associative map op folded along a dim, which is left with size 1."""
@@ -134,7 +168,7 @@ class Rows:
         """Layer or rms norm over trailing dims; one row node where they are channels."""
         emit = self.pointwise.emit
         spatial, _ = self._split(view, dims)
-        if not spatial:
+        if not spatial and not self._of_heads(view, dims):
             w = DIRECT if weight is None else self.graph.weight(weight)
             b = DIRECT if bias is None else self.graph.weight(bias)
             op = "rms_norm" if rms else "layer_norm"

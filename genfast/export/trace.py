@@ -61,7 +61,7 @@ BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit", "_batch_norm_wit
 def trace(
     model: Callable[..., Any],
     inputs: Sequence[tuple[str, torch.Tensor]],
-    arguments: Sequence[Any],
+    run: Callable[[], torch.Tensor],
     lowers: Callable[[str], bool],
 ) -> Recording:
     """Record one run of a model.
@@ -69,24 +69,24 @@ def trace(
     Parameters
     ----------
     model : callable
-        Usually a `torch.nn.Module`; it is called as ``model(*arguments)`` in the state it is in.
+        Usually a `torch.nn.Module`, whose modules' names the ops get.
     inputs : sequence of (name, tensor)
-        The input-dependent tensors, batch 1; each is one of `arguments` by identity.
-    arguments : sequence
-        The positional arguments of the call.
+        The input-dependent tensors, batch 1.
+    run : callable
+        Calls the model, in the state it is in, on these tensors by identity, and returns its output.
     lowers : callable
         Tells by name whether an ATen op can be lowered; others are recorded as their decomposition where there is one.
 
     Returns
     -------
     Recording
-        The ops that the first tensor of the result needs.
+        The ops that the output needs.
 
     Raises
     ------
     UnsupportedOpError
-        If the model reads values in Python, makes shapes of values, draws random numbers, or returns nothing that
-        depends on its inputs.
+        If the model reads values in Python, makes shapes of values, draws random numbers, or its output does not
+        depend on its inputs.
 
     Notes
     -----
@@ -103,27 +103,14 @@ def trace(
         stack.enter_context(unfused_torch())
         stack.enter_context(tracer)
         stack.enter_context(Functions(tracer))
-        result = model(*arguments)
+        output = run()
     if tracer.refused is not None:  # the model caught it and went on
         raise tracer.refused
-    output = first_tensor(result)
-    if output is None:
-        raise UnsupportedOpError(f"the model returned no tensor but {type(result).__name__}")
     if not tracer.tainted(output):
         raise UnsupportedOpError("the model's output does not depend on its input")
     tracer.recording.output = tracer.ref(output).id
     tracer.recording.prune()
     return tracer.recording
-
-
-def first_tensor(result: Any) -> torch.Tensor | None:
-    """The first tensor of a model's return value."""
-    if isinstance(result, torch.Tensor):
-        return result
-    leaves = pytree.tree_leaves(result)
-    if len(leaves) == 1 and leaves[0] is result and hasattr(result, "__dict__"):
-        leaves = pytree.tree_leaves(list(vars(result).values()))
-    return next((t for t in leaves if isinstance(t, torch.Tensor)), None)
 
 
 class Tracer(TorchDispatchMode):

@@ -57,12 +57,16 @@ def _short(name: str) -> str:
 
 
 def is_check() -> bool:
-    """Whether the innermost Python code is a check: in torch itself, an `assert`, or an `if` that only raises."""
+    """Whether the innermost Python code is a check.
+
+    That is code in torch itself, an `assert`, an `if` that only raises, or a function named `warn…`.
+    """
     for frame in _frames():
         name = frame.f_code.co_filename
         if name.startswith(PASSING_ON):
             continue
-        return name.startswith(TORCH) or frame.f_lineno in _check_lines(name)
+        warns = frame.f_code.co_name.lstrip("_").startswith("warn")
+        return warns or name.startswith(TORCH) or frame.f_lineno in _check_lines(name)
     return False
 
 

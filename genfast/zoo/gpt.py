@@ -1,4 +1,5 @@
-"""A small decoder-only transformer: Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), 2019.
+"""A small decoder-only transformer: Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2),
+2019.
 
 Pre-norm blocks, GELU, one matrix for the embedding and the logits; but with the rotary positions of Su et al.,
 "RoFormer", 2021, which learn a short text several times as fast as learned ones.

@@ -26,7 +26,7 @@ class TextRecipe:
     layers: int = 4
     heads: int = 4
     dropout: float = 0.1
-    epochs: int = 45
+    epochs: int = 30
     batch: int = 4
     learning_rate: float = 5e-3
     weight_decay: float = 0.1
@@ -44,6 +44,11 @@ def windows(tokens: NDArray[np.uint8], starts: NDArray[np.int64], length: int) -
     """What the network is fed and what it should predict, (n, length) int64 each, from the given places on."""
     both = torch.from_numpy(tokens[starts[:, None] + np.arange(length + 1)].astype(np.int64))
     return both[:, :-1], both[:, 1:]
+
+
+def example(text: Text, recipe: TextRecipe) -> Tensor:
+    """Two rows of the training text as the network takes them, for `genfast.compile`."""
+    return windows(text.train, np.array([0, 1]), recipe.length)[0]
 
 
 @torch.no_grad()

@@ -46,8 +46,8 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What `report` is told: after each batch (`bits` is None), and after each epoch the bits per dimension or character
-    of each part."""
+    """What `report` is told: after each batch (`bits` is None), and after each epoch the bits per dimension or
+    character of each part."""
 
     epoch: int
     epochs: int
