@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,3 +113,33 @@ def test_random_graphs(part):
         assert (again == x).all(), (seed, drawn)
     assert {"attend", "gemm", "copy", "map"} <= kinds
     assert steps > 50
+
+
+def test_memory_of_positions_that_are_never_reached():
+    """A cache of keys for 2048 positions costs what the first few of them take."""
+    sites, width, rows = 2048, 1024, 8
+    b = Numbers(np.random.default_rng(0), sites, 1)
+    b.values = [(sites, 1), (1, 3)]
+    before = b.table(np.arange(sites) - 1)
+    fed = b.add("copy", sites, 1, blocks=[[0, before, 0, 1, 0]], fill=0)
+    b.values.append((sites, width))
+    key = b.gemm_node(len(b.values) - 1, [[fed, -1, 0, 1, 0]], b.rng.standard_normal((1, width)))
+    seen = [b.table(np.zeros(sites)), b.table(np.arange(sites) + 1)]
+    shape = {"heads": 1, "kv_heads": 1, "dim": width, "dim_v": width, "keys": sites, "scale": 1.0, "bias": -1}
+    out = b.add("attend", sites, width, **{name: [key, -1, 0, 0] for name in "qkv"}, **shape, visible=seen)
+    logits = b.gemm(sites, 2, [(out, -1)])
+    head = {"kind": "categorical", "value": logits, "table": -1, "channel": 0, "levels": 2, "values": b.weight([0, 1])}
+    file = b.file(head, None)
+    file.graph["input"]["dtype"] = "int"
+    data = file.bytes()
+    size = _core.plan_summary(data)["floats_per_row"] * 4 * rows
+    assert size > 60e6
+    model = Model(_core.Model.from_bytes(data, "long"))
+    model._core.plan()
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    start = resident()
+    model.sample(rows, rng=0, max_tokens=4, condition={"c": np.zeros((rows, 3))})
+    assert resident() - start < size / 4

@@ -122,9 +122,9 @@ class Explanation {
     return step;
   }
 
-  // The first layer that is late *and* out of step with its own position: a late layer that only reads what it may is a victim of a
-  // later one that asks for it too early (a norm over all positions, say). What reads its own position only is named if nothing
-  // else is: not an embedding, but the attention after it that reads further.
+  // The first layer that is late, out of step with its own position, and later than all it reads there: a late layer that only
+  // reads what it may is a victim of a later one that asks for it too early (a norm over all positions, say). What is no later
+  // than its own position's sources is named if nothing else is: not an embedding, but the attention after it that reads further.
   int find_culprit() const {
     const std::vector<int32_t> step = steps_of_positions();
     int late = -1, first = -1;
@@ -137,11 +137,20 @@ class Explanation {
         if (due_[index][p] >= kNever || ready <= due_[index][p]) continue;
         if (late < 0) late = row.node;
         if (site_grid && ready <= step[p]) continue;
-        if (mixes_positions(row) && (row.keys < 0 || !site_grid || ready > step[p] + 1)) return row.node;
+        if (mixes_positions(row) && (!site_grid || ready > own_ready(row, p))) return row.node;
         if (first < 0) first = row.node;
       }
     }
     return first >= 0 ? first : late;
+  }
+
+  // The step from which on all is there that a row reads at its own position.
+  int32_t own_ready(const Row& row, int64_t p) const {
+    int32_t ready = 0;
+    for (const Dep& dep : row.deps)
+      if (dep_position(graph_, dep, p) == p && s_.rows[dep.row].positions == row.positions)
+        ready = std::max(ready, r_.ready[dep.row][p]);
+    return ready;
   }
 
   bool mixes_positions(const Row& row) const {

@@ -12,15 +12,16 @@ import torch
 
 from .. import orders
 from ..errors import NotCausalError, UnsupportedOpError
-from ..heads import Bernoulli, Categorical
+from ..heads import Categorical
 from . import sites
 from .columns import in_order
 from .file import to_bytes
 from .graph import DIRECT, Graph, identity, prune
 from .lower import Lowering, lowers
 from .probe import Argument, Probe, default_levels, read_example, record, verify
+from .record import Recording
 from .sites import Sites
-from .views import View
+from .view import View
 
 PRODUCER = "genfast 0.1.0"
 ALIGNMENTS = ("infer", "same", "next")
@@ -92,14 +93,17 @@ def lower(
     x = arguments[0]
     if head is None:
         head = Categorical(default_levels(model, call))
+    if not hasattr(head, "entry"):
+        raise TypeError(f"head must be one of genfast.heads, got {type(head).__name__}")
     values = _fed(head, x)
     layout = getattr(head, "layout", None)
     said = layout is not None or (isinstance(order, str) and order == "subpixel")
     grid = sites.of_input(x.shape, said)
-    _, numbers, per = _meaning(head, grid)
-    probe = Probe(model, call, values, per.count * numbers)
+    per = grid.flat() if head.by_position else grid
+    probe = Probe(model, call, values, per.count * head.channels(grid.channels))
     recording = record(probe, lowers)
     grid = sites.of_input(x.shape, said or sites.reads_channels(recording))
+    layout = "interleaved" if probe.stacked else layout
     resolved = orders.resolve(order, grid.space, grid.channels)
 
     graph = Graph()
@@ -110,7 +114,7 @@ def lower(
         output = lowering.run()
         verify(probe, recording)
         graph.place = ("", "the output")
-        entry, table = _head(lowering, head, output, x, grid)
+        entry, table = _head(lowering, head, output, x, grid, layout)
 
     levels = [] if values is None else [graph.weight(values)]
     root = [entry["value"], DIRECT]
@@ -122,13 +126,15 @@ def lower(
         "conditions": [_condition(i, a) for i, a in enumerate(arguments) if i],
         "meta": {**(meta or {}), **({} if name is None else {"name": name})},
     }
-    tokens = x.integer and len(x.shape) == 1
-    open_ends = ("same", "next") if tokens and entry["kind"] == "categorical" else ("same",)
+    either = alignment == "infer" and _tokens(x) and entry["kind"] == "categorical"
+    if either:
+        own = _sees_itself(probe, recording, lambda out: _numbers(head, out, x, grid, layout))
+        alignments = ("next",) if own else ("same", "next")
+    else:
+        alignments = ("same" if alignment == "infer" else alignment,)
     exported = Exported(
-        graph, grid, entry, table, resolved, description, recording.assumed,
-        alignments=open_ends if alignment == "infer" else (alignment,),
-        bos=_check_bos(bos, x),
-    )  # fmt: skip
+        graph, grid, entry, table, resolved, description, recording.assumed, alignments, either, _check_bos(bos, x)
+    )
     if alignment == "next":
         exported.check_next()
     return exported
@@ -146,6 +152,7 @@ class Exported:
     description: dict[str, Any]
     assumed: list[str]
     alignments: tuple[str, ...]  # to be tried in this order
+    either: bool  # whether "same" and "next" were both open
     bos: int
 
     def check_next(self) -> None:
@@ -159,8 +166,9 @@ class Exported:
         """The `.genfast` file (docs/format.md) for one alignment; raster where no order is given or known."""
         graph = dataclasses.replace(self.graph, tables=list(self.graph.tables), sources=list(self.graph.sources))
         order = self.order if order is None else order
-        raster = orders.resolve("raster", self.sites.space, self.sites.channels)
-        table, more, assumed = self.table, {}, list(self.assumed)
+        raster = np.arange(self.sites.count).reshape(self.sites.channels, -1).T.reshape(-1)
+        more: dict[str, Any] = {}
+        table, assumed = self.table, list(self.assumed)
         if alignment == "next":
             table = np.concatenate([[-1], table[:-1]]).astype(np.int32)
             more = {"bos": self.bos}
@@ -196,7 +204,7 @@ class Exported:
             except NotCausalError as error:
                 if alignment != self.alignments[-1]:
                     continue
-                if len(self.alignments) > 1:
+                if self.either:
                     raise NotCausalError(
                         f"{error} (this is for outputs p that predict site p + 1; the model is not causal for outputs "
                         "that predict their own site either)"
@@ -205,12 +213,20 @@ class Exported:
         raise AssertionError("there is always an alignment to try")
 
 
-def export(*args: Any, alignment: str = "same", **kwargs: Any) -> bytes:
+def export(
+    model: Callable[..., Any],
+    example: Any,
+    head: Any = None,
+    order: Any = "raster",
+    name: str | None = None,
+    alignment: str = "same",
+    bos: int = 0,
+) -> bytes:
     """The `.genfast` file of a model for a known alignment and order; arguments and errors are those of `lower`.
 
     Whether it is causal is not asked; an order to be inferred is left at raster.
     """
-    return lower(*args, alignment=alignment, **kwargs).to_bytes(alignment)
+    return lower(model, example, head, order, name, alignment, bos).to_bytes(alignment)
 
 
 def _check_alignment(alignment: str) -> None:
@@ -274,37 +290,48 @@ def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
 
 def _fed(head: Any, argument: Argument) -> np.ndarray | None:
     """What the network is fed for each level; None for a head without levels, which feeds what it draws."""
-    return head.fed(argument.integer) if getattr(head, "levels", None) else None
+    return None if head.levels is None else head.fed(argument.integer)
 
 
-def _meaning(head: Any, grid: Sites) -> tuple[dict[str, Any], int, Sites]:
-    """The entry of a head without what it reads, how many numbers it needs at once, and for which sites."""
-    if isinstance(head, Categorical):
-        return {"kind": "categorical", "levels": head.levels}, head.levels, grid
-    if isinstance(head, Bernoulli):
-        return {"kind": "bernoulli", "probs": head.probs}, 1, grid
-    if not hasattr(head, "entry"):
-        raise TypeError(f"head must be one of genfast.heads, got {type(head).__name__}")
-    entry = head.entry(grid.channels)
-    return entry, head.channels(grid.channels), grid.flat() if entry["kind"] == "logistic_mixture" else grid
+def _tokens(argument: Argument) -> bool:
+    return argument.integer and len(argument.shape) == 1
+
+
+def _numbers(head: Any, output: Any, argument: Argument, grid: Sites, layout: str | None) -> Any:
+    """The head's matrix (sites, numbers) of an output of one row, a view or a tensor."""
+    numbers, per = head.channels(grid.channels), grid.flat() if head.by_position else grid
+    categorical = isinstance(head, Categorical)
+    what = f"a head of {numbers} levels" if categorical else f"a {type(head).__name__} head"
+    return sites.gather(output, per, numbers, _tokens(argument), layout, what)
 
 
 def _head(
-    lowering: Lowering, head: Any, output: View, argument: Argument, grid: Sites
+    lowering: Lowering, head: Any, output: View, argument: Argument, grid: Sites, layout: str | None
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The head's entry, its matrix copied together where it cannot be read in place, and its table."""
-    tokens = argument.integer and len(argument.shape) == 1
-    fields, numbers, per = _meaning(head, grid)
-    what = f"a head of {numbers} levels" if fields["kind"] == "categorical" else f"a {type(head).__name__} head"
-    m = sites.gather(output, per, numbers, tokens, getattr(head, "layout", None), what)
-    m = in_order(lowering.graph, m, per.channels)
+    graph = lowering.graph
+    m = in_order(graph, _numbers(head, output, argument, grid, layout), 1 if head.by_position else grid.channels)
     if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")
-    graph = lowering.graph
     value, table, channel = lowering.views.block(m)
-    broadcast = np.zeros(per.count, np.int32) if graph.values[value][0] == 1 else identity(per.count)
+    count = m.shape[0]
+    broadcast = np.zeros(count, np.int32) if graph.values[value][0] == 1 else identity(count)
     where = broadcast if table == DIRECT else graph.tables[table]
-    return {**fields, "value": value, "channel": channel}, where
+    return {**head.entry(grid.channels), "value": value, "channel": channel}, where
+
+
+def _sees_itself(probe: Probe, recording: Recording, numbers: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+    """Whether the output at some token changes with that token: then it cannot be what predicts it.
+
+    One token is tried, which spares most models of text the planning of the alignment that they do not have; a token
+    that changes nothing proves nothing.
+    """
+    tensors = probe.draw(1)
+    other = [tensors[0].clone(), *tensors[1:]]
+    middle = tensors[0].shape[1] // 2
+    other[0][0, middle] = int(tensors[0][0, middle] == 0)
+    a, b = (numbers(recording.replay(t))[middle] for t in (tensors, other))
+    return not torch.equal(a, b)
 
 
 __all__ = ["Exported", "export", "lower"]

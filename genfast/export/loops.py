@@ -14,7 +14,7 @@ from .lower import Lowering, handles
 from .ops import NotHere
 from .pointwise import by_axes, place, varies
 from .record import Op
-from .views import View
+from .view import View
 
 
 class State:
@@ -163,8 +163,8 @@ class Weights:
         if any(isinstance(t, View) for t in tensors):
             raise NotHere("a recurrent layer whose weights depend on the input")
         self.w, self.u = (float32(t).T.copy() for t in tensors[:2])
-        none = np.zeros(self.w.shape[1], np.float32)
-        self.b, self.d = (float32(t) for t in tensors[2:4]) if biases else (none, none)
+        none = torch.zeros(self.w.shape[1])
+        self.b, self.d = (float32(t) for t in (tensors[2:4] if biases else (none, none)))
         rest = tensors[4 if biases else 2 :]
         self.projection = float32(rest[0]).T.copy() if rest else None
         self.output = self.u.shape[0]

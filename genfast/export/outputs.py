@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -18,14 +19,14 @@ def tensors_of(result: Any) -> list[torch.Tensor]:
     return [t for t in leaves if isinstance(t, torch.Tensor)]
 
 
-def output_of(result: Any, elements: int, wanted: int) -> torch.Tensor:
+def output_of(result: Any, x: torch.Tensor, wanted: int) -> tuple[torch.Tensor, bool]:
     """The output in a model's return value.
 
     Parameters
     ----------
     result : anything
-    elements : int
-        Elements of the input, of all rows.
+    x : torch.Tensor
+        The input.
     wanted : int
         How many numbers the head needs, for all rows.
 
@@ -33,8 +34,8 @@ def output_of(result: Any, elements: int, wanted: int) -> torch.Tensor:
     -------
     torch.Tensor
         The first tensor. Where that does not hold all the numbers, but the first few tensors together do, such as the
-        means and scales of a masked autoregressive flow: these side by side, on a new axis 1 if each has one number a
-        site, else joined on the axis along which their sizes differ, failing that on axis 1.
+        means and scales of a masked autoregressive flow: these side by side, on a new axis 1 if each has one number for
+        each element of the input, else on the axis that is not the input's, 1 or the last.
 
     Raises
     ------
@@ -49,11 +50,13 @@ def output_of(result: Any, elements: int, wanted: int) -> torch.Tensor:
         total += found[count].numel()
         count += 1
     parts = found[:count]
-    same = all(t.dim() == parts[0].dim() for t in parts)
-    if count < 2 or total != wanted or not same:
-        return found[0]
-    if all(t.numel() == elements for t in parts):
-        return torch.stack([t.reshape(parts[0].shape) for t in parts], 1)
-    sizes = [{t.shape[d] for t in parts} for d in range(parts[0].dim())]
-    differing = [d for d, s in enumerate(sizes) if len(s) > 1]
-    return torch.cat(parts, differing[0] if differing else 1) if len(differing) < 2 else found[0]
+    if count < 2 or total != wanted or len({t.dim() for t in parts}) > 1:
+        return found[0], False
+    if all(t.numel() == x.numel() for t in parts):
+        return torch.stack([t.reshape(parts[0].shape) for t in parts], 1), True
+    axes = (1, -1) if x.dim() > 2 else (-1, 1)
+    for axis in axes:
+        rest = [[n for d, n in enumerate(t.shape) if d not in (0, axis % t.dim()) and n > 1] for t in parts]
+        if rest.count(rest[0]) == len(rest) and prod(rest[0]) in (x[0].numel(), x[0, 0].numel()):
+            return torch.cat(parts, axis), False
+    return found[0], False

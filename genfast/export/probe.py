@@ -167,6 +167,7 @@ class Probe:
 
     def __init__(self, model: Callable[..., Any], example: Example, values: np.ndarray | None, outputs: int) -> None:
         self.model, self.example, self.outputs = model, example, outputs
+        self.stacked = False  # whether the last output was several tensors put on a new axis
         self.arguments = example.arguments
         self.values = None if values is None else torch.from_numpy(np.asarray(values))
         self.random = torch.Generator().manual_seed(20240229)
@@ -195,7 +196,8 @@ class Probe:
     def run(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         """The model's output for these arguments."""
         x = tensors[0]
-        return output_of(self.example.call(self.model, tensors), x.numel(), len(x) * self.outputs)
+        output, self.stacked = output_of(self.example.call(self.model, tensors), x, len(x) * self.outputs)
+        return output
 
 
 def record(probe: Probe, lowers: Callable[[str], bool]) -> Recording:
@@ -338,8 +340,8 @@ def check_examples(probe: Probe) -> None:
     """Integer conditions of the example must lie in the tables they index, and the head's values in the input's."""
     for argument in probe.arguments:
         if argument.integer and argument.size < MAX_INT:
-            fed = argument is probe.arguments[0] and probe.values is not None
-            top = probe.values.max() if fed else argument.example.max()
+            fed = probe.values if argument is probe.arguments[0] else None
+            top = argument.example.max() if fed is None else fed.max()
             if int(top) >= argument.size:
                 raise ValueError(
                     f"{argument.name!r} takes values up to {int(top)}, but the model's table for it has "

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
+
+import torch
 
 from .probe import SAME_VALUES
 from .record import Recording, Ref
-from .views import View
+from .view import View
+
+Array = TypeVar("Array", View, torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,12 @@ def _forms(reading: str, sizes: dict[str, int], space: tuple[int, ...], merged: 
             yield tuple(n for axis in form for n in axis if n != 1)
 
 
-def gather(output: View, sites: Sites, numbers: int, tokens: bool, layout: str | None, what: str) -> View:
-    """The view (sites, numbers) of each site's numbers.
+def gather(output: Array, sites: Sites, numbers: int, tokens: bool, layout: str | None, what: str) -> Array:
+    """The matrix (sites, numbers) of each site's numbers.
 
     Parameters
     ----------
-    output : View
+    output : View or torch.Tensor
         Of shape (1, …).
     sites : Sites
     numbers : int

@@ -26,7 +26,7 @@ class TextRecipe:
     layers: int = 4
     heads: int = 4
     dropout: float = 0.1
-    epochs: int = 45
+    epochs: int = 30
     batch: int = 4
     learning_rate: float = 5e-3
     weight_decay: float = 0.1
