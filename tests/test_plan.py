@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from plans_for_tests import Simulation, Slow, Unknown, attach_head, random_graph, running_sum, transformer
+from plans_for_tests import Builder, Simulation, Slow, Unknown, attach_head, random_graph, running_sum, transformer
 
 from genfast._core import infer_order, plan_summary, read_graph_summary
-from genfast.errors import NotCausalError
+from genfast.errors import FormatError, NotCausalError, UnsupportedOpError
 
 
 def case(seed: int, causal: bool = True):
@@ -184,3 +184,18 @@ def test_four_thousand_tokens_are_planned_at_once():
     plan = plan_summary(data)
     assert time.process_time() - begin < 20
     assert len(plan["steps"]) == 4095 == plan["groups"]
+
+
+def test_files_that_ask_for_too_much_are_refused():
+    b = Builder(np.random.default_rng(0), 1024, 1024)
+    b.values = [(1024, 1024), (1, 3)]
+    for i in range(1025):
+        b.add("row", 1024, 1, op="sum", **{"in": [0, -1, 0, 1024]}, params=[], weight=-1, bias=-1)
+        b.nodes[-1]["name"] = f"sum{i}"
+    table = b.table(np.arange(2**20) % 1024)
+    head = {"kind": "bernoulli", "value": 2, "table": table, "channel": 0, "probs": False, "values": b.weight([0, 1])}
+    with pytest.raises(UnsupportedOpError, match=r"layer sum1024: .* too many"):
+        plan_summary(b.file(head, None).bytes())
+    b.positions, b.values[0] = 2**15, (2**15, 1024)
+    with pytest.raises(FormatError, match=r"more than 2\^24 sites"):
+        read_graph_summary(b.file(head, None).bytes())

@@ -62,6 +62,7 @@ class Validator {
     if (product(graph_.input_shape) != value.positions * value.channels)
       throw FormatError("shape " + shape_text(graph_.input_shape) + " does not have the " + text(value.positions) + " × " +
                         text(value.channels) + " elements of value 0");
+    if (value.positions * value.channels > kMaxPositions) throw FormatError("value 0 has more than 2^24 sites");
     if (value.channels > 1 && graph_.input_shape[0] != value.channels)
       throw FormatError("shape " + shape_text(graph_.input_shape) + " does not begin with the " + text(value.channels) +
                         " channels of value 0");

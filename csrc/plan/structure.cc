@@ -6,8 +6,13 @@
 #include <string>
 #include <tuple>
 
+#include "base/errors.h"
+#include "graph/limits.h"
+
 namespace genfast {
 namespace {
+
+constexpr int64_t kMaxDeps = int64_t{1} << 26;
 
 // A read while the rows are not numbered yet: class `cls` of a value.
 struct Read {
@@ -128,6 +133,25 @@ class Analysis {
   }
 
   void classify(int index) {
+    count_reads(index, -1);
+    find_classes(index);
+    count_reads(index, 1);
+    if (deps_ > kMaxDeps || reads_ > kMaxReads)
+      throw UnsupportedOpError("layer " + graph_.nodes[index].name +
+                               ": its channels and those before it depend on too many others to be planned one by one");
+  }
+
+  // A small file can ask for many: channels that are drawn apart are read apart.
+  void count_reads(int index, int64_t sign) {
+    const Node& node = graph_.nodes[index];
+    const int64_t positions = std::max(graph_.values[node.out].positions, node.attention.keys);
+    for (const NodeClass& cls : classes_[index]) {
+      deps_ += sign * static_cast<int64_t>(cls.reads.size());
+      reads_ += sign * static_cast<int64_t>(cls.reads.size()) * positions;
+    }
+  }
+
+  void find_classes(int index) {
     const Node& node = graph_.nodes[index];
     switch (node.kind) {
       case NodeKind::constant:
@@ -345,6 +369,7 @@ class Analysis {
   std::vector<std::vector<NodeClass>> classes_;      // [node]
   std::vector<int> count_;                           // [value] its classes
   std::vector<std::vector<int32_t>> channel_class_;  // [value][channel]; empty when the value has one class
+  int64_t deps_ = 0, reads_ = 0;                     // of all classes; at all their positions
 };
 
 }  // namespace
