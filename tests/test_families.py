@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from families import loop, pixelsnail, refused  # noqa: E402
-from families.catalogue import FAMILIES, PENDING, Family, build  # noqa: E402
+from families.catalogue import FAMILIES, Family, build  # noqa: E402
 
 import genfast as gf  # noqa: E402
 from genfast import _core  # noqa: E402
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 
 TARGETS = [name for name, supported in _core.kernels.targets() if supported]
 ROWS = 6
-NAMES = [pytest.param(name, marks=pytest.mark.skipif(name in PENDING, reason="another branch")) for name in FAMILIES]
 BUILT: dict[str, tuple[Family, gf.Model]] = {}
 
 
@@ -48,7 +47,7 @@ def machine():
     _core.kernels.set_target("")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_samples_are_those_of_the_naive_loop(name: str) -> None:
     family, model = built(name)
     u = uniforms(family)
@@ -62,7 +61,7 @@ def test_samples_are_those_of_the_naive_loop(name: str) -> None:
     assert len(np.unique(ours)) > 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_logits_and_log_prob_are_those_of_pytorch(name: str) -> None:
     family, model = built(name)
     x = draw(family, model, uniforms(family))
@@ -74,7 +73,7 @@ def test_logits_and_log_prob_are_those_of_pytorch(name: str) -> None:
     np.testing.assert_allclose(model.log_prob(x, condition=condition), loop.log_prob(family, x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_bits_depend_on_no_batch_threads_or_target(name: str, machine) -> None:
     family, model = built(name)
     n = 7
@@ -130,13 +129,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-UNSEEN = {"attention without a mask", "a transformer off by one", "an all-masked row that attends to the future"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.skipif(name in UNSEEN, reason="another branch")) for name in REFUSED],
-)
+@pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_causal_model_is_refused_with_its_layer_named(name: str) -> None:
     torch.manual_seed(0)
     make, error, words = REFUSED[name]

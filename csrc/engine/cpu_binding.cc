@@ -1,6 +1,7 @@
 #include "engine/cpu_binding.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace genfast {
 
@@ -226,12 +227,8 @@ void CpuBinding::bind_map(const Node& node, ChannelRange range, const Positions&
 }
 
 void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions& positions) {
-  PositionCommand fill = start(node, range, positions);
-  const float** in = step_.pool.array<const float*>(positions.size());
-  std::fill_n(in, positions.size(), node.params.data());
-  fill.in[0] = in;
-  fill.operand_broadcast[0] = true;
-  finish(fill, positions);
+  std::vector<PositionCommand> calls;
+  std::vector<std::pair<int64_t, int64_t>> everywhere;  // channels that a block fills at all these positions
   for (const Source& block : node.sources) {
     const ChannelRange part{std::max(range.begin, block.offset), std::min(range.end, block.offset + block.count)};
     if (part.begin >= part.end) continue;
@@ -240,11 +237,26 @@ void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions
     source.channel += part.begin - block.offset;
     add_operand(call, 0, source, positions);
     float** out = places(node.out, part.begin, positions);
+    bool always = true;
     for (size_t i = 0; i < positions.size(); ++i)
-      if (!call.in[0][i]) out[i] = nullptr;
+      if (!call.in[0][i]) out[i] = nullptr, always = false;
     call.out = out;
-    finish(call, positions);
+    calls.push_back(call);
+    if (always) everywhere.emplace_back(part.begin, part.end);
   }
+  std::sort(everywhere.begin(), everywhere.end());
+  int64_t covered = range.begin;
+  for (const auto& [begin, end] : everywhere)
+    if (begin <= covered) covered = std::max(covered, end);
+  if (covered < range.end) {
+    PositionCommand fill = start(node, range, positions);
+    const float** in = step_.pool.array<const float*>(positions.size());
+    std::fill_n(in, positions.size(), node.params.data());
+    fill.in[0] = in;
+    fill.operand_broadcast[0] = true;
+    finish(fill, positions);
+  }
+  for (PositionCommand& call : calls) finish(call, positions);
 }
 
 void CpuBinding::bind_row(const Node& node, const Positions& positions) {

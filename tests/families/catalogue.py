@@ -227,13 +227,3 @@ def build(name: str) -> Family:
         for parameter in family.model.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     return family
-
-
-# Waiting for attention, alignment, orders, channels or heads that other branches bring.
-PENDING = {
-    "PixelCNN++ RGB", "PixelCNN++ grey", "PixelSNAIL", "ImageGPT", "minGPT", "nanoGPT", "Llama eager", "Llama sdpa",
-    "Llama complex", "ALiBi", "linear attention", "encoder batch first", "encoder sequence first", "MADE inferred",
-    "MADE of levels", "MAF of two outputs", "MAF permuted, one output", "WaveNet of the next", "LSTM",
-    "LSTM sequence first", "GRU", "RNN", "running mean", "locally masked snake", "RGB sub-pixels",
-    "RGB sub-pixels flat",
-}  # fmt: skip
