@@ -27,37 +27,32 @@ void for_each_read(const Graph& graph, const Row& row, int64_t p, F&& f) {
   });
 }
 
-struct Chain {
-  int64_t site;                     // what is read
-  std::vector<std::string> layers;  // from the head down
+struct Place {
+  int row;
+  int64_t p;
 };
+
+// From the head's value down to a site.
+using Chain = std::vector<Place>;
 
 // From the distribution of a draw down, always to the operand that is ready last.
 Chain latest_chain(const Graph& graph, const Structure& s, const PerRow& ready, int64_t draw) {
-  Chain chain;
-  int row = -1;
-  int64_t p = graph.head_position(draw);
-  for (int r : s.head)
-    if (row < 0 || ready[r][p] > ready[row][p]) row = r;
-  while (s.rows[row].value != 0) {
-    if (s.computes(row)) {
-      const int node = s.rows[row].node;
-      const std::string name = graph.nodes[node].name.empty() ? "node " + std::to_string(node) : graph.nodes[node].name;
-      if (chain.layers.empty() || chain.layers.back() != name) chain.layers.push_back(name);
-    }
-    int next = -1;
-    int64_t at = -1;
-    for_each_read(graph, s.rows[row], p, [&](int r, int64_t q) {
-      if (next >= 0 && ready[r][q] <= ready[next][at]) return;
-      next = r;
-      at = q;
+  const int64_t at = graph.head_position(draw);
+  Place place{s.head[0], at};
+  for (int row : s.head)
+    if (ready[row][at] > ready[place.row][at]) place.row = row;
+  Chain chain{place};
+  while (s.rows[place.row].value != 0) {
+    Place next{-1, 0};
+    for_each_read(graph, s.rows[place.row], place.p, [&](int row, int64_t q) {
+      if (next.row < 0 || ready[row][q] > ready[next.row][next.p]) next = {row, q};
     });
-    row = next;
-    p = at;
+    chain.push_back(place = next);
   }
-  chain.site = row * graph.positions() + p;
   return chain;
 }
+
+int64_t site_of(const Graph& graph, const Chain& chain) { return chain.back().row * graph.positions() + chain.back().p; }
 
 class Explanation {
  public:
@@ -72,15 +67,17 @@ class Explanation {
       for_each_site(graph_, draw, [&](int32_t) { ++bad; });
       if (first_bad < 0) first_bad = draw;
     }
-    const int culprit = find_culprit();
+    const Chain chain = latest_chain(graph_, s_, r_.ready, first_bad);
+    const int64_t site = site_of(graph_, chain);
+    int culprit = reader_of_the_future(chain);
+    if (culprit < 0) culprit = find_culprit();
     std::ostringstream out;
     out << "the model is not causal for the declared order: the distribution of " << bad << " of " << graph_.sites()
         << " sites reads sites that are not drawn yet.";
     if (culprit >= 0) out << " Causality is lost in layer " << node_name(graph_.nodes[culprit]) << ".";
-    const Chain chain = latest_chain(graph_, s_, r_.ready, first_bad);
     out << " For example the distribution of site " << site_name(graph_, first_bad) << " (drawn at step " << r_.draw_step[first_bad]
-        << ") reads site " << site_name(graph_, chain.site) << " (drawn at step " << r_.site_step[chain.site] << ") through ";
-    for (size_t i = chain.layers.size(); i-- > 0;) out << chain.layers[i] << " -> ";
+        << ") reads site " << site_name(graph_, site) << " (drawn at step " << r_.site_step[site] << ") through ";
+    for (const std::string& name : layers(chain)) out << name << " -> ";
     out << "output. Hint: " << hint(culprit);
     return out.str();
   }
@@ -120,6 +117,37 @@ class Explanation {
     for (int32_t& t : step)
       if (t < 0) t = kNever;
     return step;
+  }
+
+  // The names of a chain's layers, from the site to the head.
+  std::vector<std::string> layers(const Chain& chain) const {
+    std::vector<std::string> names;
+    for (size_t i = chain.size(); i-- > 0;) {
+      if (!s_.computes(chain[i].row)) continue;
+      const int node = s_.rows[chain[i].row].node;
+      std::string name = graph_.nodes[node].name.empty() ? "node " + std::to_string(node) : graph_.nodes[node].name;
+      if (names.empty() || names.back() != name) names.push_back(std::move(name));
+    }
+    return names;
+  }
+
+  // The layer on the chain from the head that moves from a position to one whose step is later, or -1. What it passes on the way,
+  // on other grids (a mean over the image, say), belongs to the move: attention is named, else the layer that moves.
+  int reader_of_the_future(const Chain& chain) const {
+    const std::vector<int32_t> step = steps_of_positions();
+    const Place* reader = nullptr;
+    int attention = -1;  // since the reader
+    for (const Place& place : chain) {
+      const Row& row = s_.rows[place.row];
+      const bool site_grid = row.positions == graph_.positions() && row.cls >= 0;
+      if (site_grid && reader && step[place.p] > step[reader->p]) return attention >= 0 ? attention : s_.rows[reader->row].node;
+      if (site_grid) {
+        reader = &place;
+        attention = -1;
+      }
+      if (row.keys >= 0) attention = row.node;
+    }
+    return -1;
   }
 
   // The first layer that is late, out of step with its own position, and later than all it reads there: a late layer that only
@@ -205,10 +233,10 @@ void explain_not_causal(const Graph& graph, const Structure& structure, const Re
 }
 
 void explain_not_known(const Graph& graph, const Structure& structure, const Readiness& by_rank, int32_t site) {
-  const Chain chain = latest_chain(graph, structure, by_rank.ready, draw_of(graph, site));
+  const int64_t unknown = site_of(graph, latest_chain(graph, structure, by_rank.ready, draw_of(graph, site)));
   std::ostringstream out;
   out << "known: sites that are known must come before the others in the order of the model, but site " << site_name(graph, site)
-      << " is known and its distribution depends on site " << site_name(graph, chain.site)
+      << " is known and its distribution depends on site " << site_name(graph, unknown)
       << ", which is not; make that one known too, or let both be drawn (any first part of the order may be known)";
   throw ArgumentError(out.str());
 }
