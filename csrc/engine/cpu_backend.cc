@@ -23,7 +23,7 @@ class CpuProgram : public Program {
     for (const Node& node : cpu_plan_->graph->nodes)
       if (node.kind == NodeKind::gemm)
         bytes += cpu_plan_->graph->weights[node.data].size * info(cpu_plan_->graph->weights[node.data].type).bytes;
-    rows_a_thread_ = bytes > kCachedWeights ? 4 : 2;
+    rows_a_thread_ = bytes > kCachedWeights ? 8 : 2;
   }
 
   std::unique_ptr<Decoder> decoder(int64_t capacity) const override { return make_cpu_decoder(cpu_plan_, capacity); }
