@@ -28,8 +28,13 @@ void for_each_read(const Graph& graph, const Row& row, int64_t p, F&& f) {
 }
 
 struct Chain {
+  struct Link {
+    int row;
+    int64_t position;
+  };
   int64_t site;                     // what is read
   std::vector<std::string> layers;  // from the head down
+  std::vector<Link> links;          // likewise: the rows that compute
 };
 
 // From the distribution of a draw down, always to the operand that is ready last.
@@ -41,6 +46,7 @@ Chain latest_chain(const Graph& graph, const Structure& s, const PerRow& ready, 
     if (row < 0 || ready[r][p] > ready[row][p]) row = r;
   while (s.rows[row].value != 0) {
     if (s.computes(row)) {
+      chain.links.push_back({row, p});
       const int node = s.rows[row].node;
       const std::string name = graph.nodes[node].name.empty() ? "node " + std::to_string(node) : graph.nodes[node].name;
       if (chain.layers.empty() || chain.layers.back() != name) chain.layers.push_back(name);
@@ -64,7 +70,6 @@ class Explanation {
   Explanation(const Graph& graph, const Structure& s, const Readiness& r) : graph_(graph), s_(s), r_(r) {}
 
   std::string text() {
-    find_due();
     int64_t bad = 0;
     int32_t first_bad = -1;
     for (int32_t draw : r_.draws) {
@@ -72,12 +77,12 @@ class Explanation {
       for_each_site(graph_, draw, [&](int32_t) { ++bad; });
       if (first_bad < 0) first_bad = draw;
     }
-    const int culprit = find_culprit();
+    const Chain chain = latest_chain(graph_, s_, r_.ready, first_bad);
+    const int culprit = find_culprit(chain);
     std::ostringstream out;
     out << "the model is not causal for the declared order: the distribution of " << bad << " of " << graph_.sites()
         << " sites reads sites that are not drawn yet.";
     if (culprit >= 0) out << " Causality is lost in layer " << node_name(graph_.nodes[culprit]) << ".";
-    const Chain chain = latest_chain(graph_, s_, r_.ready, first_bad);
     out << " For example the distribution of site " << site_name(graph_, first_bad) << " (drawn at step " << r_.draw_step[first_bad]
         << ") reads site " << site_name(graph_, chain.site) << " (drawn at step " << r_.site_step[chain.site] << ") through ";
     for (size_t i = chain.layers.size(); i-- > 0;) out << chain.layers[i] << " -> ";
@@ -86,24 +91,6 @@ class Explanation {
   }
 
  private:
-  void find_due() {
-    due_.resize(s_.rows.size());
-    for (size_t row = 0; row < due_.size(); ++row) due_[row].assign(s_.rows[row].positions, kNever);
-    for (int32_t draw : r_.draws)
-      for (int row : s_.head) {
-        int32_t& due = due_[row][graph_.head_position(draw)];
-        due = std::min(due, r_.draw_step[draw]);
-      }
-    for (size_t k = s_.stages.size(); k-- > 0;)
-      for (int64_t p = s_.rows[s_.sequence[s_.stages[k].begin]].positions; p-- > 0;)
-        for (int i = s_.stages[k].end; i-- > s_.stages[k].begin;) {
-          const int32_t t = due_[s_.sequence[i]][p];
-          if (t < kNever)
-            for_each_read(graph_, s_.rows[s_.sequence[i]], p,
-                          [&](int row, int64_t q) { due_[row][q] = std::min(due_[row][q], t); });
-        }
-  }
-
   // [position of value 0] the last step whose draw may read it: that of the distribution made there, or of the site itself.
   std::vector<int32_t> steps_of_positions() const {
     const int64_t positions = graph_.positions();
@@ -122,26 +109,22 @@ class Explanation {
     return step;
   }
 
-  // The first layer that is late, out of step with its own position, and later than all it reads there: a late layer that only
-  // reads what it may is a victim of a later one that asks for it too early (a norm over all positions, say). What is no later
-  // than its own position's sources is named if nothing else is: not an embedding, but the attention after it that reads further.
-  int find_culprit() const {
+  // The first layer of the chain that is out of step with its own position and later than all it reads there: what comes before
+  // it may be read elsewhere, further on in the order. What is no later than its own position's sources is named if nothing else
+  // is: not an embedding, but the attention after it that reads further.
+  int find_culprit(const Chain& chain) const {
     const std::vector<int32_t> step = steps_of_positions();
-    int late = -1, first = -1;
-    for (int index : s_.sequence) {
+    int first = -1;
+    for (size_t i = chain.links.size(); i-- > 0;) {
+      const auto [index, p] = chain.links[i];
       const Row& row = s_.rows[index];
-      if (!s_.computes(index)) continue;
       const bool site_grid = row.positions == graph_.positions();
-      for (int64_t p = 0; p < row.positions; ++p) {
-        const int32_t ready = r_.ready[index][p];
-        if (due_[index][p] >= kNever || ready <= due_[index][p]) continue;
-        if (late < 0) late = row.node;
-        if (site_grid && ready <= step[p]) continue;
-        if (mixes_positions(row) && (!site_grid || ready > own_ready(row, p))) return row.node;
-        if (first < 0) first = row.node;
-      }
+      const int32_t ready = r_.ready[index][p];
+      if (site_grid && ready <= step[p]) continue;
+      if (mixes_positions(row) && (!site_grid || ready > own_ready(row, p))) return row.node;
+      if (first < 0) first = row.node;
     }
-    return first >= 0 ? first : late;
+    return first >= 0 || chain.links.empty() ? first : s_.rows[chain.links.back().row].node;
   }
 
   // The step from which on all is there that a row reads at its own position.
@@ -180,7 +163,6 @@ class Explanation {
   const Graph& graph_;
   const Structure& s_;
   const Readiness& r_;
-  PerRow due_;
 };
 
 }  // namespace
