@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import distributions
 from .errors import FormatError, NumericalError
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "attend",
     "components",
     "evaluate",
+    "family",
     "kept",
     "log_prob",
+    "logistic_mixture",
     "logits",
     "philox4x32",
     "read",
@@ -68,8 +71,19 @@ class Graph:
             return np.ones(self.sites, bool)
         return self.tables[head["table"]] >= 0
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where the head reads, through its table, what each site needs: int (sites,)."""
+        sites = np.arange(self.sites)
+        return sites % self.json["values"][0][0] if self.json["head"]["kind"] == "logistic_mixture" else sites
+
     def feed(self, levels: np.ndarray) -> np.ndarray:
-        """What the network is fed for levels: float32. The level `bos` may lie beyond `fed` and is then fed itself."""
+        """What the network is fed for levels: float32. The level `bos` may lie beyond `fed` and is then fed itself.
+
+        A family head has no levels: its sites are fed what they are.
+        """
+        if self.json["head"]["kind"] == "family":
+            return np.asarray(levels, f32)
         fed = self.fed
         return np.where(levels < len(fed), fed[np.minimum(levels, len(fed) - 1)], levels).astype(f32)
 
@@ -453,19 +467,20 @@ def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | 
 
 
 def logits(graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None) -> np.ndarray:
-    """Teacher-forced logits.
+    """Teacher-forced logits, or whatever numbers the head reads.
 
     Parameters
     ----------
     graph : Graph
-    x : (n, *input shape) int
-        Levels.
+    x : (n, *input shape)
+        Levels; numbers for a family head.
     conditions : dict of name to (n, *shape) arrays
 
     Returns
     -------
     (n, sites, L) float32
-        For a Bernoulli head L is 1: the logit, or the probability, of level 1. Zeros for a site without a distribution.
+        For a Bernoulli head L is 1: the logit, or the probability, of level 1. For a mixture of logistics
+        (n, positions, …). Zeros for a site without a distribution.
     """
     return _logits_fed(graph, graph.feed(np.asarray(x).reshape(len(x), -1)), conditions)
 
@@ -473,9 +488,19 @@ def logits(graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None
 def _logits_fed(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | None) -> np.ndarray:
     head = graph.json["head"]
     values = evaluate(graph, fed, conditions)
-    rows, drawn = _gather(graph, values, head["value"], head["table"], np.arange(graph.sites))
-    count = head["levels"] if head["kind"] == "categorical" else 1
-    return np.where(drawn[:, None], rows[:, :, head["channel"] : head["channel"] + count], f32(0))
+    rows, drawn = _gather(graph, values, head["value"], head["table"], np.unique(graph.places))
+    first = head["channel"]
+    return np.where(drawn[:, None], rows[:, :, first : first + _width(graph)], f32(0))
+
+
+def _width(graph: Graph) -> int:
+    """Channels that the head reads."""
+    head = graph.json["head"]
+    if head["kind"] == "logistic_mixture":
+        return head["components"] * (1 + graph.json["values"][0][1] * (3 if head["coupled"] else 2))
+    if head["kind"] == "family":
+        return max(head["logits"], *(d for d, *_ in head["params"])) + head["components"]
+    return head["levels"] if head["kind"] == "categorical" else 1
 
 
 def _log_probs(graph: Graph, z: np.ndarray, temperature: float) -> np.ndarray:
@@ -487,12 +512,78 @@ def _log_probs(graph: Graph, z: np.ndarray, temperature: float) -> np.ndarray:
     return _log_softmax(z / temperature)
 
 
+def logistic_mixture(head: dict[str, Any], z: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The next channel's log probabilities log p(k) and F(k), each (n, L) float64, of a mixture of logistics.
+
+    z (n, width) are the numbers of a position, before (n, c) int the levels of the channels before this one.
+    """
+    K, L, per = head["components"], head["levels"], 3 if head["coupled"] else 2
+    z, low, step = z.astype(np.float64), head["low"], (head["high"] - head["low"]) / (head["levels"] - 1)
+    x = low + before * step
+    log_weight = _log_softmax(z[:, :K])
+    for c in range(before.shape[1] + 1):
+        mean, log_scale, coefficient = (z[:, K * (1 + c * per + i) :][:, :K] for i in range(3))
+        if head["coupled"] and c == 1:
+            mean = mean + np.tanh(z[:, 3 * K : 4 * K]) * x[:, :1]
+        if head["coupled"] and c == 2:
+            mean = mean + np.tanh(z[:, 6 * K : 7 * K]) * x[:, :1] + np.tanh(coefficient) * x[:, 1:2]
+        edges = low + (np.arange(-1, L)[:, None] + 0.5) * step
+        t = (edges - mean[:, None]) / np.exp(np.maximum(log_scale, -7))[:, None]
+        t[:, 0], t[:, -1] = -np.inf, np.inf
+        a, b = t[:, :-1], t[:, 1:]
+        log_p = -np.logaddexp(0, -b) - np.logaddexp(0, a) + np.log(-np.expm1(a - b))
+        if c < before.shape[1]:
+            joint = log_weight + np.take_along_axis(log_p, before[:, c, None, None], 1)[:, 0]
+            log_weight = joint - np.logaddexp.reduce(joint, -1, keepdims=True)
+    F = (np.exp(log_weight)[:, None] * sigmoid(b)).sum(-1)
+    F[:, -1] = 1
+    return np.logaddexp.reduce(log_weight[:, None] + log_p, -1), F
+
+
+LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "identity": lambda x: x,
+    "exp": np.exp,
+    "softplus": lambda x: np.logaddexp(0, x),
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "square": np.square,
+}
+
+
+def family(head: dict[str, Any], z: np.ndarray) -> Any:
+    """The `genfast` distribution of batch shape (n,) that a family head makes of the numbers z (n, width)."""
+    z, K = z.astype(np.float64), head["components"]
+    parts = [
+        getattr(distributions, head["family"])(
+            *(scale * LINKS[link](z[:, d + k]) + shift for d, link, scale, shift in head["params"])
+        )
+        for k in range(K)
+    ]
+    return parts[0] if K == 1 else distributions.Mixture(_softmax(z[:, head["logits"] :][:, :K]), parts)
+
+
+def _before(graph: Graph, levels: np.ndarray, site: int) -> np.ndarray:
+    """Levels (n, c) of the channels before a site's at its position."""
+    positions = graph.json["values"][0][0]
+    return levels[:, site % positions : site : positions]
+
+
 def log_prob(
     graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0
 ) -> np.ndarray:
-    """Log probability in nats, (n,) float64, of levels x (n, *input shape), of the sites that have a distribution."""
-    table = _log_probs(graph, logits(graph, x, conditions), temperature)
-    level = np.where(graph.drawn, np.asarray(x).reshape(len(x), -1), 0)
+    """Log probability in nats, (n,) float64, of levels x (n, *input shape), of the sites that have a distribution.
+
+    For a family head the log density of numbers x. Temperature is for categorical and Bernoulli heads.
+    """
+    head, z, x = graph.json["head"], logits(graph, x, conditions), np.asarray(x).reshape(len(x), -1)
+    if head["kind"] == "family":
+        of = [family(head, z[:, s]).log_prob(x[:, s].astype(np.float64)) for s in range(graph.sites)]
+        return np.sum(of, axis=0)
+    if head["kind"] == "logistic_mixture":
+        tables = [logistic_mixture(head, z[:, p], _before(graph, x, s))[0] for s, p in enumerate(graph.places)]
+        return np.sum([np.take_along_axis(t, x[:, s, None], -1)[:, 0] for s, t in enumerate(tables)], axis=0)
+    table = _log_probs(graph, z, temperature)
+    level = np.where(graph.drawn, x, 0)
     return np.where(graph.drawn, np.take_along_axis(table, level[:, :, None], -1)[:, :, 0], 0).sum(1)
 
 
@@ -545,16 +636,36 @@ def sample(
     Returns
     -------
     (n, *input shape) int64
-        Levels.
+        Levels; float32 numbers for a family head.
     """
-    drawn = graph.drawn
+    drawn, head = graph.drawn, graph.json["head"]
+    if head["kind"] == "family":
+        x = np.zeros(u.shape, f32)
+        for site in graph.order:
+            x[:, site] = _number(head, _logits_fed(graph, x, conditions)[:, site], u[:, site])
+        return x.reshape(len(u), *graph.json["input"]["shape"])
     levels = np.where(drawn, np.zeros(u.shape, np.int64), graph.json.get("bos", 0))
     fed = np.where(drawn, f32(0), graph.feed(levels))
     for site in graph.order[drawn[graph.order]]:
-        z = _logits_fed(graph, fed, conditions)[:, site]
-        levels[:, site] = draw(graph, z, u[:, site], temperature)
+        z = _logits_fed(graph, fed, conditions)[:, graph.places[site]]
+        if head["kind"] == "logistic_mixture":
+            F = logistic_mixture(head, z, _before(graph, levels, site))[1]
+            target = np.maximum(u[:, site, None], 2.0**-1074)  # a u of 0: the first level with any probability
+            levels[:, site] = (target <= F).argmax(-1)
+        else:
+            levels[:, site] = draw(graph, z, u[:, site], temperature)
         fed[:, site] = graph.fed[levels[:, site]]
     return levels.reshape(len(u), *graph.json["input"]["shape"])
+
+
+def _number(head: dict[str, Any], z: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """The float32 number of each row: F⁻¹(u) rounded, of a mixture the smallest with F >= u."""
+    d = family(head, z)
+    x = d.icdf(u)
+    y = x.astype(f32)
+    if head["components"] == 1 or d.is_discrete:
+        return y
+    return np.where(y < x, np.nextafter(y, f32(np.inf)), y)
 
 
 # ---- uniforms

@@ -6,6 +6,7 @@ import naive
 import numpy as np
 import pytest
 import torch
+from file_for_tests import File, node, pack_gemm
 from models_for_tests import Conditional, Made, pixelcnn
 from test_rosenblatt import sharpen
 
@@ -163,6 +164,66 @@ def test_conditions_and_vectors():
     x = made.sample(9, u=u)
     mask = np.arange(16).reshape(1, 4, 4) < 6
     assert (made.complete(x, known=mask, u=u) == x).all()
+
+
+def rgb(head):
+    """Four positions of three channels; the outputs of each read the position before."""
+    positions, rng = 4, np.random.default_rng(0)
+    before = np.arange(-1, positions - 1)
+    outputs = 20 if head == "logistic_mixture" else 4
+    weight = rng.standard_normal((3, outputs)).astype(np.float32)
+    values = [[positions, 3], [positions, outputs]]
+    nodes = [node("gemm", 1, "net", segments=[[0, 0, 0, 3, 0]], data=0, bias=1)]
+    bias = np.pad(rng.standard_normal(outputs).astype(np.float32), (0, -outputs % 16))
+    weights = [pack_gemm(weight), bias, np.linspace(-1, 1, 4)]
+    tables = [{"offset": 0, "length": positions}]
+    entries = [before]
+    if head == "logistic_mixture":
+        more = {"components": 2, "coupled": True, "low": -1, "high": 1, "levels": 4, "table": -1}
+    else:
+        more = {"levels": 4, "table": 1}
+        tables.append({"offset": positions, "length": 3 * positions})
+        entries.append(np.tile(np.arange(positions), 3))
+    graph = {
+        "version": 1,
+        "producer": "test",
+        "values": values,
+        "tables": tables,
+        "input": {"value": 0, "shape": [3, 2, 2], "dtype": "float", "name": "x"},
+        "conditions": [],
+        "nodes": nodes,
+        "head": {"kind": head, "value": 1, "channel": 0, "values": 2, **more},
+        "order": {"kind": "raster"},
+        "assumed": [],
+        "meta": {},
+    }
+    data = File(graph, np.concatenate(entries), weights).bytes()
+    return gf.Model(_core.Model.from_bytes(data, head))
+
+
+@pytest.mark.parametrize("head", ["categorical", "logistic_mixture"])
+def test_channels(head):
+    model = rgb(head)
+    u = np.random.default_rng(1).random((40, 12))
+    x = model.sample(40, u=u)
+    assert x.shape == (40, 3, 2, 2) and len(np.unique(x)) == 4
+    top = np.array([[True, True], [False, False]])
+    red = np.zeros((3, 2, 2), bool)
+    red[:, 0, 0] = red[0, 0, 1] = True  # all of the first position, the first channel of the second
+    for mask in (top, red, np.zeros((2, 2), bool), np.ones((3, 2, 2), bool)):
+        assert (model.complete(np.where(mask, x, 77), known=mask, u=u) == x).all()
+    other = model.complete(x, known=top, rng=5)
+    assert (other[:, :, top] == x[:, :, top]).all() and (other != x).any()
+    pair = model.rosenblatt(x)
+    assert (model.inverse_rosenblatt(pair) == x).all()
+    assert model.logits(x).shape == ((40, 20, 2, 2) if head == "logistic_mixture" else (40, 4, 3, 2, 2))
+    blue = np.zeros((3, 2, 2), bool)
+    blue[2, 0, 0] = True
+    if head == "categorical":  # the first position's channels do not depend on each other
+        assert (model.complete(x, known=blue, u=u) == x).all()
+    else:
+        with pytest.raises(ValueError, match="known"):
+            model.complete(x, known=blue, u=u)
 
 
 def test_many_masks_do_not_pile_up(case):

@@ -11,10 +11,12 @@ import torch
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers = pytest.importorskip("transformers")
 
+import genfast as gf  # noqa: E402
 from genfast import reference  # noqa: E402
-from genfast.errors import UnsupportedOpError  # noqa: E402
+from genfast.errors import NotCausalError, UnsupportedOpError  # noqa: E402
 from genfast.export import export  # noqa: E402
 from genfast.heads import Categorical  # noqa: E402
+from tests.naive import assert_same_up_to_ties  # noqa: E402
 
 T, V = 10, 11
 TOKENS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
@@ -80,3 +82,34 @@ def test_routing_is_refused_by_name():
     config = transformers.MixtralConfig(**LLAMA, num_local_experts=4)
     with pytest.raises(UnsupportedOpError, match=r"model\.layers\.0\.mlp"):
         export(transformers.MixtralForCausalLM(config).eval(), torch.zeros(1, T, dtype=torch.long), Categorical(V))
+
+
+def draw(model, u):
+    """Tokens (n, T) of the naive loop, the smallest level with F >= u, and how close u came to a step of F."""
+    x = torch.zeros(len(u), T, dtype=torch.long)
+    near = np.ones(u.shape)
+    for t in range(1, T):
+        with torch.no_grad():
+            p = torch.softmax(model(x[:, :t]).logits[:, -1].double(), -1).numpy()
+        f = p.cumsum(1) / p.sum(1, keepdims=True)
+        x[:, t] = torch.from_numpy((f < u[:, t, None]).sum(1))
+        near[:, t] = np.abs(f - u[:, t, None]).min(1)
+    return x.numpy(), near
+
+
+@pytest.mark.parametrize("name", ["GPT2LMHeadModel", "LlamaForCausalLM", "ImageGPTForCausalImageModeling"])
+def test_samples_are_those_of_the_naive_loop(name):
+    model = make(name, "eager")
+    compiled = gf.compile(model, torch.zeros(1, T, dtype=torch.long))
+    u = np.random.default_rng(0).random((8, T))
+    ours, (theirs, near) = compiled.sample(8, u=u), draw(model, u)
+    np.testing.assert_array_equal(ours[:, 0], 0)
+    assert_same_up_to_ties(ours, theirs, near)
+
+
+def test_attention_without_a_mask_is_refused_by_name():
+    config = transformers.BertConfig(
+        num_hidden_layers=2, num_attention_heads=4, hidden_size=32, intermediate_size=40, vocab_size=V
+    )
+    with pytest.raises(NotCausalError, match=r"bert\.encoder\.layer\.0\.attention"):
+        gf.compile(transformers.BertLMHeadModel(config).eval(), torch.zeros(1, T, dtype=torch.long))

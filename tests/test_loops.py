@@ -151,6 +151,38 @@ class Across(nn.Module):
         return self.out(self.core(self.mix(x.float()).view(len(x), T, 2))[0])
 
 
+class Rows(nn.Module):
+    """A row of a picture is a sequence of its own, which begins with a state made of the row above."""
+
+    def __init__(self, kind, backwards):
+        super().__init__()
+        self.first, self.start = nn.Conv2d(1, 4, 1), nn.Linear(4 * 3, 5)
+        self.core, self.out = getattr(nn, kind)(4, 5, batch_first=True), nn.Conv2d(5, 3, 1)
+        self.backwards = backwards
+
+    def forward(self, x):
+        b, _, h, w = x.shape
+        y = self.first(nn.functional.pad(x, (0, 0, 1, -1))).permute(0, 2, 3, 1)
+        y = y.flip(2) if self.backwards else y
+        start = self.start(y.flatten(2)).view(1, b * h, -1)
+        out = self.core(y.reshape(b * h, w, -1), (start, -start) if isinstance(self.core, nn.LSTM) else start)[0]
+        return self.out(out.view(b, h, w, -1).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_sequence_for_every_row_of_a_picture(kind, backwards):
+    torch.manual_seed(0)
+    model = Rows(kind, backwards).eval()
+    compiled = gf.compile(model, torch.zeros(1, 1, 4, 3), head=Categorical(3))
+    graph = reference.read(compiled._core.file_bytes())
+    assert len(loops(graph)) == 1
+    levels = np.random.default_rng(0).integers(0, 3, (2, 1, 4, 3))
+    with torch.no_grad():
+        want = model(torch.from_numpy(graph.fed[levels]))
+    np.testing.assert_allclose(compiled.logits(levels), want.numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_steps_that_are_no_positions_are_unrolled(kind):
     torch.manual_seed(0)
@@ -225,3 +257,36 @@ def test_cumsum_of_a_grid_runs_along_its_own_axis():
     want = model(torch.from_numpy(graph.fed[levels])).reshape(2, 3, 12).transpose(1, 2)
     np.testing.assert_allclose(reference.logits(graph, levels), want.numpy(), atol=1e-6)
     assert len(loops(graph)) == 1
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_a_sequence_over_the_channels_of_every_position(kind):
+    torch.manual_seed(0)
+    embed, core, out = nn.Embedding(V, 6), getattr(nn, kind)(2, 3, batch_first=True), nn.Linear(9, V)
+
+    def model(x):
+        return out(core(embed(x).view(-1, 3, 2))[0].reshape(*x.shape, 9))
+
+    graph = check(model)
+    assert not loops(graph)
+    assert len(graph.json["nodes"]) < 3 * 12
+    check_samples(Wrapped(model))
+
+
+class Wrapped(nn.Module):
+    def __init__(self, f):
+        super().__init__()
+        self.f = f
+
+    def forward(self, x):
+        return self.f(x)
+
+
+def test_exclusive_cumulative_sums_over_padding():
+    """The sum of everything before: the padded first position is a constant."""
+    torch.manual_seed(0)
+    embed, out = nn.Embedding(V, 4), nn.Linear(4, V)
+    model = Wrapped(lambda x: out(nn.functional.pad(embed(x), (0, 0, 1, -1)).cumsum(1)))
+    assert len(loops(check(model))) == 1
+    compiled = gf.compile(model, TOKENS)
+    assert "p + 1" not in compiled.explain()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import itertools
+import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import naive
 import numpy as np
@@ -119,6 +121,25 @@ def test_rows_do_not_depend_on_the_prompts_beside_them(case):
     whole = case.model.sample(1, rng=4)[0]
     for k in (1, 7, 16, 29, 40):
         assert (case.model.sample(1, rng=4, prompt=whole[:k])[0] == whole).all()
+
+
+def test_long_prompts_are_planned_in_round_lengths():
+    torch.manual_seed(0)
+    model = sharpen(NextToken(c=4), scale=0.2)
+    compiled = gf.compile(model, torch.zeros(1, 600, dtype=torch.long), alignment="next")
+    whole = compiled.sample(1, rng=1)
+    for k in (15, 16, 127, 128, 255, 256, 257, 287, 288, 511, 512, 575, 576, 599, 600):
+        assert (compiled.sample(1, rng=1, prompt=whole[0, :k]) == whole).all(), k
+
+
+def test_calls_of_several_threads_do_not_meet(case):
+    prompts = prompts_of(range(0, 40, 3))
+    want = [case.model.sample(2, rng=3, prompt=prompt, stop=5) for prompt in prompts]
+    copy = pickle.loads(pickle.dumps(case.model))  # no plans yet
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(copy.sample, 2, rng=3, prompt=prompt, stop=5) for prompt in prompts * 3]
+        for job, rows in zip(jobs, want * 3, strict=True):
+            assert (job.result() == rows).all()
 
 
 def test_forms_of_prompts(case):

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
-#include <functional>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "base/errors.h"
@@ -100,7 +101,11 @@ class FamilyHead : public HeadRunner {
 
   std::string outside(const double* p, int64_t component) const {
     std::string text;
-    for (size_t j = 0; j < head_.params.size(); ++j) text += (j ? ", " : "") + std::to_string(p[j]);
+    for (size_t j = 0; j < head_.params.size(); ++j) {
+      char number[32];
+      std::snprintf(number, sizeof number, "%s%.9g", j ? ", " : "", p[j]);
+      text += number;
+    }
     return "the model's output makes no " + std::string(info(head_.family).name) + ": its parameters" +
            (head_.components > 1 ? " of component " + std::to_string(component) : "") + " are (" + text +
            "); check the weights, the conditions and the head's links";

@@ -18,7 +18,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Conditions = std::map<std::string, const float*>;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
-constexpr int64_t kPromptUnit = 16;  // prompts are planned for a multiple of this, so that there are few plans
 
 int64_t elements(const std::vector<int64_t>& shape) {
   int64_t n = 1;
@@ -110,6 +109,13 @@ void check_given(const Graph& graph, int64_t n, const Options& options) {
                           " sites; the model has " + std::to_string(graph.sites()));
 }
 
+// Prompts are planned in round lengths, so that there are few plans: to within an eighth, in multiples of 16.
+int64_t round_prompt(int64_t length) {
+  int64_t unit = 16;
+  while (16 * unit <= length) unit *= 2;
+  return length / unit * unit;
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -150,7 +156,7 @@ std::shared_ptr<Prepared> Model::Impl::prepare(int64_t n, const Call& call) {
     const size_t sites = static_cast<size_t>(graph->sites());
     if (options.known) wanted.known.assign(options.known, options.known + sites);
     if (options.prompt && n > 0) {
-      const int64_t shortest = *std::min_element(options.prompt, options.prompt + n) / kPromptUnit * kPromptUnit;
+      const int64_t shortest = round_prompt(*std::min_element(options.prompt, options.prompt + n));
       if (shortest > 0 && wanted.known.empty()) wanted.known.assign(sites, 0);
       for (int64_t rank = 0; rank < shortest; ++rank)
         wanted.known[static_cast<size_t>(graph->order[static_cast<size_t>(rank)])] = 1;

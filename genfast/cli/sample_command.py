@@ -154,7 +154,7 @@ def command(
     vocabulary = tokens.vocabulary_of(loaded.meta) if text else None
     ending = tokens.read_prompt(stop, vocabulary, "--stop") if stop is not None else None
     begin = tokens.read_prompt(prompt, vocabulary) if prompt is not None else None
-    settings = {
+    settings: dict[str, Any] = {
         "condition": condition or None,
         "temperature": temperature,
         "top_k": top_k,
@@ -197,6 +197,7 @@ def command(
     else:
         used = {f"condition_{name}": value for name, value in condition.items()}
         extra = {"seed": seed, "temperature": temperature, **used}
+        assert out is not None
         images.save(out, samples, loaded.levels or 0, first_row, columns, scale, extra)
     if not quiet:
         things = "samples" if text or (kind == "npz" and loaded.levels is None) else "images"

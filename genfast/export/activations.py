@@ -6,7 +6,7 @@ from typing import Any
 
 from .ops import rule
 from .pointwise import Pointwise
-from .views import View
+from .view import View
 
 
 @rule("gelu")

@@ -22,7 +22,7 @@ class Complex(View):
         self.pair = pair
 
     @property
-    def addr(self) -> torch.Tensor:  # type: ignore[override]
+    def addr(self) -> torch.Tensor:
         raise NotHere("complex numbers may only be multiplied with constants and viewed as reals")
 
     @property
@@ -43,7 +43,7 @@ def step(low: Lowering, op: Op, args: tuple) -> View | None:
 
 
 def _product(low: Lowering, z: Complex, c: torch.Tensor) -> Complex:
-    a, b = (z.pair.map(lambda t, i=i: t[..., i]) for i in range(2))
+    a, b = z.pair.map(lambda t: t[..., 0]), z.pair.map(lambda t: t[..., 1])
     emit = low.emit
     real = emit("sub", emit("mul", a, c.real), emit("mul", b, c.imag))
     imaginary = emit("add", emit("mul", a, c.imag), emit("mul", b, c.real))

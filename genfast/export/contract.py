@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from .graph import Graph, identity
-from .views import View, Views
+from .view import View
+from .views import Views
 
 # The groups of a convolution become at most MAX_GEMMS gemms, bundled with zero blocks; fewer than WIDTH columns cost as
 # much as WIDTH.
@@ -170,10 +172,14 @@ class Contract:
         out = []
         for g in range(0, groups, bundle):
             low, high = g * each, min(g + bundle, groups) * each
-            columns = m.map(lambda t, g=g: t[:, g * size : (g + bundle) * size])
+            columns = m.map(partial(_columns, g * size, (g + bundle) * size))
             out.append(self.gemm(columns, taps, _diagonal(parts[g : g + bundle]), None if b is None else b[low:high]))
         joined = out[0] if len(out) == 1 else View(torch.cat([part.addr for part in out], 1))
         return joined.map(lambda t: t.reshape(n, *out_space, out_channels).movedim(-1, 1))
+
+
+def _columns(low: int, high: int, t: torch.Tensor) -> torch.Tensor:
+    return t[:, low:high]
 
 
 def tap_tables(

@@ -9,8 +9,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from .record import Meta, map_refs
-from .view import Rectangle, same_storage
-from .views import View, Views
+from .view import Rectangle, View, same_storage
+from .views import Views
 
 aten = torch.ops.aten
 
@@ -115,7 +115,7 @@ def joined(views: Views, stack: bool, pieces: list[Any], dim: int = 0) -> View |
     blocks, start = [], 0
     for x, s in zip(pieces, steps, strict=True):
         index = np.indices([s.shape[d] for d in columns]).reshape(len(columns), -1)
-        source = s.channel + sum(i * s.channels[d] for i, d in zip(index, columns, strict=True))
+        source = s.channel + np.array([s.channels[d] for d in columns]) @ index
         at = tuple(i + start * (d == dim) for i, d in zip(index, columns, strict=True))
         target = slots[at]
         ends = np.flatnonzero((np.diff(source) != 1) | (np.diff(target) != 1)) + 1

@@ -20,7 +20,7 @@ from .view import View
 class State:
     """A value of a loop, read before the nodes that compute it are written.
 
-    `before` is the position before each one, or -1; those that have none take the one row of `start`.
+    `before` is the position before each one, or -1; those that have none take the rows of `start` in turn.
     """
 
     def __init__(self, low: Lowering, channels: int, before: np.ndarray, start: np.ndarray | None = None) -> None:
@@ -32,8 +32,9 @@ class State:
             self.blocks.append([self.value, self.graph.table(before, self.value), 0, channels, 0])
         if start is not None and start.any():
             value, table, channel = low.views.block(start)
-            row = 0 if table == DIRECT else int(self.graph.tables[table][0])
-            rows = np.where(before < 0, row, -1).astype(np.int32)
+            direct = np.arange(len(start)) % self.graph.values[value][0]  # or all position 0
+            rows = np.full(len(before), -1, np.int32)
+            rows[before < 0] = direct if table == DIRECT else self.graph.tables[table]
             self.blocks.append([value, self.graph.table(rows, value), channel, channels, 0])
 
     def past(self) -> int:
@@ -192,12 +193,13 @@ def _recurrent(
     bidirectional: bool,
     batch_first: bool,
 ) -> Any:
-    """torch.lstm, torch.gru and torch.rnn_*: (output, states…) of x (T, 1, I), or (1, T, I) if `batch_first`."""
+    """torch.lstm, torch.gru and torch.rnn_*: (output, states…) of x (T, N, I), or (N, T, I) if `batch_first`.
+
+    N is 1, or what the model makes of its positions, such as the rows of a picture.
+    """
     cell, kinds = CELLS[op.name]
-    if not isinstance(x, View):
-        x = low.views.constant(x)
-    addr = x.addr if batch_first else x.addr.transpose(0, 1)
-    rows = np.ascontiguousarray(addr[0].numpy())
+    x = x if isinstance(x, View) else low.views.constant(x)
+    rows = np.ascontiguousarray((x.addr if batch_first else x.addr.transpose(0, 1)).numpy())
     starts = [low.views.constant(s) if isinstance(s, torch.Tensor) else s for s in (states if kinds == 2 else [states])]
     ends: list[list[np.ndarray]] = [[] for _ in range(kinds)]
     directions = 2 if bidirectional else 1
@@ -209,38 +211,38 @@ def _recurrent(
             weights = Weights(params[at * each : (at + 1) * each], biases)
             order = slice(None, None, -1 if back else 1)
             start = [np.ascontiguousarray(s.addr[at].numpy()) for s in starts]
-            runs = _unrolled if not varies(rows, 0, low.views)[0] else _looped
-            out = runs(low, cell, np.ascontiguousarray(rows[order]), weights, start)
+            runs = _looped if varies(rows, 1, low.views)[0] else _unrolled
+            out = runs(low, cell, np.ascontiguousarray(rows[:, order]), weights, start)
             for end, last in zip(ends, out, strict=True):
-                end.append(last[-1])
-            outputs.append(out[0][order])
-        rows = np.ascontiguousarray(np.concatenate(outputs, 1))
-    output = torch.from_numpy(rows).unsqueeze(0 if batch_first else 1)
-    return [View(a.contiguous()) for a in (output, *(torch.from_numpy(np.stack(e)).unsqueeze(1) for e in ends))]
-
-
-def _sizes(weights: Weights, start: Sequence[np.ndarray]) -> list[int]:
-    return [weights.output, *(s.shape[1] for s in start[1:])]
+                end.append(last[:, -1])
+            outputs.append(out[0][:, order])
+        rows = np.ascontiguousarray(np.concatenate(outputs, 2))
+    output = torch.from_numpy(rows)
+    last_states = (View(torch.from_numpy(np.stack(end))) for end in ends)
+    return [View(output if batch_first else output.transpose(0, 1).contiguous()), *last_states]
 
 
 def _looped(
     low: Lowering, cell: Callable[..., None], rows: np.ndarray, weights: Weights, start: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
-    """The states' addresses, (T, H) each, of a layer over positions: a loop of a few nodes."""
-    before = np.arange(-1, len(rows) - 1, dtype=np.int32)
-    states = [State(low, n, before, s) for n, s in zip(_sizes(weights, start), start, strict=True)]
-    cell(low, rows, weights, *states)
-    return [low.views.of_value(s.value) for s in states]
+    """The states' addresses, (N, T, H) each, of a layer over positions (N, T, I): a loop of a few nodes."""
+    n, steps, width = rows.shape
+    before = np.arange(-1, n * steps - 1, dtype=np.int32)
+    before[::steps] = -1
+    sizes = [weights.output, *(s.shape[1] for s in start[1:])]
+    states = [State(low, size, before, s) for size, s in zip(sizes, start, strict=True)]
+    cell(low, rows.reshape(-1, width), weights, *states)
+    return [low.views.of_value(s.value).reshape(n, steps, -1) for s in states]
 
 
 def _unrolled(
     low: Lowering, cell: Callable[..., None], rows: np.ndarray, weights: Weights, start: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
-    """The same where time does not run over positions: step after step, each of one position."""
+    """The same where time does not run over positions: step after step, each without a past of its own."""
     outs: list[list[np.ndarray]] = [[] for _ in start]
-    for x in rows:
-        step = _looped(low, cell, x[None], weights, start)
-        for out, s in zip(outs, step, strict=True):
-            out.append(s[0])
-        start = step
-    return [np.stack(out) for out in outs]
+    for t in range(rows.shape[1]):
+        step = _looped(low, cell, np.ascontiguousarray(rows[:, t : t + 1]), weights, start)
+        start = [s[:, 0] for s in step]
+        for out, s in zip(outs, start, strict=True):
+            out.append(s)
+    return [np.stack(out, 1) for out in outs]

@@ -18,7 +18,8 @@ from .pointwise import Pointwise
 from .record import Op, Recording, Ref, is_ref, map_refs
 from .rows import Rows
 from .scores import Scores, step
-from .views import View, Views
+from .view import View
+from .views import Views
 
 HANDLERS: dict[str, Callable[..., Any]] = {}
 

@@ -11,7 +11,7 @@ from .contract import float32, tap_tables
 from .lower import Lowering, constant, handles
 from .ops import NotHere
 from .record import Op
-from .views import View
+from .view import View
 
 
 def _dims(x: View, dim: Any) -> list[int]:

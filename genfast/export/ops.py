@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .pointwise import Pointwise
-from .views import View
+from .view import View
 
 SPARSE = 0.25  # a table of numbers with fewer zeros is no mask
 HUGE = float(np.finfo(np.float32).max)

@@ -66,8 +66,8 @@ class Pointwise:
         numbers = [None if t is None or not _uniform(t) else float(t.reshape(-1)[0]) for t in constants]
         shape = torch.broadcast_shapes(*(v.shape for v in views), *(t.shape for t in constants if t is not None))
         if len(views) == 1 and sum(n is None for n in numbers) == 1:
-            out = self._affine_through(op, views[0], numbers, params)
-            return None if out is None else out.expand(*shape)
+            through = self._affine_through(op, views[0], numbers, params)
+            return None if through is None else through.expand(*shape)
         expanded = [v.expand(*shape) for v in views]
         steps = [self.views.steps(v) for v in expanded]
         for layout in [Rectangle.of(s) for s in steps if s is not None]:
@@ -110,7 +110,7 @@ class Pointwise:
             return None
         sizes = [layout.shape[d] for d in layout.columns]
         index = np.indices(sizes).reshape(len(sizes), -1)
-        source = sum(i * steps.channels[d] for i, d in zip(index, layout.columns, strict=True))
+        source = np.array([steps.channels[d] for d in layout.columns]) @ index
         weight = np.zeros((steps.run(kept), layout.channels), np.float32)
         weight[source, np.arange(layout.channels)] = 1
         dropped = [d for d in range(len(layout.shape)) if d not in layout.rows and d not in kept]

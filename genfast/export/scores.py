@@ -81,7 +81,7 @@ class Scores(View):
         """The dims of the layout that number N, M and K, slowest first; None if not every element has its place."""
         _, m, k = self.core
         dims = [d for d, n in enumerate(self.shape) if n > 1]
-        dims.sort(key=lambda d: -self.layout.stride(d))
+        dims.sort(key=self.layout.stride, reverse=True)
         step = 1
         for d in reversed(dims):
             if self.layout.stride(d) != step:

@@ -44,7 +44,7 @@ class View:
     def addr(self) -> torch.Tensor:
         meta = self.meta
         assert meta is not None
-        out = torch.full([1] * meta.dim(), ((self.value + 1) << SHIFT) + meta.storage_offset(), dtype=torch.int64)
+        out = torch.full([1] * meta.dim(), ((self.value + 1) << SHIFT) + int(meta.storage_offset()), dtype=torch.int64)
         for d, (n, stride) in enumerate(zip(meta.shape, meta.stride(), strict=True)):
             out = out + (torch.arange(n) * stride).reshape([-1 if e == d else 1 for e in range(meta.dim())])
         return out.expand(meta.shape).contiguous()
@@ -96,7 +96,7 @@ class Steps:
     @staticmethod
     def of(meta: torch.Tensor, width: int) -> Steps | None:
         """The steps of a view of a value of `width` channels; None if channels wrap around."""
-        position, channel = divmod(meta.storage_offset(), width)
+        position, channel = divmod(int(meta.storage_offset()), width)
         steps = [divmod(s, width) if n > 1 else (0, 0) for n, s in zip(meta.shape, meta.stride(), strict=True)]
         shape = tuple(meta.shape)
         if 0 in shape or channel + sum((n - 1) * c for n, (_, c) in zip(shape, steps, strict=True)) >= width:
@@ -131,7 +131,8 @@ class Rectangle:
     @staticmethod
     def of(steps: Steps) -> Rectangle | None:
         """The layout in which each element of a view has a place of its own, as in its value; None if there is none."""
-        rows, columns = [], []
+        rows: list[int] = []
+        columns: list[int] = []
         for d, n in enumerate(steps.shape):
             if n == 1:
                 continue

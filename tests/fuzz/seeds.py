@@ -19,7 +19,20 @@ def start(seed: int) -> tuple[Random, int]:
     b = Random(np.random.default_rng(seed), SITES, 1)
     b.values = [(SITES, 1), (1, 3)]
     before = b.table(np.arange(SITES) - 1)
-    return b, b.add("copy", SITES, 4, blocks=[[0, before, 0, 1, 0]], fill=0.5)
+    return b, b.add("copy", SITES, 1, blocks=[[0, before, 0, 1, 0]], fill=0.5)
+
+
+def dense(b: Random, channels: int, *sources: tuple[int, int], out: int | None = None) -> int:
+    """A product of all channels of some values through tables, without a zero among its weights."""
+    segments, k = [], 0
+    for value, table in sources:
+        count = b.values[value][1]
+        segments.append([value, table, 0, count, k])
+        k += count
+    if out is None:
+        b.values.append((SITES, channels))
+        out = len(b.values) - 1
+    return b.gemm_node(out, segments, b.rng.standard_normal((k, channels)))
 
 
 def finish(b: Builder, value: int) -> bytes:
@@ -41,31 +54,27 @@ def finish(b: Builder, value: int) -> bytes:
 def attention() -> bytes:
     """Grouped heads over an interval, then with a bias over a bitmap."""
     b, before = start(1)
-    wide = b.gemm(SITES, 40, [(before, -1), (1, -1)])
+    wide = dense(b, 40, (before, -1), (1, -1))
     shape = {"heads": 4, "kv_heads": 2, "dim": 3, "dim_v": 2, "keys": SITES, "scale": 0.5}
     sources = {"q": [wide, -1, 0, 3], "k": [wide, -1, 12, 4], "v": [wide, -1, 20, 2]}
     interval = [b.table(np.maximum(np.arange(SITES) - 3, 0)), b.table(np.arange(SITES) + 1)]
     first = b.add("attend", SITES, 8, **sources, **shape, visible=interval, bias=-1)
-    sources["q"] = [first, -1, 0, 2]
+    sources["q"] = [wide, -1, 20, 5]
     sources["k"] = [wide, b.table(np.arange(SITES)), 12, 4]
     shape |= {"bitmap": b.table((1 << np.arange(SITES)) | 1), "bias": b.weight(np.ones((4, SITES, SITES)))}
     second = b.add("attend", SITES, 8, **sources, **shape)
-    return finish(b, b.gemm(SITES, 3, [(first, -1), (second, -1), (before, -1)]))
+    return finish(b, dense(b, 3, (first, -1), (second, -1), (before, -1)))
 
 
 def loop() -> bytes:
     """A gemm that reads its own value, and a state that three nodes pass on."""
     b, before = start(2)
-    own = len(b.values)
+    last, own = b.table(np.arange(SITES) - 1), len(b.values)
     b.values.append((SITES, 2))
-    last = b.table(np.arange(SITES) - 1)
-    b.mixing_gemm(own, [[own, last, 0, 2, 0], [before, -1, 0, 1, 2]])
-    state = len(b.values)
-    b.add("copy", SITES, 2, blocks=[[state + 2, last, 0, 2, 0]], fill=0)
-    b.values.append((SITES, 2))
-    b.mixing_gemm(state + 1, [[state, -1, 0, 2, 0], [own, -1, 0, 1, 2]])
-    b.add("map", SITES, 2, op="tanh", args=[[state + 1, -1, 0, 0]], params=[])
-    return finish(b, state + 2)
+    dense(b, 2, (own, last), (before, -1), out=own)
+    state = b.add("copy", SITES, 2, blocks=[[own + 3, last, 0, 2, 0]], fill=0)
+    mixed = dense(b, 2, (state, -1), (own, -1))
+    return finish(b, b.add("map", SITES, 2, op="tanh", args=[[mixed, -1, 0, 0]], params=[]))
 
 
 if __name__ == "__main__":
