@@ -268,6 +268,31 @@ def test_train_writes_a_model_that_samples(tmp_path: Path, monkeypatch: pytest.M
     assert "warning: mine.pt was made with --epochs 1, not 2" in text
 
 
+def test_train_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from genfast.zoo import train
+    from genfast.zoo.text_task import TextRecipe
+
+    monkeypatch.chdir(tmp_path)
+    tiny = TextRecipe(length=16, channels=8, layers=1, heads=2)
+    monkeypatch.setattr(train, "RECIPES", {**train.RECIPES, "alice": tiny})
+    (tmp_path / "rhyme.txt").write_text("tick tock, said the clock\n" * 60)
+    text = run("train", "alice", "rhyme.txt", "--epochs", 2, "--out", "clock.genfast").stdout
+    assert "rhyme: 1482 training and 78 test characters" in text
+    assert "Markov chain of order 2" in text
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "clock.genfast", "clock.json", "clock.pt", "clock.txt", "rhyme.txt",
+    ]  # fmt: skip
+    model = gf.load(tmp_path / "clock.genfast")
+    assert model.meta["vocabulary"] == "\n ,acdehiklost"
+    assert model.sample(2, rng=0).shape == (2, 16)
+    assert set(json.loads((tmp_path / "clock.json").read_text())["bits_per_character"]) == {
+        "train", "validation", "test",
+    }  # fmt: skip
+    fails(2, "train", "alice", "--data", "mnist")
+    assert "no such file" in fails(1, "train", "alice", "nowhere.txt").lower()
+
+
 def test_train_usage() -> None:
     pytest.importorskip("torch")
     fails(2, "train", "digits", "--data", "folder")

@@ -9,11 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from genfast.zoo import GatedPixelCNN, PixelCNN, data  # noqa: E402
+from genfast.zoo import GPT, GatedPixelCNN, PixelCNN, data, text  # noqa: E402
 from genfast.zoo.augment import AUGMENTATIONS, SHIFTS, augment  # noqa: E402
-from genfast.zoo.baseline import independent_pixels  # noqa: E402
+from genfast.zoo.baseline import independent_pixels, markov_chain  # noqa: E402
 from genfast.zoo.image_task import Recipe, bits_per_dim, network_input  # noqa: E402
 from genfast.zoo.pixelcnn import MaskedConv2d  # noqa: E402
+from genfast.zoo.text_task import TextRecipe, bits_per_character  # noqa: E402
 from genfast.zoo.train import Progress, train  # noqa: E402
 
 TINY = Recipe(channels=4, layers=1, head_channels=4, epochs=3, batch=16, patience=10)
@@ -211,3 +212,103 @@ def test_network_input_is_what_the_compiled_head_feeds() -> None:
     for levels in (2, 16, 17, 256):
         every = np.arange(levels, dtype=np.uint8)
         np.testing.assert_array_equal(network_input(every, levels).numpy(), Categorical(levels).fed(integer=False))
+
+
+def test_gpt_sees_every_earlier_token_its_own_and_no_other() -> None:
+    torch.manual_seed(0)
+    model = GPT(7, length=9, channels=8, layers=2, heads=2).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.3 * torch.randn(parameter.shape)
+    x = torch.randint(7, (1, 9))
+    embedded = model.tokens(x).detach().requires_grad_()
+    model.tokens.forward = lambda _: embedded
+    logits = model(x).sum(2)[0]
+    seen = [torch.autograd.grad(one, embedded, retain_graph=True)[0].abs().sum(2)[0] > 0 for one in logits]
+    np.testing.assert_array_equal(torch.stack(seen).numpy(), np.tri(9, dtype=bool))
+    with pytest.raises(ValueError, match="context is 9"):
+        model(torch.zeros(1, 10, dtype=torch.int64))
+    with pytest.raises(ValueError, match="divisible"):
+        GPT(7, channels=12, heads=4)
+
+
+def test_the_carried_text_and_its_split() -> None:
+    alice = text.alice()
+    assert (len(alice.train), len(alice.test), len(alice.vocabulary)) == (140852, 7413, 70)
+    whole = "".join(alice.vocabulary[token] for token in np.concatenate([alice.train, alice.test]))
+    assert "Alice was beginning to get very tired of sitting by her sister" in whole
+    assert whole.endswith("happy summer days.\n")
+    # The figure that the README's bits per character refer to.
+    assert markov_chain(alice.train, alice.test, 70) == pytest.approx(2.72445, abs=1e-5)
+
+
+def test_other_texts(tmp_path: Path) -> None:
+    (tmp_path / "été.txt").write_text("naïve été\n" * 200, "utf-8")
+    own = text.of_file(tmp_path / "été.txt")
+    assert (own.name, own.vocabulary, len(own.test)) == ("été", "\n aentvéï", 100)
+    (tmp_path / "latin.txt").write_bytes("é".encode("latin-1") * 2000)
+    with pytest.raises(ValueError, match=r"latin\.txt: not a UTF-8 text"):
+        text.of_file(tmp_path / "latin.txt")
+    with pytest.raises(ValueError, match="999 characters are too few"):
+        text.of_string("short", "a" * 999)
+    with pytest.raises(ValueError, match="different characters"):
+        text.of_string("han", "".join(map(chr, range(0x4E00, 0x4E00 + 1000))))
+
+
+def test_markov_chain_counts_by_hand() -> None:
+    train_tokens, test_tokens = np.array([0, 1, 0, 1, 0], np.uint8), np.array([0, 1], np.uint8)
+    # Order 0: 0 was seen 3 times, 1 twice, of 2 kinds: P(0) = (3 + 2/2)/7, P(1) = 3/7. Order 1: after 0 comes 1, twice.
+    p0, p1 = 4 / 7, 3 / 7
+    expected = -np.mean(np.log2([(0 + 1 * p0) / 3, (2 + 1 * p1) / 3]))
+    assert markov_chain(train_tokens, test_tokens, 2, order=1) == pytest.approx(expected)
+    assert markov_chain(train_tokens, test_tokens, 2, order=0) == pytest.approx(-np.mean(np.log2([p0, p1])))
+
+
+def test_bits_per_character_counts_every_character_once() -> None:
+    class Fixed(torch.nn.Module):
+        """Knows the place of a character by its token: says p(token + 1) = 1/2 and spreads the rest."""
+
+        def forward(self, x):
+            logits = torch.full((*x.shape, 5), np.log(1 / 8))
+            return logits.scatter(2, ((x + 1) % 5)[..., None], np.log(1 / 2))
+
+    tokens = (np.arange(103) % 5).astype(np.uint8)
+    tokens[50] = 4  # two surprises: it, and what comes after it
+    for length in (2, 7, 16, 200):
+        bits = bits_per_character(Fixed(), tokens[:20], tokens[20:], length)
+        assert bits == pytest.approx((81 * 1 + 2 * 3) / 83), length
+    assert bits_per_character(Fixed(), tokens[:0], tokens[:11], 4) == pytest.approx(1)
+
+
+TINY_TEXT = TextRecipe(
+    length=16, channels=16, layers=1, heads=2, epochs=4, dropout=0.0, learning_rate=2e-2, average=0.9
+)
+
+
+def test_a_text_is_learnt_and_a_cut_off_training_goes_on(tmp_path: Path) -> None:
+    rhyme = text.of_string("rhyme", "tick tock goes the clock\n" * 80)
+
+    def cut(progress: Progress) -> None:
+        if progress.epoch == 3:
+            raise KeyboardInterrupt
+
+    whole = train(rhyme, TINY_TEXT)
+    assert whole.bits["test"] < 0.8 < markov_chain(rhyme.train, rhyme.test, len(rhyme.vocabulary), 0)
+    with pytest.raises(KeyboardInterrupt):
+        train(rhyme, TINY_TEXT, tmp_path / "rhyme.pt", cut)
+    resumed = train(rhyme, TINY_TEXT, tmp_path / "rhyme.pt")
+    assert resumed.history == whole.history
+    assert same_weights(resumed.model, whole.model)
+    assert whole.parameters == sum(p.numel() for p in whole.model.parameters())
+    with pytest.raises(ValueError, match="too few"):
+        train(rhyme, TextRecipe(length=4000))
+
+
+def test_the_bundled_text_model_is_the_recipes() -> None:
+    import genfast as gf
+
+    model, alice = gf.load("alice"), text.alice()
+    assert model.meta == {"name": "alice", "vocabulary": alice.vocabulary}
+    rows = alice.test[: 256 * 28].reshape(28, 256)
+    later = -model.log_prob(rows) / np.log(2)
+    # Whole rows have less context than the 2.008 bits of the recipe's figures, which count from the 128th character on.
+    assert later.sum() / (28 * 255) < 2.1
