@@ -18,7 +18,13 @@ int64_t l2_bytes() {
 
 class CpuProgram : public Program {
  public:
-  explicit CpuProgram(std::shared_ptr<const CpuPlan> cpu_plan) : cpu_plan_(std::move(cpu_plan)) {}
+  explicit CpuProgram(std::shared_ptr<const CpuPlan> cpu_plan) : cpu_plan_(std::move(cpu_plan)) {
+    int64_t bytes = 0;
+    for (const Node& node : cpu_plan_->graph->nodes)
+      if (node.kind == NodeKind::gemm)
+        bytes += cpu_plan_->graph->weights[node.data].size * info(cpu_plan_->graph->weights[node.data].type).bytes;
+    rows_a_thread_ = bytes > kCachedWeights ? 4 : 2;
+  }
 
   std::unique_ptr<Decoder> decoder(int64_t capacity) const override { return make_cpu_decoder(cpu_plan_, capacity); }
 
@@ -27,7 +33,7 @@ class CpuProgram : public Program {
     const int64_t cached = std::clamp<int64_t>(l2_bytes() / 2 / per_row, kFewestRows, kMostRows);
     const int64_t fits = std::clamp<int64_t>(kMostBytes / per_row, 1, cached);
     int64_t tiles = (rows + fits - 1) / fits;
-    if (rows >= 2 * threads) tiles = round_up(tiles, threads);
+    if (rows >= rows_a_thread_ * threads) tiles = round_up(tiles, threads);
     return (rows + tiles - 1) / tiles;
   }
 
@@ -36,7 +42,10 @@ class CpuProgram : public Program {
   static constexpr int64_t kFewestRows = 16, kMostRows = 64;
   // Of one tile's activations, whatever the number of rows that would suit the weights: long caches of keys and values.
   static constexpr int64_t kMostBytes = int64_t{2} << 30;
+  // Threads that all stream the same weights from memory need some rows each to be worth it.
+  static constexpr int64_t kCachedWeights = int64_t{32} << 20;
   std::shared_ptr<const CpuPlan> cpu_plan_;
+  int64_t rows_a_thread_ = 2;
 };
 
 class CpuBackend : public Backend {

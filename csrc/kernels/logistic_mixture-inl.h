@@ -13,7 +13,7 @@ class LogisticMixture {
 
   // Whether each lane has a distribution, as a mask of bits.
   uint32_t run() {
-    gather(log_weight_, a_.rows, first_, a_.n, 0, a_.components);
+    gather(weight_, a_.rows, first_, a_.n, 0, a_.components);
     start_weights();
     for (int64_t c = 0; c < a_.channels; ++c) {
       read_channel(c);
@@ -41,18 +41,12 @@ class LogisticMixture {
   static GENFAST_INLINE_MEMBER F load(const double* from, int64_t k) { return F::load(from + k * kHeadLanes); }
   F last() const { return F(static_cast<double>(a_.levels - 1)); }
 
-  // Weights e^(log weight - largest) of the components, and the logs to match.
+  // Logits to the weights of the components.
   void start_weights() {
-    const size_t bytes = static_cast<size_t>(a_.components * kHeadLanes) * sizeof(double);
-    memcpy(weight_, log_weight_, bytes);
     F largest;
-    total_ = exponentiate(weight_, a_.components, largest);
-    log_total_ = numerics::log_f64(total_);
-    check_ = F(0.0) * total_;
-    for (int64_t k = 0; k < a_.components; ++k) {
-      (load(log_weight_, k) - largest).store(log_weight_ + k * kHeadLanes);
-      (load(weight_, k) / total_).store(weight_ + k * kHeadLanes);
-    }
+    const F total = exponentiate(weight_, a_.components, largest);
+    check_ = F(0.0) * total;
+    for (int64_t k = 0; k < a_.components; ++k) (load(weight_, k) / total).store(weight_ + k * kHeadLanes);
   }
 
   void read_channel(int64_t c) {
@@ -119,45 +113,65 @@ class LogisticMixture {
     return F::load(level);
   }
 
+  // Where a component's level begins and ends, as arguments of the sigmoid: a of its lower border, minus_b of its upper one
+  // negated, infinite for the first and the last level; width is log(1 - e^(a - b)), or the difference itself.
+  struct Interval {
+    F a, minus_b, width;
+  };
+  template <bool logarithm>
+  GENFAST_INLINE_MEMBER Interval interval(int64_t k, F level) const {
+    const auto first = level == F(0.0), top = level == last();
+    const F mean = load(mean_, k), inverse = load(inverse_scale_, k), none(-__builtin_inf());
+    const F width = -numerics::expm1_nonpositive_f64(-(F(a_.step) * inverse));
+    const F inner = logarithm ? numerics::log_f64(width) : width, whole(logarithm ? 0.0 : 1.0);
+    return {select(first, none, (edge(level - F(1.0)) - mean) * inverse), select(top, none, (mean - edge(level)) * inverse),
+            select(first, whole, select(top, whole, inner))};
+  }
+
   // The log probability of a level; the weights become those given the level, or stay where it is impossible.
   F update(F level) {
-    const auto first = level == F(0.0), top = level == last();
-    const F low = edge(level - F(1.0)), high = edge(level), none(-__builtin_inf());
-    F largest = none;
-    for (int64_t k = 0; k < a_.components; ++k) {
-      const F mean = load(mean_, k), inverse = load(inverse_scale_, k);
-      const F a = select(first, none, (low - mean) * inverse), minus_b = select(top, none, (mean - high) * inverse);
-      const F width = numerics::log_f64(-numerics::expm1_nonpositive_f64(-(F(a_.step) * inverse)));
-      const F log_width = select(first, F(0.0), select(top, F(0.0), width));
-      const F after = load(log_weight_, k) + numerics::log_logistic_interval(a, minus_b, log_width);
-      after.store(work_ + k * kHeadLanes);
-      largest = max(after, largest);
-    }
-    const auto possible = largest > none;
     F total(0.0);
     for (int64_t k = 0; k < a_.components; ++k) {
-      const F relative = load(work_, k) - largest;
-      const F w = numerics::exp_nonpositive_f64(relative);
-      select(possible, relative, load(log_weight_, k)).store(log_weight_ + k * kHeadLanes);
+      const Interval i = interval<false>(k, level);
+      const F w = load(weight_, k) * (i.width / ((F(1.0) + numerics::exp_f64(i.a)) * (F(1.0) + numerics::exp_f64(i.minus_b))));
       w.store(work_ + k * kHeadLanes);
       total = total + w;
     }
-    for (int64_t k = 0; k < a_.components; ++k)
-      select(possible, load(work_, k) / total, load(weight_, k)).store(weight_ + k * kHeadLanes);
-    const F log_total = numerics::log_f64(total);
-    const F log_prob = select(possible, (largest + log_total) - log_total_, none);
-    log_total_ = select(possible, log_total, log_total_);
+    // Far out in every tail the products underflow: logarithms do not.
+    const auto plain = total > F(0x1p-600);
+    const bool all = mask_bits(plain) == (1u << kHeadLanes) - 1;
+    F log_prob = numerics::log_f64(total);
+    if (!all) log_prob = select(plain, log_prob, log_probability(level));
+    const auto possible = log_prob > F(-__builtin_inf());
+    for (int64_t k = 0; k < a_.components; ++k) {
+      F w = load(work_, k) / total;
+      if (!all) w = select(plain, w, numerics::exp_nonpositive_f64(load(log_weight_, k) - log_prob));
+      select(possible, w, load(weight_, k)).store(weight_ + k * kHeadLanes);
+    }
     return log_prob;
+  }
+
+  // The same from logarithms alone, which stay in log_weight_: those of the weights times the level's probabilities.
+  F log_probability(F level) {
+    F largest(-__builtin_inf()), total(0.0);
+    for (int64_t k = 0; k < a_.components; ++k) {
+      const Interval i = interval<true>(k, level);
+      const F term = numerics::log_f64(load(weight_, k)) + numerics::log_logistic_interval(i.a, i.minus_b, i.width);
+      term.store(log_weight_ + k * kHeadLanes);
+      largest = max(term, largest);
+    }
+    for (int64_t k = 0; k < a_.components; ++k) total = total + numerics::exp_nonpositive_f64(load(log_weight_, k) - largest);
+    return select(largest > F(-__builtin_inf()), largest + numerics::log_f64(total), largest);
   }
 
   const LogisticMixtureArgs& a_;
   const int64_t first_;
-  alignas(64) double log_weight_[kMostComponents * kHeadLanes];
-  alignas(64) double weight_[kMostComponents * kHeadLanes];  // normalised
+  alignas(64) double weight_[kMostComponents * kHeadLanes];  // of the components, given the channels so far; of sum 1
   alignas(64) double mean_[kMostComponents * kHeadLanes];
   alignas(64) double inverse_scale_[kMostComponents * kHeadLanes];
   alignas(64) double work_[kMostComponents * kHeadLanes];
-  F total_, log_total_, x_[2];
+  alignas(64) double log_weight_[kMostComponents * kHeadLanes];
+  F x_[2];
   F check_;  // NaN in a lane without a distribution
 };
 
