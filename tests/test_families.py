@@ -3,6 +3,8 @@ bits depend on no batch, thread or target. What is no causal model is refused, w
 
 from __future__ import annotations
 
+import re
+
 import naive
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from families import loop, pixelsnail, refused  # noqa: E402
+from families import loop, pixelcnnpp, pixelsnail, refused  # noqa: E402
 from families.catalogue import FAMILIES, Family, build  # noqa: E402
 
 import genfast as gf  # noqa: E402
@@ -91,6 +93,24 @@ def test_bits_depend_on_no_batch_threads_or_target(name: str, machine) -> None:
             assert (draw(family, model, u) == whole).all(), (target, threads)
             assert (draw(family, model, u, wavefront=False) == whole).all(), (target, threads)
             assert (model.log_prob(whole, condition=family.condition(n) or None) == log_prob).all(), (target, threads)
+
+
+def passes(model: gf.Model) -> float:
+    """Multiply-adds of a sample over those of one forward pass, as `explain` counts them."""
+    return float(re.search(r"([\d.]+) of one pass", model.explain())[1])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_sample_costs_no_more_than_one_forward_pass(name: str) -> None:
+    assert 0 < passes(built(name)[1]) <= 1
+
+
+@pytest.mark.slow
+def test_pixelcnnpp_of_three_resolutions_costs_what_the_study_says() -> None:
+    net = pixelcnnpp.PixelCNNPP(c=4, levels=3).eval()
+    model = gf.compile(net, torch.rand(2, 3, 12, 12), head=gf.heads.DiscretizedLogisticMixture(2))
+    assert "114 wavefront levels for 144 positions" in model.explain()
+    assert passes(model) == 0.98
 
 
 def image_net(between: torch.nn.Module, train: bool = False, **options) -> tuple:
