@@ -109,6 +109,10 @@ void check_given(const Graph& graph, int64_t n, const Options& options) {
                           " sites; the model has " + std::to_string(graph.sites()));
 }
 
+constexpr int64_t kMostFloatsAtOnce = int64_t{1} << 27;
+// A step cannot be interrupted: about a second of work.
+constexpr int64_t kMostWorkOfStep = int64_t{1} << 35;
+
 // Prompts are planned in round lengths, so that there are few plans: to within an eighth, in multiples of 16.
 int64_t round_prompt(int64_t length) {
   int64_t unit = 16;
@@ -166,8 +170,15 @@ std::shared_ptr<Prepared> Model::Impl::prepare(int64_t n, const Call& call) {
     if (std::find(wanted.known.begin(), wanted.known.end(), 1) == wanted.known.end() ||
         std::find(wanted.known.begin(), wanted.known.end(), 0) == wanted.known.end())
       wanted.known.clear();
+    return plans.get(wanted);
   }
-  return plans.get(wanted);
+  // Given levels need no order. Drawn one at a time, every site would read all weights again: take them all in one step where
+  // the activations of a row allow it.
+  std::shared_ptr<Prepared> drawing = plans.get(wanted);
+  if (drawing->plan().stats.widest_step > 1) return drawing;
+  wanted.known.assign(static_cast<size_t>(graph->sites()), 1);
+  std::shared_ptr<Prepared> at_once = plans.get(wanted);
+  return at_once->plan().floats_per_row <= kMostFloatsAtOnce ? at_once : drawing;
 }
 
 void Model::Impl::run(int64_t n, Call& call) {
@@ -177,7 +188,9 @@ void Model::Impl::run(int64_t n, Call& call) {
   if (n == 0) return;
   const int64_t copies = call.guided ? 2 : 1;
   const int threads = options.threads > 0 ? std::min(options.threads, num_threads()) : num_threads();
-  const int64_t capacity = (ready->tile_rows(n * copies, threads) + copies - 1) / copies;
+  int64_t capacity = (ready->tile_rows(n * copies, threads) + copies - 1) / copies;
+  if (ready->plan().steps.size() == 1)
+    capacity = std::clamp<int64_t>(kMostWorkOfStep / std::max<int64_t>(1, ready->plan().stats.multiply_adds * copies), 1, capacity);
   const int64_t tiles = (n + capacity - 1) / capacity, total = n * graph->sites();
 
   std::atomic<int64_t> done{0};
