@@ -139,10 +139,10 @@ def test_gpt2_ctranslate2(benchmark, threads, batch):
 
 @functools.cache
 def pixelcnn_pp():
-    from families.pixelcnn_pp import PixelCNNpp
+    from families.pixelcnnpp import PixelCNNPP
 
     torch.manual_seed(0)
-    model = PixelCNNpp(filters=160, blocks=5).eval()
+    model = PixelCNNPP(resnets=5, c=160, mixtures=10, levels=3).eval()
     head = gf.heads.DiscretizedLogisticMixture(10)
     with torch.no_grad():
         model(torch.rand(1, 3, 32, 32))

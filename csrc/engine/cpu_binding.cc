@@ -232,6 +232,9 @@ void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions
   for (const Source& block : node.sources) {
     const ChannelRange part{std::max(range.begin, block.offset), std::min(range.end, block.offset + block.count)};
     if (part.begin >= part.end) continue;
+    const bool reads =
+        std::any_of(positions.begin(), positions.end(), [&](int32_t p) { return source_position(graph_, block, p) >= 0; });
+    if (!reads) continue;
     PositionCommand call = start(node, part, positions);
     Source source = block;
     source.channel += part.begin - block.offset;
