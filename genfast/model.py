@@ -710,6 +710,8 @@ def compile(
     meta = {} if meta is None else meta
     if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
         raise TypeError(f"meta must be a mapping from str, got {meta!r}")
+    if not isinstance(meta.get("name", ""), str):
+        raise TypeError(f"meta['name'] must be a str, got {type(meta['name']).__name__}")
     json.dumps(dict(meta), allow_nan=False)  # its error before the work
     try:
         from genfast.export import lower

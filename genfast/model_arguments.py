@@ -97,6 +97,13 @@ def as_mapping(given: Any, what: str) -> dict[str, Any]:
     return dict(given or {})
 
 
+def _array(given: Any) -> np.ndarray:
+    """An array of whatever has one; of a torch tensor that requires gradients, its numbers."""
+    if getattr(given, "requires_grad", False):
+        given = given.detach()
+    return np.asarray(given)
+
+
 def check_conditions(model: Any, given: Any, n: int, what: str = "condition") -> dict[str, np.ndarray]:
     """Every condition of the model as a float32 array (n, *shape). Raises TypeError, ValueError."""
     given = as_mapping(given, what)
@@ -109,8 +116,8 @@ def check_conditions(model: Any, given: Any, n: int, what: str = "condition") ->
         name, shape = condition["name"], condition["shape"]
         if name not in given:
             raise ValueError(f"condition {name!r} is missing: pass condition={{{name!r}: …}}")
-        array = np.asarray(given[name])
-        kinds = "iu" if condition["dtype"] == "int" else "iuf"
+        array = _array(given[name])
+        kinds = "iub" if condition["dtype"] == "int" else "iuf"
         if array.dtype.kind not in kinds:
             raise TypeError(f"{what} {name!r} must be {condition['dtype']}, got dtype {array.dtype}")
         if array.shape not in (shape, (n, *shape)):
@@ -136,7 +143,7 @@ def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarr
     Only what is `where` (bool of input_shape; None: everywhere) has to hold values that the model knows; the rest
     becomes 0. Raises TypeError, ValueError.
     """
-    array = np.asarray(x)
+    array = _array(x)
     levels = model.levels
     if levels is None:
         if array.dtype.kind not in "iuf":
@@ -179,7 +186,7 @@ def check_known(model: Any, known: Any) -> np.ndarray:
 
 def check_uniforms(model: Any, u: Any, n: int | None, name: str = "u") -> np.ndarray:
     """Uniforms (n, sites) as contiguous float64; n None: of any n. Raises TypeError, ValueError."""
-    array = np.asarray(u)
+    array = _array(u)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers in [0, 1], got dtype {array.dtype}")
     if array.ndim != 2 or array.shape[1] != model.sites or (n is not None and len(array) != n):
@@ -207,7 +214,8 @@ def check_stop(model: Any, stop: Any) -> list[int]:
     """Levels that end a row. Raises TypeError, ValueError."""
     if stop is None:
         return []
-    tokens = stop if isinstance(stop, Iterable) and not isinstance(stop, str) else [stop]
+    alone = isinstance(stop, str) or not isinstance(stop, Iterable) or getattr(stop, "ndim", None) == 0
+    tokens = [stop] if alone else stop
     out = [count(token, "stop") for token in tokens]
     for token in out:
         if token >= model.levels:
@@ -224,8 +232,9 @@ def check_prompt(model: Any, prompt: Any, n: int) -> tuple[np.ndarray, np.ndarra
     lengths = np.zeros(n, np.int64)
     if isinstance(prompt, str) or not (isinstance(prompt, Sequence) or hasattr(prompt, "__array__")):
         raise TypeError(f"prompt must hold integers: an array, a list, or a list of lists, got {type(prompt).__name__}")
-    ragged = isinstance(prompt, Sequence) and any(isinstance(p, Sequence) or np.ndim(p) == 1 for p in prompt)
-    if ragged:
+    objects = getattr(prompt, "dtype", None) == np.dtype(object) and np.ndim(prompt) == 1
+    several = isinstance(prompt, Sequence) or objects
+    if several and any((isinstance(p, Sequence) and not isinstance(p, str)) or np.ndim(p) == 1 for p in prompt):
         rows = [_tokens(model, tokens, f"prompt {i}") for i, tokens in enumerate(prompt)]
     else:
         array = np.asarray(prompt)
@@ -246,6 +255,8 @@ def check_prompt(model: Any, prompt: Any, n: int) -> tuple[np.ndarray, np.ndarra
 def _tokens(model: Any, tokens: Any, name: str) -> np.ndarray:
     """One prompt (k,) int32."""
     array = np.asarray(tokens)
+    if array.ndim == 0:
+        raise TypeError(f"{name} must be a sequence of integers, got {type(tokens).__name__}")
     if array.ndim != 1:
         raise ValueError(f"{name} must be a sequence of integers, got an array of shape {array.shape}")
     if array.dtype.kind not in "iu" and array.size:

@@ -233,6 +233,7 @@ def test_meta_is_kept_and_checked(tmp_path):
     for wrong, error in (
         (3, TypeError),
         ({1: 2}, TypeError),
+        ({"name": 3}, TypeError),
         ({"a": object()}, TypeError),
         ({"a": np.nan}, ValueError),
     ):

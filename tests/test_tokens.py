@@ -153,6 +153,9 @@ def test_forms_of_prompts(case):
     plain = case.model.sample(3, rng=0)
     for empty in ([], [[], [], []], np.zeros((3, 0), int), np.zeros(0, int)):
         assert (case.model.sample(3, rng=0, prompt=empty) == plain).all()
+    ragged = np.empty(3, object)
+    ragged[:] = [[1], np.array([2, 3]), []]
+    assert (case.model.sample(3, rng=0, prompt=ragged) == case.model.sample(3, rng=0, prompt=[[1], [2, 3], []])).all()
     assert case.model.sample(0, prompt=[1, 2]).shape == (0, T)
     if case.shift:
         assert (plain[:, 0] == BOS).all() and case.model.bos == BOS
@@ -176,10 +179,10 @@ def test_max_tokens(case):
     assert (case.model.sample(3, rng=2, prompt=[[1, 2, 3]] * 3, max_tokens=0) == [1, 2, 3]).all()
 
 
-@pytest.mark.parametrize("stop", [7, [7, 2], []])
+@pytest.mark.parametrize("stop", [7, np.array(7), torch.tensor(7), [7, 2], []])
 def test_stop(case, stop):
     n = 30
-    tokens = [stop] if isinstance(stop, int) else stop
+    tokens = stop if isinstance(stop, list) else [int(stop)]
     prompts = prompts_of([1, 2, 20] * 10, seed=3)
     prompts[0] = [7]  # a stop token in a prompt stops nothing
     whole = case.model.sample(n, rng=5, prompt=prompts)
@@ -398,6 +401,8 @@ def test_wrong_arguments(case):
         ({"n": 1, "prompt": [0.5, 1.0]}, "prompt must hold integers"),
         ({"n": 1, "prompt": 3}, "prompt must hold integers"),
         ({"n": 2, "prompt": [[1], ["a"]]}, "prompt 1 must hold integers"),
+        ({"n": 1, "prompt": ["a"]}, "prompt must hold integers"),
+        ({"n": 2, "prompt": [None, [1]]}, "prompt 0 must be a sequence of integers, got NoneType"),
         ({"n": 1, "max_tokens": 1.5}, "max_tokens must be an integer"),
         ({"n": 1, "stop": "x"}, "stop must be an integer"),
         ({"n": 1, "top_k": 2.0}, "top_k must be an integer"),

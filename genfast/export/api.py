@@ -26,6 +26,8 @@ PRODUCER = "genfast 0.1.0"
 ALIGNMENTS = ("infer", "same", "next")
 
 
+@torch.inference_mode(False)  # inside it, composite ops reach the tracer whole
+@torch.no_grad()
 def lower(
     model: Callable[..., Any],
     example: Any,
@@ -90,8 +92,9 @@ def lower(
     x = arguments[0]
     if head is None:
         head = Categorical(default_levels(model, call))
-    if not hasattr(head, "entry"):
-        raise TypeError(f"head must be one of genfast.heads, got {type(head).__name__}")
+    if isinstance(head, type) or not hasattr(head, "entry"):
+        got = f"the class {head.__name__}: call it" if isinstance(head, type) else type(head).__name__
+        raise TypeError(f"head must be one of genfast.heads, got {got}")
     values = _fed(head, x)
     layout = getattr(head, "layout", None)
     said = layout is not None or (isinstance(order, str) and order == "subpixel")
@@ -107,11 +110,10 @@ def lower(
     lowering = Lowering(recording, graph)
     for argument, tensor in zip(arguments, recording.inputs, strict=True):
         lowering.env[tensor] = _input_view(lowering, argument, grid)
-    with torch.no_grad():
-        output = lowering.run()
-        verify(probe, recording)
-        graph.place = ("", "the output")
-        entry, table = _head(lowering, head, output, x, grid, layout)
+    output = lowering.run()
+    verify(probe, recording)
+    graph.place = ("", "the output")
+    entry, table = _head(lowering, head, output, x, grid, layout)
 
     levels = [] if values is None else [graph.weight(values)]
     root = [entry["value"], DIRECT]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -149,7 +150,7 @@ def default_levels(model: Callable[..., Any], example: Example) -> int:
         raise ValueError(
             f"head= is needed: what the output means is clear for integer tokens (B, T) only, not {('B', *x.shape)}"
         )
-    with quiet_torch():
+    with quiet_torch(), _indexing(x):
         found = tensors_of(example.call(model, [a.example for a in example.arguments]))
     shape = tuple(found[0].shape) if found else ()
     if len(shape) < 2 or prod(shape[:-1]) != x.shape[0]:
@@ -157,6 +158,19 @@ def default_levels(model: Callable[..., Any], example: Example) -> int:
             f"head= is needed: an output of shape {shape} has no last axis of logits for {x.shape[0]} tokens"
         )
     return shape[-1]
+
+
+@contextmanager
+def _indexing(x: Argument) -> Iterator[None]:
+    """ValueError for a model that looks outside a table of its own."""
+    try:
+        yield
+    except IndexError as error:
+        longer = f", or the example's length of {x.shape[0]} is more than its positions" if len(x.shape) == 1 else ""
+        raise ValueError(
+            f"the model cannot index its tables with the example's tokens and conditions or the head's values{longer}: "
+            f"{error}"
+        ) from error
 
 
 class Probe:
@@ -213,12 +227,8 @@ def record(probe: Probe, lowers: Callable[[str], bool]) -> Recording:
     with quiet_torch():
         dtype = _dtype(probe.model)
         tensors = [probe.sites(1), *(a.example for a in probe.arguments[1:])]
-        try:
+        with _indexing(probe.arguments[0]):
             probe.run(tensors)  # models that create buffers do so on their first call
-        except IndexError as error:
-            raise ValueError(
-                f"the model cannot index its tables with the example's conditions or the head's values: {error}"
-            ) from error
         named = [(a.name, t) for a, t in zip(probe.arguments, tensors, strict=True)]
         recording = trace(probe.model, named, lambda: probe.run(tensors), lowers)
         for argument, size in zip(probe.arguments, index_sizes(recording), strict=True):
