@@ -101,7 +101,9 @@ class Categorical:
         float input, the integers 0 … L - 1 for models with an integer input.
     layout : "channel_major" or "interleaved", optional
         How an axis of the output that holds C * L numbers, for an input of C channels, is divided: the L logits of one
-        channel together, or the C logits of one level together. Shapes with an axis for each need none.
+        channel together, or the C logits of one level together. For an input without channels, how an axis that holds
+        all T * L numbers of T sites is divided (MADE's): the L logits of one site together, or the T logits of one
+        level together. Shapes with an axis for each need none.
 
     Raises
     ------

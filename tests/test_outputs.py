@@ -45,7 +45,7 @@ def test_gaussian_flow(shape):
     """z by the inverse CDF, x = μ + e^α z, one dimension after another."""
     torch.manual_seed(0)
     model = Flow(shape)
-    compiled = gf.compile(model, X, head=Normal())
+    compiled = gf.compile(model, X, head=Normal(layout="interleaved" if shape == "flat" else None))
     u = np.random.default_rng(0).random((5, D))
     x = torch.zeros(5, D)
     for d in range(D):
@@ -63,7 +63,7 @@ def test_gaussian_flow(shape):
 def test_mixture_of_gaussians(shape):
     torch.manual_seed(0)
     model = Flow(shape, parts=3, each=4)
-    compiled = gf.compile(model, X, head=GaussianMixture(4))
+    compiled = gf.compile(model, X, head=GaussianMixture(4, layout="interleaved" if shape == "flat" else None))
     x = compiled.sample(5, rng=1)
     with torch.no_grad():
         logits, mu, alpha = model.by_site(torch.from_numpy(x)).double().chunk(3, -1)

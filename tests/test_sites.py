@@ -121,6 +121,28 @@ def test_an_axis_of_all_logits_needs_a_layout():
         Categorical(L, layout="rgb")
 
 
+@pytest.mark.parametrize("layout", ["channel_major", "interleaved"])
+@pytest.mark.parametrize("shape", [(5,), (1, 1, 5)])
+def test_a_flat_output_of_sites_without_channels_needs_a_layout(shape, layout):
+    """MADE with several levels: the numbers of a site together, or those of a level."""
+    torch.manual_seed(0)
+    sites, levels = torch.arange(5), 3
+    of_out = sites.repeat_interleave(levels) if layout == "channel_major" else sites.repeat(levels)
+    linear = nn.Linear(5, 5 * levels)
+    linear.weight.data *= of_out[:, None] > sites
+    model = nn.Sequential(nn.Flatten(), linear)
+    compiled = gf.compile(model, torch.zeros(1, *shape), head=Categorical(levels, layout=layout))
+    x = np.random.default_rng(0).integers(0, levels, (4, *shape))
+    with torch.no_grad():
+        out = linear(torch.from_numpy(x / 2).float().flatten(1))
+    logits = out.view(4, 5, levels) if layout == "channel_major" else out.view(4, levels, 5).mT
+    index = torch.from_numpy(x).reshape(4, 5, 1)
+    want = logits.double().log_softmax(-1).gather(2, index).sum((1, 2))
+    np.testing.assert_allclose(compiled.log_prob(x), want.numpy(), rtol=1e-5)
+    with pytest.raises(ValueError, match="3 numbers of 5 sites in two ways"):
+        gf.compile(model, torch.zeros(1, *shape), head=Categorical(levels))
+
+
 def test_as_many_levels_as_channels_needs_a_layout():
     model = RGB("CNP", levels=C)
     with pytest.raises(ValueError, match="two ways"):

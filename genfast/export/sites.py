@@ -95,7 +95,8 @@ def gather(output: Array, sites: Sites, numbers: int, tokens: bool, layout: str 
     tokens : bool
         Whether the last axis is preferred to axis 1 where both fit.
     layout : "channel_major", "interleaved" or None
-        Whether on an axis that holds C · N numbers those of one channel lie together, or the C values of one number.
+        Whether on an axis that holds C · N numbers those of one channel lie together, or the C values of one number;
+        without channels, on an axis that holds all P · N numbers those of one position, or the P values of one number.
     what : str
         The head, for messages.
 
@@ -106,6 +107,15 @@ def gather(output: Array, sites: Sites, numbers: int, tokens: bool, layout: str 
     """
     shape = tuple(n for n in output.shape[1:] if n != 1)
     sizes = {"N": numbers, "C": sites.channels, "P": sites.positions}
+    if sites.channels == 1 and shape == (numbers * sites.positions,) and 1 not in (numbers, sites.positions):
+        if layout is None:
+            raise ValueError(
+                f"an output of shape {('B', *output.shape[1:])} can hold the {numbers} numbers of {sites.positions} "
+                "sites in two ways: give the head layout='channel_major' (the numbers of one site lie together) or "
+                f"'interleaved', or let the model return {_wanted(sites, numbers)}"
+            )
+        m = output.reshape(sites.positions, numbers) if layout == "channel_major" else output.reshape(numbers, -1)
+        return m if layout == "channel_major" else m.permute(1, 0)
     for readings, merged in [*(PLAIN[::-1] if tokens else PLAIN), *MERGED]:
         told = dict.fromkeys("".join(a for a in r if a == "P" or sizes[a] > 1) for r in readings)
         fitting = [r for r in told if shape in _forms(r, sizes, sites.space, merged)]

@@ -98,7 +98,7 @@ def made(nout: int, natural: bool, levels: int = 2, num_masks: int = 1, infer: b
     for _ in range(num_masks - 1):
         model.update_masks()
     order = np.argsort(model.m[-1])
-    head = gf.heads.Bernoulli() if nout == 1 else gf.heads.Categorical(levels)
+    head = gf.heads.Bernoulli() if nout == 1 else gf.heads.Categorical(levels, layout="interleaved")
     rows = one if nout == 1 else lambda out: out.view(len(out), nout, 9).transpose(1, 2)
     options = {} if natural else {"order": "infer" if infer else order}
     return Family(model, floats(9), head, rows, order, options=options)
@@ -155,7 +155,7 @@ def maf(joint: bool, natural: bool) -> Family:
     model = masked_mlps.MAF(joint=joint, natural=natural)
     rows = lambda out: torch.stack(out, 2) if isinstance(out, tuple) else out.view(len(out), 2, -1).transpose(1, 2)
     order = np.argsort(model.made.m[-1])
-    return Family(model, floats(6), gf.heads.Normal(), rows, order, options={"order": order})
+    return Family(model, floats(6), gf.heads.Normal(layout="interleaved"), rows, order, options={"order": order})
 
 
 def image_gpt() -> Family:
