@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import genfast as gf
+from genfast.errors import UnsupportedOpError
 
 
 class Flagged(nn.Module):
@@ -55,6 +56,59 @@ def test_compile_inside_inference_mode():
         assert torch.is_inference_mode_enabled()
     condition = {"flag": np.array([True] * 20)}
     assert (got.sample(20, rng=0, condition=condition) == want.sample(20, rng=0, condition=condition)).all()
+
+
+class Shaped(nn.Module):
+    """Logits (B, T, 7) of the next token, of which `shape` makes another output."""
+
+    def __init__(self, shape, width=16):
+        super().__init__()
+        self.embed, self.conv, self.out = nn.Embedding(7, width), nn.Conv1d(width, width, 3), nn.Linear(width, 7)
+        self.shape = shape
+
+    def forward(self, x):
+        h = F.pad(self.embed(x).transpose(1, 2), (2, 0))
+        return self.shape(self.out(torch.tanh(self.conv(h)).transpose(1, 2)))
+
+
+def shaped(shape):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Shaped(shape).eval()
+
+
+def test_logits_flattened_for_a_loss_keep_their_rows():
+    example = torch.zeros(1, 6).long()
+    want = gf.compile(shaped(lambda y: y), example).sample(9, rng=0)
+    for head in (None, gf.heads.Categorical(7)):
+        got = gf.compile(shaped(lambda y: y.reshape(-1, 7)), example, head=head)
+        assert (got.sample(9, rng=0) == want).all()
+
+
+def test_what_a_batch_of_two_tells():
+    example = torch.zeros(1, 6).long()
+
+    def rounded(y):
+        return y + (len(y) - 1) * 2.0**-7
+
+    for shape, words in [
+        (
+            lambda y: y.transpose(0, 1),
+            r"first axis is not the batch: its shape is \(6, 1, 7\) for one row and \(6, 2, 7\)",
+        ),
+        (lambda y: y.transpose(0, 1).reshape(-1, 7), "rows of a batch influence each other"),
+        (lambda y: y + y.mean(0), "rows of a batch influence each other"),
+        (rounded, "rows of a batch influence each other"),
+    ]:
+        with pytest.raises(UnsupportedOpError, match=words):
+            gf.compile(shaped(shape), example)
+    with pytest.raises(UnsupportedOpError, match=r"computes in bfloat16, whose rounding does that.*model.float\(\)"):
+        gf.compile(shaped(rounded).bfloat16(), example)
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        pytest.raises(UnsupportedOpError, match=r"computes in bfloat16.*without autocast"),
+    ):
+        gf.compile(shaped(rounded), example)
 
 
 def test_a_head_must_be_one():

@@ -19,6 +19,18 @@ def tensors_of(result: Any) -> list[torch.Tensor]:
     return [t for t in leaves if isinstance(t, torch.Tensor)]
 
 
+def by_row(output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The output with its batch axis: (B·T, N), as losses take it, is (B, T, N) again; any other is left as it is.
+
+    Only inputs without channels, whose sites have one order to be flattened in.
+    """
+    rows = len(x)
+    plain = x.dim() == 2 or x.shape[1] == 1
+    if plain and output.dim() == 2 and len(output) == x.numel() != rows:
+        return output.reshape(rows, -1, output.shape[1])
+    return output
+
+
 def output_of(result: Any, x: torch.Tensor, wanted: int) -> tuple[torch.Tensor, bool]:
     """The output in a model's return value.
 

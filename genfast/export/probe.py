@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from ..errors import NotCausalError, UnsupportedOpError
-from .outputs import output_of, tensors_of
+from .outputs import by_row, output_of, tensors_of
 from .record import Op, Recording, place
 from .state import quiet_torch
 from .trace import trace
 
 FEW = 8  # how far counts are drawn
 MAX_INT = 1 << 24  # beyond it float32, which carries every value, skips integers
+LOW_PRECISION = (torch.bfloat16, torch.float16)
 COMPARED = 1 << 20  # elements compared at a time: logits over a vocabulary are large
 SAME_VALUES = {
     "view",
@@ -211,7 +212,7 @@ class Probe:
         """The model's output for these arguments."""
         x = tensors[0]
         output, self.stacked = output_of(self.example.call(self.model, tensors), x, len(x) * self.outputs)
-        return output
+        return by_row(output, x)
 
 
 def record(probe: Probe, lowers: Callable[[str], bool]) -> Recording:
@@ -281,6 +282,11 @@ def compare_batch(
             f"the model fails on a batch of 2 ({type(error).__name__}), so its rows are taken to be independent"
         )
         return
+    if got.shape[:1] != (2,):
+        raise UnsupportedOpError(
+            f"the output's first axis is not the batch: its shape is {tuple(replays[0].shape)} for one row and "
+            f"{tuple(got.shape)} for two. Let the model return the batch first"
+        )
     try:
         for i, row in enumerate(replays):
             _compare(recording, got[i : i + 1], row, "a batch of 2", "rows of a batch influence each other")
@@ -291,6 +297,12 @@ def compare_batch(
                     f"the model is not causal: causality is lost in {place(op.module, op.source)}, a BatchNorm in "
                     "training mode, whose statistics run over all positions and rows. Hint: call eval() on the model"
                 ) from None
+        low = {str(m.dtype).removeprefix("torch.") for m in recording.metas if m.dtype in LOW_PRECISION}
+        if low:
+            raise UnsupportedOpError(
+                f"a row alone gives other numbers than in a batch of 2, and the model computes in "
+                f"{' and '.join(sorted(low))}, whose rounding does that. Hint: compile model.float(), without autocast"
+            ) from None
         raise
 
 
