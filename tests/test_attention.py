@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import genfast as gf
 from genfast import reference
 from genfast.errors import UnsupportedOpError
 from genfast.export import export
@@ -330,6 +331,97 @@ def test_small_products_that_are_no_attention():
     torch.manual_seed(12)
     check(Block(lambda q, k, v: ((q @ k.mT) * TRIL / T) @ v), nodes=0)
     check(Block(lambda q, k, v: torch.tanh(q @ k.mT / 9 + 1) * TRIL @ v), nodes=0)
+
+
+def clamped(w):
+    """XGLM: the mask's sum is cut off at the lowest number."""
+    return torch.max(w + (~TRIL) * torch.finfo(w.dtype).min, torch.tensor(torch.finfo(w.dtype).min))
+
+
+MASKED = {
+    "softcap": spelled(lambda w: 5 * torch.tanh(w / 5) + ADDITIVE),
+    "softcap_finite": spelled(lambda w: 5 * torch.tanh(w / 5) + (~TRIL) * torch.finfo(torch.float32).min),
+    "softcap_fill": spelled(lambda w: (5 * torch.tanh(w / 5)).masked_fill(~TRIL, -math.inf)),
+    "clamped_before": spelled(lambda w: w.clamp(-1, 1) - -ADDITIVE),
+    "two_masks": spelled(lambda w: torch.tanh(w) + ADDITIVE + torch.zeros(T, T).masked_fill(DISTANCE > 4, -math.inf)),
+    "product_with_a_constant": lambda q, k, v: spelled(
+        lambda w: torch.baddbmm(ADDITIVE, w.flatten(0, 1), 2 * torch.eye(T).expand(len(w) * H, T, T)).view_as(w)
+    )(q, k, v),
+    "empty_row": lambda q, k, v: (
+        torch.softmax(torch.tanh(q @ k.mT).masked_fill(~TRIL | (DISTANCE == 0), -1e38), -1) * TRIL @ v
+    ),
+    "tril": lambda q, k, v: (q @ k.mT).tril() @ v / T,
+    "times": lambda q, k, v: ((q @ k.mT) * TRIL / T) @ v,
+    "filled_with_zero": lambda q, k, v: (q @ k.mT).masked_fill(~TRIL, 0) @ v / T,
+    "filled_with_one": lambda q, k, v: (q @ k.mT).masked_fill(~TRIL, 1).tril() @ v / T,
+    "sigmoid": lambda q, k, v: torch.sigmoid(q @ k.mT + ADDITIVE) @ v / T,
+}
+CLAMPED = {
+    "max": spelled(clamped),
+    "maximum": spelled(lambda w: torch.maximum(w + ADDITIVE, torch.tensor(torch.finfo(w.dtype).min))),
+    "clamp": spelled(lambda w: (w + ADDITIVE).clamp(min=torch.finfo(w.dtype).min)),
+}
+
+
+def check_causal(model, condition=()):
+    """log_prob of samples, both of the compiled model, against the model's own."""
+    model.eval()
+    given = {"condition": {"c": condition[0].item()}} if condition else {}
+    compiled = gf.compile(model, (torch.zeros(1, T).long(), *condition), head=Categorical(V))
+    x = compiled.sample(3, rng=0, **given)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(x).long(), *(c.expand(3, *c.shape[1:]) for c in condition)).double()
+    next_tokens = torch.from_numpy(x[:, 1:, None]).long()
+    want = logits[:, :-1].log_softmax(-1).gather(2, next_tokens).sum((1, 2))
+    assert compiled.bos == 0
+    np.testing.assert_allclose(compiled.log_prob(x, **given), want.numpy(), rtol=1e-5)
+    return compiled
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masks_of_scores_that_are_no_plain_products(name):
+    torch.manual_seed(13)
+    check_causal(Block(MASKED[name]))
+
+
+@pytest.mark.parametrize("name", CLAMPED)
+def test_a_bound_that_only_masks_fall_below_is_none(name):
+    torch.manual_seed(14)
+    assert "attend" in check_causal(Block(CLAMPED[name])).explain()
+
+
+class Conditioned(nn.Module):
+    """Attention that sees keys nearer than a condition says, besides the first."""
+
+    def __init__(self, f):
+        super().__init__()
+        self.block, self.f = Block(lambda q, k, v: self.f(q, k, v, self.near)), f
+
+    def forward(self, x, c):
+        self.near = (c[:, None, None, None] > DISTANCE) | (DISTANCE == 0)
+        return self.block(x)
+
+
+CONDITIONED = {
+    "where": lambda q, k, v, near: spelled(lambda w: torch.where(near, w, -math.inf) + ADDITIVE)(q, k, v),
+    "fill_before": lambda q, k, v, near: spelled(lambda w: w.masked_fill(~near, -math.inf) + ADDITIVE)(q, k, v),
+    "fill_after": lambda q, k, v, near: spelled(lambda w: (w + ADDITIVE).masked_fill(~near, -math.inf))(q, k, v),
+    "additive": lambda q, k, v, near: spelled(lambda w: w + torch.where(near & TRIL, 0.0, -math.inf))(q, k, v),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONED)
+def test_masks_that_depend_on_a_condition(name):
+    torch.manual_seed(15)
+    model = Conditioned(CONDITIONED[name])
+    compiled = check_causal(model, (torch.tensor([3.0]),))
+    assert "count as -1.7e+38" in compiled.explain()
+
+
+@pytest.mark.parametrize("f", [torch.exp, torch.tanh, lambda w: w.clamp(-1e4, 1e4), lambda w: w.log_softmax(-1)])
+def test_masked_scores_that_go_elsewhere_are_refused(f):
+    with pytest.raises(UnsupportedOpError, match="masked scores may only go into a softmax"):
+        export(Block(lambda q, k, v: f(q @ k.mT + ADDITIVE) @ v), torch.zeros(1, T).long(), Categorical(V))
 
 
 REFUSED = {

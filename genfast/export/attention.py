@@ -46,7 +46,7 @@ def _fused(low: Lowering, op: Op, *args: Any, **kwargs: Any) -> Any:
     )
     mask, scale = given.get("attn_mask", given.get("attn_bias")), given.get("scale")
     if isinstance(mask, View):
-        raise NotHere("the attention mask depends on the input")
+        raise NotHere("the attention mask depends on the input: write softmax(q kᵀ + mask) v out")
     if given.get("dropout_p"):
         raise NotHere("dropout in attention: call eval() on the model")
     if len(q.shape) > 2 and q.shape[-3] != k.shape[-3]:

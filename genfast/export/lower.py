@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
-from . import complexes
+from . import complexes, masked
 from .contract import Contract, float32
 from .graph import Graph
 from .layout import INDEXED, LAYOUT, run_layout
@@ -83,9 +84,16 @@ class Lowering:
             scores = step(op, args, kwargs)
             if scores is not None:
                 return scores
+            lost = (name in RULES and name not in masked.KNOWN) or "log_softmax" in name
+            if lost and any(isinstance(x, Scores) and bool((x.plus < masked.LOW).any()) for x in args):
+                raise NotHere("masked scores may only go into a softmax; change them before the mask")
         paired = complexes.step(self, op, args)
         if paired is not None:
             return paired
+        if name in masked.KNOWN:
+            hidden = masked.step(self, op, args, kwargs)
+            if hidden is not None:
+                return hidden
         try:
             if name in HANDLERS:
                 return HANDLERS[name](self, op, *args, **kwargs)
@@ -202,6 +210,9 @@ def _baddbmm(low: Lowering, op: Op, c: Any, a: Any, b: Any, *, beta: Any = 1, al
     out = out if alpha == 1 else low.emit("mul", out, alpha)
     if beta == 0:
         return out
+    hidden = masked.step(low, replace(op, func=torch.ops.aten.add.Tensor), (out, c), {"alpha": beta})
+    if hidden is not None:
+        return hidden
     return low.emit("add", out, c if beta == 1 else low.emit("mul", c, beta))
 
 

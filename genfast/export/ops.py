@@ -225,7 +225,12 @@ def _erfc(e: Pointwise, x: View) -> View:
 @rule("where")
 def _where(e: Pointwise, condition: Any, a: Any, b: Any) -> View:
     if isinstance(condition, View):
-        return e.emit("where", condition, a, b)
+        out = e.emit("where", condition, a, b)
+        if condition.meta is not None or not bool((condition.addr <= 0).any()):
+            return out
+        a, b = (x if isinstance(x, View) else e.views.constant(x) for x in (a, b))
+        false, true = (_constant_elements(e, condition, v) for v in (0.0, 1.0))
+        return View(torch.where(false, b.addr, torch.where(true, a.addr, out.addr)))
     a, b = (x if isinstance(x, View) else e.views.constant(x) for x in (a, b))
     return View(torch.where(condition.bool(), a.addr, b.addr))
 
@@ -253,12 +258,30 @@ def _addcdiv(e: Pointwise, x: Any, a: Any, b: Any, *, value: float = 1) -> View:
 
 @rule("logical_and", "bitwise_and", "__and__")
 def _and(e: Pointwise, a: Any, b: Any) -> View:
-    return e.emit("mul", e.emit("ne", a, 0.0), e.emit("ne", b, 0.0))
+    return _settled(e, "mul", a, b, 0.0)
 
 
 @rule("logical_or", "bitwise_or", "__or__")
 def _or(e: Pointwise, a: Any, b: Any) -> View:
-    return e.emit("maximum", e.emit("ne", a, 0.0), e.emit("ne", b, 0.0))
+    return _settled(e, "maximum", a, b, 1.0)
+
+
+def _settled(e: Pointwise, op: str, a: Any, b: Any, settles: float) -> View:
+    """A logical op of two; elements that a constant settles are constants, and read nothing."""
+    a, b = (e.emit("ne", x, 0.0) for x in (a, b))
+    out = e.emit(op, a, b)
+    for x in (a, b):
+        if x.meta is None and bool((x.addr <= 0).any()):
+            known = _constant_elements(e, x, settles)
+            out = View(torch.where(known, int(e.views.constant(settles).addr), out.addr))
+    return out
+
+
+def _constant_elements(e: Pointwise, x: View, value: float) -> torch.Tensor:
+    """Which elements of a view are this constant."""
+    known = x.addr <= 0
+    known[known.clone()] = torch.from_numpy(e.views.constants(x.addr[known].numpy()) == value)
+    return known
 
 
 @rule("logical_xor", "bitwise_xor")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from . import masked
 from .layout import SAME, relaid
 from .ops import NotHere
 from .record import Op, map_refs
@@ -67,13 +68,23 @@ class Scores(View):
             raise NotHere(
                 f"a product of two input-dependent matrices, {n} × {m} × {size} × {k}, that is no attention, is too big"
             )
-        if torch.isinf(self.plus).any():
-            raise NotHere("scores masked with -inf may only go into a softmax")
         emit = self.low.emit
-        product = emit("mul", self.q.reshape(n, m, 1, size), self.k.reshape(n, 1, k, size))
+        q, key = self.q.reshape(n, m, 1, size), self.k.reshape(n, 1, k, size)
+        product = emit("mul", q, key)
+        zero = [x.addr == 0 for x in (q, key) if x.meta is None]
+        if any(bool(z.any()) for z in zero):  # a weight that is constantly 0 reads nothing
+            product = View(torch.where(zero[0] if len(zero) == 1 else zero[0] | zero[1], 0, product.addr))
         out = self.low.rows.reduce("sum", product, [3], False)
         out = out if bool((self.times == 1).all()) else emit("mul", out, self.times)
-        out = out if not self.plus.any() else emit("add", out, self.plus)
+        if (self.times == 0).any():
+            out = View(torch.where(self.times == 0, 0, out.addr))
+        if (self.plus < masked.LOW).any():
+            out = masked.plus(self.low, out, self.plus)
+        elif self.plus.any():
+            out = emit("add", out, self.plus)
+            if (self.times == 0).any():
+                constant = self.low.views.constant(self.plus).addr
+                out = View(torch.where(self.times == 0, constant, out.addr))
         where = (self.layout.shape, self.layout.stride(), self.layout.storage_offset())
         return out.addr.expand(self.core).contiguous().as_strided(*where).contiguous()
 
@@ -216,6 +227,19 @@ def _softmax(op: Op, x: Any, dim: int, *rest: Any, **kwargs: Any) -> Scores | No
     return x.softmax(dim, op.vanished)
 
 
+def _maximum(op: Op, a: Any, b: Any = None, *rest: Any, **kwargs: Any) -> Scores | None:
+    """A lower bound that only a mask falls below."""
+    x, c = (a, b) if isinstance(a, Scores) else (b, a)
+    c = kwargs.get("min", c)
+    high = [y for y in (*rest, kwargs.get("max")) if y is not None]
+    if high or c is None or isinstance(c, View) or x.soft:
+        return None
+    c = torch.as_tensor(c)
+    if c.numel() != 1 or float(c) >= masked.LOW:
+        return None
+    return x.but(plus=x.plus.clamp(min=float(c)))
+
+
 def _nan_to_num(op: Op, x: Any, nan: float | None = None, *rest: Any) -> Scores | None:
     """A row that sees nothing is NaN, and 0 after this: so is attention here."""
     return x if x.soft and not nan else None
@@ -233,5 +257,8 @@ STEPS: dict[str, Callable[..., Scores | None]] = {
     "_softmax": _softmax,
     "softmax": _softmax,
     "_safe_softmax": _softmax,
+    "maximum": _maximum,
+    "clamp": _maximum,
+    "clamp_min": _maximum,
     "nan_to_num": _nan_to_num,
 }

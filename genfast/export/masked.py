@@ -1,0 +1,91 @@
+"""Masks on scores that are no plain products: constants that stand for -inf, kept out of every sum they vanish from.
+
+A constant of -inf, or so low that a score added to it vanishes, becomes the finite constant `FLOOR` in the addresses;
+a softmax leaves such elements out, so what they hide is not read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from .ops import RULES
+from .record import Op
+from .view import View
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+    from .views import Views
+
+LOW = -1e30  # float32 numbers below it stand for -inf
+KNOWN = {"add", "sub", "masked_fill", "where", "sigmoid", "relu"}  # pointwise ops that keep what is masked apart
+FLOOR = float(np.finfo(np.float32).min) / 2  # the sum of two is finite
+
+
+def step(low: Lowering, op: Op, args: tuple, kwargs: dict) -> View | None:
+    """A sum, fill or choice with constants that stand for -inf; None for anything else."""
+    if op.name in ("add", "sub"):
+        if all(isinstance(a, View) for a in args[:2]):
+            return together(low, op, args, kwargs)
+        x, c = (args[0], args[1]) if isinstance(args[0], View) else (args[1], args[0])
+        if isinstance(c, View) or (op.name == "sub" and c is args[0]):
+            return None
+        c = torch.as_tensor(c).float() * (kwargs.get("alpha", 1) * (-1 if op.name == "sub" else 1))
+        if not bool((c < LOW).any()):
+            return None
+        return plus(low, x, c)
+    if op.name in ("masked_fill", "where") and any(map(_infinite, args)):
+        note(low)
+        args = tuple(torch.as_tensor(a).float().clamp(min=FLOOR) if _infinite(a) else a for a in args)
+        out = RULES[op.name](low.pointwise, *args)
+        choices = (args[1], args[2]) if op.name == "where" else (args[0], args[2])
+        hidden = [where(low.views, a if isinstance(a, View) else low.views.constant(a)) for a in choices]
+        return out if None in hidden else _hide(low, out, hidden[0] & hidden[1])
+    return None
+
+
+def together(low: Lowering, op: Op, args: tuple, kwargs: dict) -> View | None:
+    """The sum of two views of which one is masked."""
+    hidden = [h for h in (where(low.views, a) for a in args) if h is not None]
+    if not hidden or kwargs.get("alpha", 1) != 1:
+        return None
+    return _hide(low, RULES[op.name](low.pointwise, *args), hidden[0] if len(hidden) == 1 else hidden[0] | hidden[1])
+
+
+def _hide(low: Lowering, x: View, hidden: torch.Tensor) -> View:
+    return View(torch.where(hidden, int(low.views.constant(FLOOR).addr), x.addr))
+
+
+def plus(low: Lowering, x: View, c: torch.Tensor) -> View:
+    """The sum of a view and a constant, elements that are masked in either being so in the sum."""
+    note(low)
+    hidden = c < LOW
+    out = low.emit("add", x, torch.where(hidden, 0.0, c))
+    before = where(low.views, x)
+    addr = out.addr if before is None else torch.where(before, x.addr, out.addr)
+    return _hide(low, View(addr), hidden)
+
+
+def where(views: Views, x: View) -> torch.Tensor | None:
+    """Which elements are constants that stand for -inf; None: none."""
+    if x.meta is not None:
+        return None
+    addr = x.addr.numpy()
+    out = np.asarray(addr < 0)
+    if not out.any():
+        return None
+    out[out] = views.constants(addr[out]) < LOW
+    return torch.from_numpy(out) if out.any() else None
+
+
+def note(low: Lowering) -> None:
+    text = f"masked scores of {low.graph.where()} count as {FLOOR:.3g}"
+    if text not in low.recording.assumed:
+        low.recording.assumed.append(text)
+
+
+def _infinite(x: Any) -> bool:
+    number = isinstance(x, float) or (isinstance(x, torch.Tensor) and x.is_floating_point())
+    return number and bool((torch.as_tensor(x) == -np.inf).any())
