@@ -418,6 +418,13 @@ def test_masks_that_depend_on_a_condition(name):
     assert "count as -1.7e+38" in compiled.explain()
 
 
+def test_a_condition_that_may_hide_everything():
+    model = Conditioned(lambda q, k, v, near: spelled(lambda w: w.masked_fill(~near, -math.inf))(q, k, v))
+    model.forward = lambda x, c: (setattr(model, "near", (c < 0)[:, None, None, None]), model.block(x))[1]
+    with pytest.raises(ValueError, match="may hide everything: fill it with -1e9"):
+        export(model, (torch.zeros(1, T).long(), torch.tensor([-1.0])), Categorical(V))
+
+
 @pytest.mark.parametrize("f", [torch.exp, torch.tanh, lambda w: w.clamp(-1e4, 1e4), lambda w: w.log_softmax(-1)])
 def test_masked_scores_that_go_elsewhere_are_refused(f):
     with pytest.raises(UnsupportedOpError, match="masked scores may only go into a softmax"):

@@ -12,7 +12,7 @@ import torch
 from .. import orders
 from ..errors import UnsupportedOpError
 from ..heads import Categorical
-from . import sites
+from . import masked, sites
 from .columns import in_order
 from .exported import Exported
 from .graph import DIRECT, Graph, identity, prune
@@ -236,6 +236,8 @@ def _head(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The head's entry, its matrix copied together where it cannot be read in place, and its table."""
     graph = lowering.graph
+    if masked.where(lowering.views, output) is not None:
+        raise UnsupportedOpError("the output is -inf somewhere, whatever the input: fill it with -1e9 instead")
     m = in_order(graph, _numbers(head, output, argument, grid, layout), 1 if head.by_position else grid.channels)
     if m.meta is None and not (m.addr > 0).any():
         raise UnsupportedOpError("the model's output does not depend on its input")

@@ -315,7 +315,8 @@ def uses_batch_statistics(op: Op) -> bool:
 def _compare(recording: Recording, model: torch.Tensor, replay: torch.Tensor, what: str, hint: str) -> None:
     parts = list(zip(*(t.reshape(-1).split(COMPARED) for t in (model, replay)), strict=False))
     if any(bool(torch.isnan(a).any() or torch.isposinf(a).any()) for a, _ in parts):
-        raise ValueError(f"the model returns NaN or +inf for {what}")
+        masks = ". A mask of -inf that a condition makes may hide everything: fill it with -1e9 instead"
+        raise ValueError(f"the model returns NaN or +inf for {what}{masks if len(recording.inputs) > 1 else ''}")
     same = model.shape == replay.shape
     if same:
         scale = max(float(a.abs().nan_to_num(0, 0, 0).max()) for a, _ in parts) if model.numel() else 1.0
