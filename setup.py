@@ -58,8 +58,6 @@ def needs_recompile(obj: str, source: str) -> bool:
 def optimization(source: str) -> str:
     """As much as pays: bindings only pass arrays on, graphs are small, and x86's scalar kernels wait for fmaf. `pip
     install` would take half a minute longer with -O3 everywhere."""
-    if source.endswith(("/module.cc", "/bind_graph.cc", "/bind_kernels.cc")):
-        return "-O0"
     scalar = "/targets/scalar" in source and platform.machine() in ("x86_64", "AMD64")
     return "-O1" if scalar or any(f"csrc/{room}/" in source for room in ("bindings", "graph", "plan")) else FULL
 
@@ -82,13 +80,27 @@ class BuildExt(build_ext):
         if version < (14 if clang else 11):
             raise SystemExit(f"{COMPILER}; {shlex.join(command)!r} is {'clang' if clang else 'gcc'} {version}")
         compile_one = self.compiler._compile
+        ready = [] if clang else self.precompile(words)
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
-            compile_one(obj, src, ext, cc_args, flags, pp_opts)
+            first = ready if "csrc/bindings/" in src else []
+            compile_one(obj, src, ext, [*first, *cc_args], flags, pp_opts)
 
         self.compiler._compile = compile_as_pays
         super().build_extensions()
+
+    def precompile(self, words: list[str]) -> list[str]:
+        """Compile pybind11's headers once for all bindings, which GCC then finds through the flags returned."""
+        header = "csrc/bindings/pybind.h"
+        folder = Path(self.build_temp) / "precompiled"
+        (folder / "bindings").mkdir(parents=True, exist_ok=True)
+        ext = self.extensions[0]
+        flags = [optimization(header) if flag == FULL else flag for flag in ext.extra_compile_args]
+        include = [f"-I{path}" for path in [*ext.include_dirs, *self.compiler.include_dirs]]
+        out = folder / "bindings" / "pybind.h.gch"
+        self.spawn([*words, *include, "-x", "c++-header", header, "-o", str(out), *flags])
+        return [f"-I{folder}"]
 
 
 def core() -> Extension:

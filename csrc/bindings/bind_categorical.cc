@@ -1,15 +1,12 @@
 // Categorical draws for genfast/distributions/categorical.py, which has checked every parameter and made every array contiguous:
 // `genfast._core.categorical`. Nothing is copied: a Rows keeps its arrays alive.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "bindings/gil.h"
+#include "bindings/pybind.h"
 #include "sampling/rows.h"
 
 namespace py = pybind11;

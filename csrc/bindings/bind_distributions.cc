@@ -1,14 +1,11 @@
 // `genfast._core.distributions`: the elementwise families by name, over contiguous arrays that genfast/distributions/ has already
 // converted, broadcast and checked. Sizes are checked again here, because a kernel checks nothing.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <chrono>
 #include <string>
 #include <vector>
 
 #include "bindings/gil.h"
+#include "bindings/pybind.h"
 #include "sampling/elementwise.h"
 
 namespace py = pybind11;

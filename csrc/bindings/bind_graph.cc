@@ -1,14 +1,11 @@
 // genfast._core.read_graph_summary and plan_summary: what a .genfast file holds and how it is planned, as plain Python data, for
 // the tests and for people who want to look inside a file; infer_order for the exporter. Nothing here runs a model.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "bindings/gil.h"
+#include "bindings/pybind.h"
 #include "graph/reader.h"
 #include "plan/plan.h"
 

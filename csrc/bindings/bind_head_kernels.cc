@@ -1,13 +1,11 @@
 // The kernels of heads one at a time, for the tests: part of `genfast._core.kernels`. Every shape is checked here, because a kernel
 // checks nothing. Private to the project.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "bindings/pybind.h"
 #include "kernels/kernels.h"
 
 namespace py = pybind11;
@@ -62,9 +60,9 @@ py::tuple bernoulli_interval(const std::string& name, const Rows& logits, const 
 }
 
 // u and given, or neither. Returns (level, log_prob, lower, upper, each [channel][n]; first bad row or -1).
-py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u, const py::object& given,
-                           int64_t channels, int64_t components, bool coupled, double low, double high, int64_t levels,
-                           bool scores) {
+py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u,
+                           const py::object& given, int64_t channels, int64_t components, bool coupled, double low, double high,
+                           int64_t levels, bool scores) {
   require(channels > 0 && components > 0 && components <= kMostComponents && levels >= 2 && (!coupled || channels == 3),
           "bad sizes");
   const std::vector<const float*> pointers = row_pointers(rows, components * (1 + channels * (coupled ? 3 : 2)));

@@ -1,11 +1,9 @@
 // InverseTable for genfast/distributions/inversion/, and what builds it: the two formulas of its pieces, to the last bit, and the
 // panels' Chebyshev series.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-
 #include <cstring>
 
 #include "bindings/gil.h"
+#include "bindings/pybind.h"
 #include "numerics/chebyshev.h"
 #include "numerics/inverse_table.h"
 #include "sampling/inverse_table.h"

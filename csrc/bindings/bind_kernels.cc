@@ -1,9 +1,5 @@
 // One kernel at a time, for the tests: `genfast._core.kernels`. Every shape is checked here, because a kernel checks nothing.
 // Private to the project: no user code should need it, and no other binding calls it.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -12,6 +8,7 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "bindings/pybind.h"
 #include "kernels/kernels.h"
 #include "numerics/uniforms.h"
 

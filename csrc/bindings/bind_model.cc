@@ -1,15 +1,11 @@
 // Model for genfast/model.py, which has already made the arrays contiguous and of the right shape; the sizes are checked again
 // here. The GIL is released for the whole of a call, and taken briefly to look for Ctrl-C and to report progress.
-#include <pybind11/functional.h>
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <mutex>
 #include <optional>
 
 #include "bindings/gil.h"
+#include "bindings/pybind.h"
 #include "genfast/genfast.h"
 
 namespace py = pybind11;

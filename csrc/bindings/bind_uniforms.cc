@@ -1,9 +1,7 @@
 // Uniforms for genfast/stream.py, which has checked the arguments and made the array. The GIL is released for the whole of a
 // call, and taken briefly to look for Ctrl-C.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-
 #include "bindings/gil.h"
+#include "bindings/pybind.h"
 #include "sampling/uniforms.h"
 
 namespace py = pybind11;

@@ -1,8 +1,9 @@
 // The GIL, released for the length of a scope. For bindings/ only. Unlike pybind11's guard its destructor may be unwound: Python
 // ends a daemon thread that asks for the GIL at exit by unwinding it, and a noexcept destructor would turn that into an abort.
 #pragma once
-#include <pybind11/pybind11.h>
 #include <unistd.h>
+
+#include "bindings/pybind.h"
 
 namespace genfast {
 

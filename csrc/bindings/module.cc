@@ -1,8 +1,7 @@
 // genfast._core: the Python module. Each bind_*.cc adds its part; exceptions of base/errors.h become the classes of
 // genfast/errors.py here and nowhere else.
-#include <pybind11/pybind11.h>
-
 #include "base/errors.h"
+#include "bindings/pybind.h"
 
 namespace py = pybind11;
 
