@@ -137,8 +137,8 @@ class Model:
         max_tokens : int, optional
             At most so many new tokens after each prompt. Default: up to the length the model was compiled for.
         stop : int or sequence of int, optional
-            A row ends with the first of these tokens that it draws. From there on it is padded with that token; rows
-            that end by `max_tokens` are padded with ``stop[0]``, or 0 without `stop`.
+            A row ends with the first of these tokens that it draws; those in its prompt do not count. From there on it
+            is padded with that token; rows that end by `max_tokens` are padded with ``stop[0]``, or 0 without `stop`.
         progress : bool or callable
             True draws a bar on stderr; a callable gets ``progress(done, total)`` in sites.
         wavefront : bool
@@ -192,6 +192,9 @@ class Model:
 
         Stopping early (``break``, ``close()``, an exception) costs nothing more: no thread runs ahead.
 
+        All rows are held at once: n times the "activations" of `explain` (with guidance twice that), until the iterator
+        is gone. `sample` holds a few rows at a time only.
+
         Parameters
         ----------
         n : int
@@ -210,7 +213,8 @@ class Model:
         Raises
         ------
         ValueError, TypeError, NumericalError
-            As `sample`; ValueError also for a model that is no token model.
+            As `sample`; ValueError also for a model that is no token model, and for more rows than the machine's memory
+            holds.
         """
         n = self._rows(n)
         self._expect_tokens("stream")
@@ -341,6 +345,11 @@ class Model:
         *,
         condition: Mapping[str, Any] | None = None,
         temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float = 1.0,
+        unconditional: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
     ) -> np.ndarray:
         """Negative log-probability in bits per drawn site: ``−log_prob(x) / (sites · ln 2)``.
@@ -350,7 +359,17 @@ class Model:
 
         Parameters, returns and errors are those of `log_prob`; shape (n,), float64.
         """
-        nats = self.log_prob(x, condition=condition, temperature=temperature, progress=progress)
+        nats = self.log_prob(
+            x,
+            condition=condition,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            guidance=guidance,
+            unconditional=unconditional,
+            progress=progress,
+        )
         return -nats / (max(self.sites - len(self._core.fixed_sites), 1) * np.log(2))
 
     def rosenblatt(
@@ -687,8 +706,8 @@ def compile(
     name : str, optional
         Stored in the file.
     meta : mapping from str to JSON, optional
-        Stored in the file too, for `Model.meta`; with a "vocabulary", a str or list of str by token, the ``genfast``
-        command prints samples as text.
+        Stored in the file too, for `Model.meta`; with a "vocabulary", a str or list of str with an entry for each of
+        the head's levels, the ``genfast`` command prints samples as text.
 
     Returns
     -------

@@ -482,7 +482,7 @@ def test_prompts_take_the_longest_entries() -> None:
     vocabulary = ["a", "b", "ab", "", "abb", "a"]
     assert read_prompt("abbaabb", vocabulary) == [4, 0, 4]
     assert read_prompt("ababa", vocabulary) == [2, 2, 0]
-    assert write_tokens([4, 0, 9, 2], vocabulary) == "abbaab"
+    assert write_tokens([4, 0, 9, 2], vocabulary) == "abba\ufffdab", "a token without an entry is seen"
     assert read_prompt("", vocabulary) == [] == read_prompt(" ", None)
     assert vocabulary_of({"vocabulary": "xy"}) == ["x", "y"] and vocabulary_of({}) is None
     with pytest.raises(ValueError, match="vocabulary"):

@@ -92,6 +92,33 @@ def test_a_hole_in_a_later_mask():
         compile(model)
 
 
+class Linear(nn.Linear):
+    def forward(self, x):
+        return F.linear(x, self.weight * self.mask, self.bias)
+
+
+class Made(nn.Module):
+    """Masked linear layers over all positions, drawn from the last to the first."""
+
+    def __init__(self, sites=6, hidden=20):
+        super().__init__()
+        seen = torch.arange(hidden) % (sites - 1)
+        rank = torch.arange(sites).flip(0)
+        self.first, self.last = Linear(sites, hidden), Linear(hidden, L * sites)
+        self.first.mask = (seen[:, None] >= rank).float()
+        self.last.mask = (rank.repeat(L)[:, None] > seen).float()
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x))).unflatten(1, (L, -1))
+
+
+def test_linear_layers_over_positions_in_a_wrong_order():
+    example, head = torch.zeros(2, 6), gf.heads.Categorical(L)
+    gf.compile(Made(), example, head=head, order="infer")
+    with pytest.raises(NotCausalError, match=r"layer first .*Hint: this linear layer .*order='infer'"):
+        gf.compile(Made(), example, head=head)
+
+
 def test_dropout_left_on():
     with pytest.raises(UnsupportedOpError, match=r"module 'between'.*dropout.*eval\(\)"):
         compile(Net(nn.Dropout(0.1)).train())

@@ -290,6 +290,35 @@ except KeyboardInterrupt:
     assert out == "stopped (1, 1, 8, 8)\n"
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_stops_a_stream_inside_a_step(threads):
+    """A step that was stopped is not taken: no token of it is lost."""
+    done = run(
+        f"""
+import signal, threading, numpy as np, genfast as gf
+from genfast import _core
+gf.set_num_threads({threads})
+m, n = gf.load("alice"), 1000 * {threads}
+prompt = np.ones((n, 15), int)
+want = m.sample(n, rng=0, prompt=prompt, max_tokens=2)
+arguments = _core.Arguments(seed=0, prompt=np.full(n, 15), max_tokens=2)
+stream = m._core.stream(n, arguments, np.ones((n, m.sites), np.int32))
+threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+try:
+    stream.next()
+except KeyboardInterrupt:
+    columns = [stream.next(), stream.next()]
+    print((np.stack(columns, 1) == want[:, 15:]).all(), stream.next())
+"""
+    )
+    assert done.stdout.split() == ["True", "None"], done.stderr
+
+
+def test_a_stream_needs_memory_for_all_rows():
+    with pytest.raises(ValueError, match=r"n: a stream keeps .* stream at most \d+ rows at a time"):
+        gf.load("alice").stream(2**32, rng=0)
+
+
 def test_a_daemon_thread_may_be_sampling_at_exit():
     done = run(
         """

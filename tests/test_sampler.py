@@ -228,8 +228,12 @@ def test_meta_is_kept_and_checked(tmp_path):
             PixelCNN(4, channels=4, blocks=1), torch.zeros(1, 1, 2, 2), head=gf.heads.Categorical(4), **options
         )
 
-    compiled(name="é", meta={"vocabulary": ["a", "\n"], "n": 1}).save(tmp_path / "m.genfast")
-    assert gf.load(tmp_path / "m.genfast").meta == {"name": "é", "vocabulary": ["a", "\n"], "n": 1}
+    meta = {"vocabulary": ["a", "\n", "", "b"], "n": 1}
+    compiled(name="é", meta=meta).save(tmp_path / "m.genfast")
+    assert gf.load(tmp_path / "m.genfast").meta == {"name": "é", **meta}
+    for short in ("abc", ["a", "\n"]):
+        with pytest.raises(ValueError, match=r"meta: the vocabulary has \d entries, and the head 4 levels"):
+            compiled(meta={"vocabulary": short})
     for wrong, error in (
         (3, TypeError),
         ({1: 2}, TypeError),

@@ -334,6 +334,10 @@ def test_scores_of_tokens(case):
     want = np.log(np.take_along_axis(p, x[:, case.shift :, None].astype(np.int64), -1)).sum((1, 2))
     np.testing.assert_allclose(case.model.log_prob(x), want, rtol=1e-5)
     np.testing.assert_allclose(case.model.bits_per_dim(x), -want / np.log(2) / (T - case.shift), rtol=1e-5)
+    filters = {"temperature": 0.9, "top_k": 6, "top_p": 0.9, "min_p": 0.01}
+    filtered = case.model.log_prob(x, **filters)
+    assert (case.model.bits_per_dim(x, **filters) == -filtered / ((T - case.shift) * np.log(2))).all()
+    assert (filtered != case.model.log_prob(x)).all()
     lower, upper = case.model.rosenblatt(x)
     if case.shift:
         assert (lower[:, 0] == 0).all() and (upper[:, 0] == 1).all()

@@ -179,7 +179,12 @@ class Stream {
   Stream(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) : n_(n) {
     if (n < 0) throw py::value_error("n must be at least 0, got " + std::to_string(n));
     if (arguments.prompt && given.is_none()) throw py::value_error("given is missing");
-    const Options options = arguments.options(model, n);
+    Options options = arguments.options(model, n);
+    // Outlives `arguments`, and so reports no progress.
+    options.poll = [](int64_t, int64_t) {
+      py::gil_scoped_acquire gil;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    };
     Levels array;
     if (!given.is_none()) {
       array = given.cast<Levels>();

@@ -1,4 +1,8 @@
 // The public Model: checks arguments, cuts rows into tiles, hands them to decoders on the thread pool.
+#ifdef __linux__
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -120,6 +124,58 @@ int64_t round_prompt(int64_t length) {
   return length / unit * unit;
 }
 
+// Asks the caller now and then whether to go on (Options::poll), and lets the other threads know when not.
+class Progress {
+ public:
+  Progress(const Options& options, int64_t done, int64_t total) : options_(options), total_(total), done_(done) {}
+
+  // On the caller's thread only.
+  void poll() {
+    if (!options_.poll || Clock::now() - last_poll_ < kPollEvery) return;
+    last_poll_ = Clock::now();
+    try {
+      options_.poll(std::min(total_, done_.load(std::memory_order_relaxed)), total_);
+    } catch (...) {
+      stop_ = true;
+      throw;
+    }
+  }
+  // After each step of a tile, on any thread. False: give up, the caller's exception is on its way.
+  bool go_on(int64_t sites) {
+    done_.fetch_add(sites, std::memory_order_relaxed);
+    if (stop_.load(std::memory_order_relaxed)) return false;
+    if (std::this_thread::get_id() == caller_) poll();
+    return true;
+  }
+
+ private:
+  const Options& options_;
+  const int64_t total_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  Clock::time_point last_poll_ = Clock::now();
+  std::atomic<int64_t> done_;
+  std::atomic<bool> stop_{false};
+};
+
+// Of this machine, or "no limit" where it does not tell.
+int64_t physical_memory() {
+#ifdef __linux__
+  const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+  if (pages > 0 && size > 0) return int64_t{pages} * size;
+#endif
+  return INT64_MAX;
+}
+
+// A stream holds all its rows at once: better an error than a machine that swaps, or a killed process.
+void check_stream_memory(int64_t n, int64_t copies, const Plan& plan) {
+  const int64_t per_row = std::max<int64_t>(1, copies * plan.floats_per_row * 4), most = physical_memory();
+  if (n <= most / per_row) return;
+  throw ArgumentError("n: a stream keeps the activations of all its rows, " + std::to_string(per_row >> 10) + " KiB a row, and " +
+                      std::to_string(n) + " rows are more than the " + std::to_string(most >> 20) +
+                      " MiB of this machine: stream at most " + std::to_string(most / per_row) +
+                      " rows at a time, or use sample, which keeps a few");
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -193,33 +249,18 @@ void Model::Impl::run(int64_t n, Call& call) {
     capacity = std::clamp<int64_t>(kMostWorkOfStep / std::max<int64_t>(1, ready->plan().stats.multiply_adds * copies), 1, capacity);
   const int64_t tiles = (n + capacity - 1) / capacity, total = n * graph->sites();
 
-  std::atomic<int64_t> done{0};
-  std::atomic<bool> stop{false};
-  const std::thread::id caller = std::this_thread::get_id();
-  Clock::time_point last_poll = Clock::now();
-  auto poll = [&] {
-    if (!options.poll || Clock::now() - last_poll < kPollEvery) return;
-    last_poll = Clock::now();
-    try {
-      options.poll(std::min(total, done.load(std::memory_order_relaxed)), total);
-    } catch (...) {
-      stop = true;
-      throw;
-    }
-  };
+  Progress progress(options, 0, total);
   auto job = [&](int64_t t) {
     const int64_t begin = t * capacity, rows = std::min(capacity, n - begin);
     TileRun tile(ready, call, begin, rows, capacity);
     int64_t before = 0;
     while (tile.step()) {
-      done.fetch_add((tile.sites_done() - before) * rows, std::memory_order_relaxed);
+      if (!progress.go_on((tile.sites_done() - before) * rows)) return;
       before = tile.sites_done();
-      if (stop.load(std::memory_order_relaxed)) throw Interrupted("stopped");
-      if (std::this_thread::get_id() == caller) poll();
     }
     tile.finish();
   };
-  parallel_for(tiles, threads, job, poll);
+  parallel_for(tiles, threads, job, [&] { progress.poll(); });
   if (options.poll) options.poll(total, total);
 }
 
@@ -351,19 +392,28 @@ TokenStream Model::stream(int64_t n, const int32_t* given, const Options& option
   stream->n = n;
   stream->call.options = &stream->options;
   const int64_t sites = impl_->graph->sites();
-  stream->levels.resize(static_cast<size_t>(std::max<int64_t>(n, 0) * sites));
-  if (given) std::copy_n(given, stream->levels.size(), stream->levels.begin());
-  stream->call.out_i32 = stream->levels.data();
   impl_->check(n, stream->call);
   const std::shared_ptr<Prepared> ready = impl_->prepare(n, stream->call);
   if (n == 0) return TokenStream(std::move(stream));
 
   const int64_t copies = stream->call.guided ? 2 : 1;
+  check_stream_memory(n, copies, ready->plan());
+  stream->levels.resize(static_cast<size_t>(n * sites));
+  if (given) std::copy_n(given, stream->levels.size(), stream->levels.begin());
+  stream->call.out_i32 = stream->levels.data();
   stream->threads = options.threads > 0 ? std::min(options.threads, num_threads()) : num_threads();
-  stream->capacity = (ready->tile_rows(n * copies, stream->threads) + copies - 1) / copies;
-  for (int64_t begin = 0; begin < n; begin += stream->capacity)
-    stream->tiles.push_back(
-        std::make_unique<TileRun>(ready, stream->call, begin, std::min(stream->capacity, n - begin), stream->capacity));
+  const int64_t capacity = (ready->tile_rows(n * copies, stream->threads) + copies - 1) / copies;
+  stream->capacity = capacity;
+  stream->tiles.resize(static_cast<size_t>((n + capacity - 1) / capacity));
+  Progress progress(options, 0, n * sites);
+  parallel_for(
+      static_cast<int64_t>(stream->tiles.size()), stream->threads,
+      [&](int64_t t) {
+        const int64_t begin = t * capacity;
+        stream->tiles[static_cast<size_t>(t)] =
+            std::make_unique<TileRun>(ready, stream->call, begin, std::min(capacity, n - begin), capacity);
+      },
+      [&] { progress.poll(); });
   stream->rank = options.prompt ? *std::min_element(options.prompt, options.prompt + n) : 0;
   while (stream->rank < sites && impl_->graph->head_position(impl_->graph->order[static_cast<size_t>(stream->rank)]) < 0)
     ++stream->rank;
@@ -375,11 +425,21 @@ bool TokenStream::next(int32_t* levels) {
   int64_t end = 0;
   for (const auto& tile : s.tiles) end = std::max(end, tile->end());
   if (s.rank >= end) return false;
-  parallel_for(static_cast<int64_t>(s.tiles.size()), s.threads, [&](int64_t t) {
-    TileRun& tile = *s.tiles[static_cast<size_t>(t)];
-    while (tile.drawn() <= s.rank && tile.step()) continue;
-    tile.tokens(s.rank, levels + t * s.capacity);
-  });
+  // Stopped by poll, the step may be called again: tiles that have taken it wait for the others.
+  Progress progress(s.options, s.rank * s.n, s.n * s.graph->sites());
+  parallel_for(
+      static_cast<int64_t>(s.tiles.size()), s.threads,
+      [&](int64_t t) {
+        TileRun& tile = *s.tiles[static_cast<size_t>(t)];
+        const int64_t rows = std::min(s.capacity, s.n - t * s.capacity);
+        int64_t before = tile.sites_done();
+        while (tile.drawn() <= s.rank && tile.step()) {
+          if (!progress.go_on((tile.sites_done() - before) * rows)) return;
+          before = tile.sites_done();
+        }
+        tile.tokens(s.rank, levels + t * s.capacity);
+      },
+      [&] { progress.poll(); });
   ++s.rank;
   return true;
 }

@@ -163,7 +163,7 @@ using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
 // Rows of the largest tile. Higher tiles of reduced weights would gain little and double what a target takes to compile.
 template <class W>
 constexpr int tile_rows(int vectors) {
-  return sizeof(W) == sizeof(float) || kTileRows[vectors] < 7 ? kTileRows[vectors] : 7;
+  return sizeof(W) == sizeof(float) || kTileRows[vectors] < 4 ? kTileRows[vectors] : 4;
 }
 
 // All rows of the call by `vectors` vectors of columns, in tiles of as equal a height as the largest one allows.

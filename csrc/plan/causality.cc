@@ -140,6 +140,13 @@ class Explanation {
     return row.keys >= 0 || std::any_of(row.deps.begin(), row.deps.end(), [](const Dep& dep) { return dep.table != kDirect; });
   }
 
+  // One product of many positions into one, as the layers of a MADE: what it sees is up to its mask, unlike a statistic.
+  bool is_linear_over_positions(const Node& node) const {
+    return node.kind == NodeKind::gemm && graph_.values[node.out].positions == 1 &&
+           std::any_of(node.sources.begin(), node.sources.end(),
+                       [&](const Source& source) { return graph_.values[source.value].positions > 1; });
+  }
+
   std::string hint(int culprit) const {
     if (culprit >= 0 && graph_.nodes[culprit].kind == NodeKind::attend)
       return "this attention sees keys of sites that are drawn later: it needs a causal mask. A row whose keys are all masked by a "
@@ -152,6 +159,9 @@ class Explanation {
                                  std::any_of(graph_.nodes.begin() + culprit, graph_.nodes.end(), [&](const Node& node) {
                                    return node.name == graph_.nodes[culprit].name && graph_.values[node.out].positions == 1;
                                  });
+    if (to_one_position && is_linear_over_positions(graph_.nodes[culprit]))
+      return "this linear layer sees sites that `order` draws later: pass the order that the model and its masks were made for, or "
+             "order='infer' to find it from them.";
     if (to_one_position)
       return "this layer mixes all positions (a GroupNorm, an InstanceNorm or a mean over the image); use a norm over channels.";
     if (one_late)

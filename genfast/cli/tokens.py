@@ -40,11 +40,11 @@ def read_prompt(text: str, vocabulary: list[str] | None, name: str = "--prompt")
 
 
 def write_tokens(tokens: NDArray[Any] | Sequence[int], vocabulary: list[str] | None) -> str:
-    """One sample as text, or as numbers parted by commas. A token beyond the vocabulary, such as a begin token, is no
-    text."""
+    """One sample as text, or as numbers parted by commas. A token beyond the vocabulary is a U+FFFD, so that none goes
+    missing unseen."""
     if vocabulary is None:
         return ",".join(str(int(token)) for token in tokens)
-    return "".join(vocabulary[token] for token in tokens if token < len(vocabulary))
+    return "".join(vocabulary[token] if token < len(vocabulary) else "\ufffd" for token in tokens)
 
 
 def ends(row: NDArray[Any], begin: int, stop: list[int]) -> int:

@@ -95,6 +95,7 @@ def lower(
     if isinstance(head, type) or not hasattr(head, "entry"):
         got = f"the class {head.__name__}: call it" if isinstance(head, type) else type(head).__name__
         raise TypeError(f"head must be one of genfast.heads, got {got}")
+    _check_vocabulary(meta, head.levels)
     values = _fed(head, x)
     layout = getattr(head, "layout", None)
     said = layout is not None or (isinstance(order, str) and order == "subpixel")
@@ -168,6 +169,17 @@ def _check_bos(bos: Any, argument: Argument) -> int:
     if isinstance(bos, bool) or not 0 <= level < argument.size:
         raise ValueError(f"bos must be a level from 0 to {argument.size - 1}, got {bos}")
     return level
+
+
+def _check_vocabulary(meta: Mapping[str, Any] | None, levels: int | None) -> None:
+    """Raises ValueError where some level would have no text."""
+    vocabulary = (meta or {}).get("vocabulary")
+    if levels is None or not isinstance(vocabulary, str | list | tuple) or len(vocabulary) >= levels:
+        return
+    raise ValueError(
+        f"meta: the vocabulary has {len(vocabulary)} entries, and the head {levels} levels: give one entry a level, '' "
+        "for those without text"
+    )
 
 
 def _check_parameters(model: Any) -> None:

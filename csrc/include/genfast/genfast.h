@@ -94,7 +94,8 @@ class Model {
   void sample(int64_t n, int32_t* levels, const Options& options = {}) const;
   void sample(int64_t n, float* x, const Options& options = {}) const;  // heads without levels
   // The same levels one after another, in the order; the arrays of `options` and `given` [n][sites] (prompts; may be null without)
-  // are read before it returns.
+  // are read before it returns; options.poll is kept, for next(): a step that it stopped is not taken. Holds the activations of all
+  // rows; throws ArgumentError where they are more than the machine's memory.
   TokenStream stream(int64_t n, const int32_t* given, const Options& options = {}) const;
   // log p(row) in nats (its density, of numbers), with the bits of the sampling path.
   void log_prob(int64_t n, const int32_t* levels, double* out, const Options& options = {}) const;
