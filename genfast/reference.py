@@ -127,7 +127,7 @@ def _widened(data: bytes, dtype: str) -> np.ndarray:
     """Weights as float32, exactly."""
     if dtype == "BF16":
         return (np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)).view(f32)
-    return np.frombuffer(data, {"F32": "<f4", "I8": np.int8}[dtype]).astype(f32, copy=False)
+    return np.frombuffer(data, {"F32": "<f4", "I8": "<i1"}[dtype]).astype(f32, copy=False)
 
 
 def _table(table: dict[str, Any], stored: np.ndarray) -> np.ndarray:

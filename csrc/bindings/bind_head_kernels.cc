@@ -62,9 +62,9 @@ py::tuple bernoulli_interval(const std::string& name, const Rows& logits, const 
 }
 
 // u and given, or neither. Returns (level, log_prob, lower, upper, each [channel][n]; first bad row or -1).
-py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u, const py::object& given,
-                           int64_t channels, int64_t components, bool coupled, double low, double high, int64_t levels,
-                           bool scores) {
+py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u,
+                           const py::object& given, int64_t channels, int64_t components, bool coupled, double low, double high,
+                           int64_t levels, bool scores) {
   require(channels > 0 && components > 0 && components <= kMostComponents && levels >= 2 && (!coupled || channels == 3),
           "bad sizes");
   const std::vector<const float*> pointers = row_pointers(rows, components * (1 + channels * (coupled ? 3 : 2)));

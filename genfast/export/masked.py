@@ -41,8 +41,8 @@ def step(low: Lowering, op: Op, args: tuple, kwargs: dict) -> View | None:
         args = tuple(torch.as_tensor(a).float().clamp(min=FLOOR) if _infinite(a) else a for a in args)
         out = RULES[op.name](low.pointwise, *args)
         choices = (args[1], args[2]) if op.name == "where" else (args[0], args[2])
-        hidden = [where(low.views, a if isinstance(a, View) else low.views.constant(a)) for a in choices]
-        return out if None in hidden else _hide(low, out, hidden[0] & hidden[1])
+        a, b = (where(low.views, a if isinstance(a, View) else low.views.constant(a)) for a in choices)
+        return out if a is None or b is None else _hide(low, out, a & b)
     return None
 
 
