@@ -342,6 +342,7 @@ MASKED = {
     "softcap": spelled(lambda w: 5 * torch.tanh(w / 5) + ADDITIVE),
     "softcap_finite": spelled(lambda w: 5 * torch.tanh(w / 5) + (~TRIL) * torch.finfo(torch.float32).min),
     "softcap_fill": spelled(lambda w: (5 * torch.tanh(w / 5)).masked_fill(~TRIL, -math.inf)),
+    "softcap_small_fill": spelled(lambda w: torch.where(TRIL, 5 * torch.tanh(w / 5), torch.tensor(-1e4))),
     "clamped_before": spelled(lambda w: w.clamp(-1, 1) - -ADDITIVE),
     "two_masks": spelled(lambda w: torch.tanh(w) + ADDITIVE + torch.zeros(T, T).masked_fill(DISTANCE > 4, -math.inf)),
     "product_with_a_constant": lambda q, k, v: spelled(

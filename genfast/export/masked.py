@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOW = -1e30  # float32 numbers below it stand for -inf
 KNOWN = {"add", "sub", "masked_fill", "where", "sigmoid", "relu"}  # pointwise ops that keep what is masked apart
+FILL = -1e3  # a constant score below it may stand for -inf too, where the softmax of the traced run is 0
 FLOOR = float(np.finfo(np.float32).min) / 2  # the sum of two is finite
 
 
@@ -41,7 +42,7 @@ def step(low: Lowering, op: Op, args: tuple, kwargs: dict) -> View | None:
         args = tuple(torch.as_tensor(a).float().clamp(min=FLOOR) if _infinite(a) else a for a in args)
         out = RULES[op.name](low.pointwise, *args)
         choices = (args[1], args[2]) if op.name == "where" else (args[0], args[2])
-        a, b = (where(low.views, a if isinstance(a, View) else low.views.constant(a)) for a in choices)
+        a, b = (where(low.views, x if isinstance(x, View) else low.views.constant(x)) for x in choices)
         return out if a is None or b is None else _hide(low, out, a & b)
     return None
 
@@ -68,20 +69,34 @@ def plus(low: Lowering, x: View, c: torch.Tensor) -> View:
     return _hide(low, View(addr), hidden)
 
 
-def where(views: Views, x: View) -> torch.Tensor | None:
-    """Which elements are constants that stand for -inf; None: none."""
+def unseen(low: Lowering, x: View, vanished: torch.Tensor | None) -> torch.Tensor | None:
+    """Which elements a softmax leaves out; None: none. `vanished`: where its traced run was exactly 0."""
+    hidden = where(low.views, x)
+    filled = None if vanished is None else where(low.views, x, FILL)
+    if vanished is None or filled is None:
+        return hidden
+    filled = filled & vanished if hidden is None else filled & vanished & ~hidden
+    if not bool(filled.any()):
+        return hidden
+    note(low, "-inf")
+    return filled if hidden is None else filled | hidden
+
+
+def where(views: Views, x: View, low: float = LOW) -> torch.Tensor | None:
+    """Which elements are constants below `low`, by default so that they stand for -inf; None: none."""
     if x.meta is not None:
         return None
     addr = x.addr.numpy()
     out = np.asarray(addr < 0)
     if not out.any():
         return None
-    out[out] = views.constants(addr[out]) < LOW
+    out[out] = views.constants(addr[out]) < low
     return torch.from_numpy(out) if out.any() else None
 
 
-def note(low: Lowering) -> None:
-    text = f"masked scores of {low.graph.where()} count as {FLOOR:.3g}"
+def note(low: Lowering, what: str = f"{FLOOR:.3g}") -> None:
+    """Say in the file what masked scores count as."""
+    text = f"masked scores of {low.graph.where()} count as {what}"
     if text not in low.recording.assumed:
         low.recording.assumed.append(text)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import masked
 from .contract import float32, tap_tables
 from .lower import Lowering, constant, handles
 from .ops import NotHere
@@ -104,7 +105,8 @@ def _logsumexp(low: Lowering, op: Op, x: Any, dim: Any, keepdim: Any = False) ->
 
 @handles("_softmax", "softmax", "_safe_softmax")
 def _softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) -> Any:
-    return low.rows.softmax(x, dim, False)
+    hidden = masked.unseen(low, x, op.vanished)
+    return low.rows.softmax(x, dim, False) if hidden is None else low.rows.masked_softmax(x, dim, hidden)
 
 
 @handles("_log_softmax", "log_softmax")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from . import masked
 from .contract import Contract
 from .graph import DIRECT
 from .pointwise import Pointwise, varies
@@ -150,9 +149,6 @@ class Rows:
     def softmax(self, view: View, dim: int, log: bool) -> View:
         dim %= len(view.shape)
         emit = self.pointwise.emit
-        hidden = masked.where(self.views, view)
-        if hidden is not None and not log:
-            return self._masked_softmax(view, dim, hidden)
         spatial, _ = self._split(view, [dim])
         if not spatial:
             return self._over_channels(view, [dim], lambda m: self._row("log_softmax" if log else "softmax", m))
@@ -160,9 +156,10 @@ class Rows:
         total = self.reduce("sum", emit("exp", shifted), [dim], True)
         return emit("sub", shifted, emit("log", total)) if log else emit("div", emit("exp", shifted), total)
 
-    def _masked_softmax(self, view: View, dim: int, hidden: torch.Tensor) -> View:
+    def masked_softmax(self, view: View, dim: int, hidden: torch.Tensor) -> View:
         """A softmax that reads only what is not hidden; a row that is hidden whole is a softmax of its constants."""
         emit = self.pointwise.emit
+        dim %= len(view.shape)
         hidden = hidden & ~hidden.all(dim, keepdim=True)
         seen = View(torch.where(hidden, view.addr.gather(dim, hidden.byte().argmin(dim, keepdim=True)), view.addr))
         powers = emit("exp", emit("sub", seen, self.reduce("max", seen, [dim], True)))
