@@ -19,18 +19,20 @@ int64_t l2_bytes() {
 class CpuProgram : public Program {
  public:
   explicit CpuProgram(std::shared_ptr<const CpuPlan> cpu_plan) : cpu_plan_(std::move(cpu_plan)) {
-    int64_t bytes = 0;
-    for (const Node& node : cpu_plan_->graph->nodes)
-      if (node.kind == NodeKind::gemm)
-        bytes += cpu_plan_->graph->weights[node.data].size * info(cpu_plan_->graph->weights[node.data].type).bytes;
-    rows_a_thread_ = bytes > kCachedWeights ? 8 : 2;
+    for (const auto& node : cpu_plan_->pieces)
+      for (const auto& pieces : node)
+        for (const auto& piece : pieces) weight_bytes_ += piece->k_rows * round_up(piece->columns, 16) * info(piece->type).bytes;
+    rows_a_thread_ = weight_bytes_ > kCachedWeights ? 8 : 2;
   }
 
   std::unique_ptr<Decoder> decoder(int64_t capacity) const override { return make_cpu_decoder(cpu_plan_, capacity); }
 
   int64_t tile_rows(int64_t rows, int threads) const override {
     const int64_t per_row = std::max<int64_t>(1, cpu_plan_->plan->floats_per_row * 4);
-    const int64_t cached = std::clamp<int64_t>(l2_bytes() / 2 / per_row, kFewestRows, kMostRows);
+    // Every tile streams weights that no cache holds: then its activations may take as much traffic as they do.
+    const bool streams = weight_bytes_ > kCachedWeights;
+    const int64_t room = std::max(l2_bytes() / 2, streams ? weight_bytes_ / 4 : 0);
+    const int64_t cached = std::clamp<int64_t>(room / per_row, kFewestRows, streams ? 4 * kMostRows : kMostRows);
     const int64_t fits = std::clamp<int64_t>(kMostBytes / per_row, 1, cached);
     int64_t tiles = (rows + fits - 1) / fits;
     if (rows >= rows_a_thread_ * threads) tiles = round_up(tiles, threads);
@@ -45,7 +47,7 @@ class CpuProgram : public Program {
   // Threads that all stream the same weights from memory need some rows each to be worth it.
   static constexpr int64_t kCachedWeights = int64_t{32} << 20;
   std::shared_ptr<const CpuPlan> cpu_plan_;
-  int64_t rows_a_thread_ = 2;
+  int64_t weight_bytes_ = 0, rows_a_thread_ = 2;
 };
 
 class CpuBackend : public Backend {
