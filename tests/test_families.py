@@ -12,11 +12,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from families import loop, pixelcnnpp, pixelsnail, refused  # noqa: E402
+from families import images, loop, pixelcnnpp, pixelsnail, refused  # noqa: E402
 from families.catalogue import FAMILIES, Family, build  # noqa: E402
 
 import genfast as gf  # noqa: E402
 from genfast import _core  # noqa: E402
+from genfast.zoo.pixelcnn import PixelCNN  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -103,6 +104,13 @@ def passes(model: gf.Model) -> float:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_sample_costs_no_more_than_one_forward_pass(name: str) -> None:
     assert 0 < passes(built(name)[1]) <= 1
+
+
+def test_wavefronts_are_those_of_the_study() -> None:
+    rgb = gf.compile(images.RGBPixelCNN().eval(), torch.rand(2, 3, 12, 12), head=gf.heads.Categorical(4))
+    assert "135 wavefront levels for 432 sites" in rgb.explain()
+    grey = gf.compile(PixelCNN(4, 8, 2).eval(), torch.rand(2, 1, 12, 12), head=gf.heads.Categorical(4))
+    assert "56 wavefront levels for 144 sites" in grey.explain()
 
 
 @pytest.mark.slow
