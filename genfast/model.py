@@ -294,7 +294,7 @@ class Model:
             "known": np.ascontiguousarray(mask.reshape(-1), np.uint8),
             "wavefront": bool(wavefront),
         }
-        given = np.broadcast_to(array.reshape(len(array), -1), (n, self.sites))
+        given = np.broadcast_to(array.reshape(len(array), self.sites), (n, self.sites))
         out = self._draw(n, rng, u, first_row, given, arguments, shared, progress)
         return out.reshape(n, *self.input_shape)
 

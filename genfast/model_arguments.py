@@ -159,7 +159,7 @@ def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarr
     else:
         bad, allowed = (array < 0) | (array >= levels), f"one of the levels 0 to {levels - 1}"
         if len(model._core.fixed_sites):
-            flat = bad.reshape(len(bad), -1)
+            flat = bad.reshape(len(bad), model.sites)
             fixed = model._core.fixed_sites
             flat[:, fixed] &= array.reshape(flat.shape)[:, fixed] != model.bos
     if where is not None:

@@ -177,3 +177,19 @@ def test_wrong_arguments(normal):
         normal.log_prob(x[:, :5])
     with pytest.raises(TypeError, match="x must hold real numbers"):
         normal.rosenblatt(np.full((1, P), "a"))
+
+
+@pytest.mark.parametrize("name", ["digits", "alice"])
+def test_no_rows_are_empty_arrays(name):
+    model = gf.load(name)
+    condition = {c["name"]: np.zeros(0, int) for c in model.conditions} or None
+    x = np.zeros((0, *model.input_shape), np.int64)
+    known = np.zeros(model.input_shape, bool)
+    assert model.sample(0, condition=condition).shape[0] == 0
+    assert model.complete(x, known=known, condition=condition).shape == x.shape
+    assert model.log_prob(x, condition=condition).shape == (0,)
+    assert model.bits_per_dim(x, condition=condition).shape == (0,)
+    assert model.logits(x, condition=condition).shape[0] == 0
+    lower, upper = model.rosenblatt(x, condition=condition)
+    assert lower.shape == upper.shape == (0, model.sites)
+    assert model.inverse_rosenblatt((lower, upper), condition=condition).shape == x.shape

@@ -91,11 +91,12 @@ def version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=version, help="Show the version.")
 def app() -> None:
-    """Sample causal models fast: one uniform number a pixel decides the image.
+    """Sample causal models fast: one uniform number decides each pixel or token.
 
     \b
     Examples:
       genfast sample digits -n 64 --seed 0 -o digits.png
+      genfast sample alice --prompt "Alice was " --seed 1
       genfast explain digits
       genfast sample --help
     """
