@@ -13,6 +13,7 @@
 #include "plan/plan.h"
 
 namespace py = pybind11;
+using namespace pybind11::literals;
 
 namespace genfast {
 namespace {
@@ -62,7 +63,7 @@ py::dict describe(const Condition& condition) {
 
 py::dict describe(const Head& head) {
   py::dict out;
-  static const char* const kinds[] = {"categorical", "bernoulli", "logistic_mixture", "family"};
+  static const char* const kinds[] = {"categorical", "bernoulli", "logistic_mixture", "family", "none"};
   out["kind"] = kinds[static_cast<int>(head.kind)];
   out["value"] = head.value;
   out["table"] = head.table;
@@ -103,6 +104,12 @@ py::dict describe(const Graph& graph) {
   out["nodes"] = describe_all(graph.nodes);
   out["conditions"] = describe_all(graph.conditions);
   out["head"] = describe(graph.head);
+  if (graph.output.value >= 0) out["output"] = py::dict("value"_a = graph.output.value, "shape"_a = graph.output.shape);
+  if (graph.iteration.rounds > 0) {
+    py::list states;
+    for (const State& s : graph.iteration.states) states.append(py::make_tuple(s.value, s.next, s.initial));
+    out["iterate"] = py::dict("rounds"_a = graph.iteration.rounds, "states"_a = states, "jitter"_a = graph.iteration.jitter);
+  }
   out["input_shape"] = graph.input_shape;
   out["input_name"] = text(graph.input_name);
   out["input_dtype"] = graph.input_integer ? "int" : "float";

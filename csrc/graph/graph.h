@@ -62,7 +62,7 @@ struct Node {
 
 struct Value {
   int64_t positions = 0, channels = 0;
-  int producer = -1;  // node, or -1 for the input and the conditions
+  int producer = -1;  // node, or -1 for the input, the conditions and the states
 };
 
 struct Condition {
@@ -73,7 +73,7 @@ struct Condition {
   int64_t size = 0;  // integer: exclusive upper bound
 };
 
-enum class HeadKind : uint8_t { categorical, bernoulli, logistic_mixture, family };
+enum class HeadKind : uint8_t { categorical, bernoulli, logistic_mixture, family, none };
 
 enum class Link : uint8_t { identity, exp, softplus, sigmoid, tanh, square, count };
 inline constexpr const char* kLinkNames[] = {"identity", "exp", "softplus", "sigmoid", "tanh", "square"};
@@ -89,7 +89,7 @@ struct Head {
   HeadKind kind = HeadKind::categorical;
   // table maps sites (logistic_mixture: positions) to positions of value; an entry of -1: the site has no distribution.
   int value = 0, table = kDirect;
-  int64_t channel = 0, levels = 0;  // levels is 0 for family: its sites hold numbers
+  int64_t channel = 0, levels = 0;  // levels is 0 for family and none: their sites hold numbers
   bool probs = false;
   int values = -1;             // weights index: what is fed for each level; -1 for family
   int64_t components = 1;      // logistic_mixture and family
@@ -100,7 +100,7 @@ struct Head {
   std::vector<HeadParam> params;
 
   bool by_position() const { return kind == HeadKind::logistic_mixture; }
-  bool has_levels() const { return kind != HeadKind::family; }
+  bool has_levels() const { return kind != HeadKind::family && kind != HeadKind::none; }
 };
 
 // Channels a head reads from `channel` on; `channels`: those of value 0.
@@ -112,6 +112,8 @@ inline int64_t head_channels(const Head& head, int64_t channels) {
       return 1;
     case HeadKind::logistic_mixture:
       return head.components * (1 + channels * (head.coupled ? 3 : 2));
+    case HeadKind::none:
+      return 0;
     case HeadKind::family:
       break;
   }
@@ -120,6 +122,24 @@ inline int64_t head_channels(const Head& head, int64_t channels) {
   return end;
 }
 
+// What a sample is made for, where that is not its sites: docs/format.md, "Output".
+struct Output {
+  int value = -1;              // -1: the sites
+  std::vector<int64_t> shape;  // of one row
+};
+
+// A value that a round puts `next` in the place of: docs/format.md, "Rounds".
+struct State {
+  int value = 0, next = 0;
+  float initial = 0;
+};
+
+struct Iteration {
+  int64_t rounds = 0;  // 0: the graph is not iterated
+  std::vector<State> states;
+  int64_t jitter = 0;
+};
+
 struct Graph {
   std::vector<Value> values;
   std::vector<Node> nodes;
@@ -127,6 +147,8 @@ struct Graph {
   std::vector<Weights> weights;
   std::vector<Condition> conditions;
   Head head;
+  Output output;
+  Iteration iteration;
   int64_t bos = 0;                   // level of a site without a distribution that is not given
   std::vector<int64_t> input_shape;  // of one row: [C, H, W], [C, L], [H, W], [T], …
   std::string input_name;
@@ -143,8 +165,11 @@ struct Graph {
   int64_t positions() const { return values[0].positions; }
   int64_t channels() const { return values[0].channels; }
   int64_t sites() const { return positions() * channels(); }
+  // Uniforms a sample takes.
+  int64_t uniforms() const { return sites() + (iteration.jitter > 0 ? 2 * iteration.rounds : 0); }
   // Where the head reads what says the distribution of a site, or -1.
   int64_t head_position(int64_t site) const {
+    if (head.kind == HeadKind::none) return -1;
     const int64_t at = head.by_position() ? site % positions() : site;
     if (head.table != kDirect) return tables[head.table][at];
     return values[head.value].positions == 1 ? 0 : at;

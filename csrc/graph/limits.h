@@ -18,6 +18,7 @@ inline constexpr int64_t kMaxLevels = int64_t{1} << 20;
 inline constexpr int64_t kMaxReads = int64_t{1} << 30;   // Σ over nodes of max(1, sources) × positions
 inline constexpr int64_t kMaxScores = int64_t{1} << 30;  // Σ over attend nodes of positions × keys
 inline constexpr int64_t kMaxComponents = 256;
+inline constexpr int64_t kMaxRounds = 1000000;
 
 inline constexpr int64_t kMaxBytes = int64_t{1} << 50;
 inline constexpr uint64_t kMaxHeader = uint64_t{64} << 20;

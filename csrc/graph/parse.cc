@@ -335,6 +335,10 @@ Head parse_head(const Json& json) {
     head.kind = HeadKind::family;
     head.components = integer_at(json, "components", 1, kMaxComponents);
     parse_family(json, head);
+  } else if (kind == "none") {
+    expect_keys(json, {"kind"});
+    head.kind = HeadKind::none;
+    return head;
   } else {
     throw FormatError("unknown kind " + in_quotes(kind));
   }
@@ -357,9 +361,35 @@ int parse_order(const Json& json) {
   return index_at(json, "table");
 }
 
+Output parse_output(const Json& json) {
+  expect_keys(json, {"value", "shape"});
+  Output output;
+  output.value = index_at(json, "value");
+  output.shape = parse_shape(json);
+  return output;
+}
+
+State parse_state(const Json& json) {
+  expect_keys(json, {"value", "next", "initial"});
+  State state;
+  state.value = index_at(json, "value");
+  state.next = index_at(json, "next");
+  state.initial = float_from(json.at("initial"), "initial");
+  return state;
+}
+
+Iteration parse_iteration(const Json& json) {
+  expect_keys(json, {"rounds", "states"}, {"jitter"});
+  Iteration iteration;
+  iteration.rounds = integer_at(json, "rounds", 1, kMaxRounds);
+  for_each(json, "states", kMaxValues, [&](const Json& state) { iteration.states.push_back(parse_state(state)); });
+  if (json.contains("jitter")) iteration.jitter = integer_at(json, "jitter", 0, kMaxPositions);
+  return iteration;
+}
+
 ParsedGraph parse_root(const Json& root) {
   expect_keys(root, {"version", "producer", "values", "tables", "input", "conditions", "nodes", "head", "order", "assumed", "meta"},
-              {"bos"});
+              {"bos", "output", "iterate"});
   integer_at(root, "version", kVersion, kVersion);
   ParsedGraph parsed;
   Graph& graph = parsed.graph;
@@ -370,6 +400,10 @@ ParsedGraph parse_root(const Json& root) {
   for_each(root, "conditions", kMaxValues, [&](const Json& json) { graph.conditions.push_back(parse_condition(json)); });
   parse_nodes(root, graph);
   within([] { return std::string("head"); }, [&] { graph.head = parse_head(root.at("head")); });
+  if (root.contains("output"))
+    within([] { return std::string("output"); }, [&] { graph.output = parse_output(root.at("output")); });
+  if (root.contains("iterate"))
+    within([] { return std::string("iterate"); }, [&] { graph.iteration = parse_iteration(root.at("iterate")); });
   if (root.contains("bos")) graph.bos = integer_at(root, "bos", 0, kMaxInteger - 1);
   within([] { return std::string("order"); }, [&] { parsed.order_table = parse_order(root.at("order")); });
   for_each(root, "assumed", kMaxNodes, [&](const Json& json) {

@@ -27,6 +27,7 @@ class Validator {
     for (size_t i = 0; i < graph_.conditions.size(); ++i)
       within([&] { return "conditions[" + text(i) + "] " + in_quotes(graph_.conditions[i].name); },
              [&] { condition(graph_.conditions[i]); });
+    within([] { return std::string("iterate"); }, [&] { states(); });
     for (size_t i = 0; i < graph_.nodes.size(); ++i) within([&] { return node_label(i); }, [&] { node(static_cast<int>(i)); });
     const auto unwritten = std::find(written_.begin(), written_.end(), false);
     if (unwritten != written_.end()) throw FormatError("value " + text(unwritten - written_.begin()) + " is never written");
@@ -34,6 +35,8 @@ class Validator {
       within([&, index = index] { return node_label(index); },
              [&, index = index, i = i] { this->source(graph_.nodes[index], graph_.nodes[index].sources[i]); });
     within([] { return std::string("head"); }, [&] { head(); });
+    within([] { return std::string("output"); }, [&] { output(); });
+    within([] { return std::string("iterate"); }, [&] { rounds(); });
   }
 
  private:
@@ -253,8 +256,62 @@ class Validator {
     if (node.bias >= 0) weights_.check(node.bias, count, "bias");
   }
 
+  int64_t exists(int value, const char* what) const {
+    if (value >= static_cast<int64_t>(graph_.values.size()))
+      throw FormatError(std::string(what) + " " + text(value) + " does not exist, there are " + text(graph_.values.size()) +
+                        " values");
+    return value;
+  }
+
+  // Placed as a condition's elements are.
+  void fits(const std::vector<int64_t>& shape, int64_t index) const {
+    const Value& value = graph_.values[static_cast<size_t>(index)];
+    if (product(shape) != value.positions * value.channels ||
+        (shape.size() > 1 ? shape[0] != value.channels : value.positions != 1))
+      throw FormatError("shape " + shape_text(shape) + " does not lie in the " + text(value.positions) + " × " +
+                        text(value.channels) + " elements of value " + text(index));
+  }
+
+  void states() {
+    const std::vector<State>& states = graph_.iteration.states;
+    if (graph_.iteration.rounds == 0) return;
+    if (states.empty() || states[0].value != 0) throw FormatError("the first state must be value 0");
+    for (size_t i = 1; i < states.size(); ++i) write(states[i].value, -1);
+  }
+
+  void rounds() const {
+    const Iteration& iteration = graph_.iteration;
+    if (iteration.rounds == 0) return;
+    if (!delayed_.empty()) throw FormatError("a graph with delayed reads cannot be iterated");
+    std::vector<uint8_t> changes(graph_.values.size(), 0);  // from round to round
+    bool found = false;
+    for (const State& state : iteration.states) {
+      const Value &value = graph_.values[state.value], &next = graph_.values[exists(state.next, "next")];
+      if (value.positions != next.positions || value.channels != next.channels)
+        throw FormatError("next " + text(state.next) + " has not the size of the state " + text(state.value));
+      changes[state.value] = 1;
+      found = found || state.value == graph_.output.value;
+    }
+    if (!found) throw FormatError("the output must be one of the states");
+    for (const Node& node : graph_.nodes)
+      for (const Source& source : node.sources) changes[node.out] |= changes[source.value];
+    if (graph_.head.kind != HeadKind::none && changes[graph_.head.value])
+      throw FormatError("the head reads what changes from round to round");
+    const std::vector<int64_t>& shape = graph_.input_shape;
+    if (iteration.jitter > 0 && (shape.size() < 2 || shape[shape.size() - 2] * shape.back() != graph_.positions()))
+      throw FormatError("jitter needs an input whose positions are a grid, the input's shape is " + shape_text(shape));
+  }
+
+  void output() const {
+    if (graph_.output.value >= 0) fits(graph_.output.shape, exists(graph_.output.value, "value"));
+  }
+
   void head() const {
     const Head& head = graph_.head;
+    if (head.kind == HeadKind::none) {
+      if (graph_.output.value < 0) throw FormatError("a graph without a distribution needs an output");
+      return;
+    }
     reads(head.value, head.table, head.by_position() ? graph_.positions() : graph_.sites(), head.kind == HeadKind::categorical);
     if (head.kind == HeadKind::logistic_mixture) {
       if (!(head.low < head.high)) throw FormatError("low must be less than high");
