@@ -39,10 +39,14 @@ def lowers(name: str) -> bool:
 
 
 class Lowering:
-    """The state of a walk: `env` maps recorded tensors to views."""
+    """The state of a walk: `env` maps recorded tensors to views.
 
-    def __init__(self, recording: Recording, graph: Graph) -> None:
+    Without `fused_attention` products of two input-dependent matrices are written out, for a gradient reads them again.
+    """
+
+    def __init__(self, recording: Recording, graph: Graph, fused_attention: bool = True) -> None:
         self.recording = recording
+        self.fused_attention = fused_attention
         self.graph = graph
         self.views = Views(graph)
         self.pointwise = Pointwise(self.views)
@@ -298,4 +302,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import attention, loops, norms  # noqa: E402, F401  (they register their ops)
+from . import attention, backward, loops, norms  # noqa: E402, F401  (they register their ops)
