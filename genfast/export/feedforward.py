@@ -17,14 +17,18 @@ from .exported import Exported
 from .graph import DIRECT, Graph, identity, prune
 from .lower import Lowering, lowers
 from .outputs import output_of
-from .probe import SAME_VALUES, Argument, Example, Probe, read_example, record, verify
-from .record import Recording, Ref
+from .probe import Argument, Example, Probe, read_example, record, verify
+from .record import Op, Recording, Ref
+from .scores import Scores
 from .sites import Sites
+from .spread import spread
 from .view import View
 
 GIVEN = "given"
 # Ops that read axis 1 as channels and the others as positions.
-CHANNELLED = ("convolution", "_convolution", "pool", "upsample", "group_norm", "batch_norm", "pixel", "_pad")
+CHANNELLED = ("convolution", "pool", "upsample", "group_norm", "batch_norm", "pixel", "_pad")
+COMBINING = {"addmm", "mm", "bmm", "matmul", "native_layer_norm", "_softmax", "permute", "transpose", "t"}
+RESHAPES = {"view", "reshape", "_unsafe_view", "unsqueeze", "unflatten"}
 
 
 class FeedForwardProbe(Probe):
@@ -103,7 +107,7 @@ def lower(
     verify(probe, recording)
 
     graph = Graph()
-    lowering = Lowering(recording, graph)
+    lowering = FeedForwardLowering(recording, graph)
     grid = layout(recording, x)
     graph.grid(*grid.space)
     lowering.env[recording.inputs[0]] = _sites_view(lowering, graph.value(grid.positions, grid.channels), x.shape)
@@ -146,28 +150,55 @@ def _check_mode(model: Any) -> None:
             )
 
 
+def read_as(recording: Recording, tensor: int) -> tuple[tuple[int, ...], int | None] | None:
+    """How the first op that combines a tensor's elements reads them: the shape, and the axis that holds channels.
+
+    The axis is None for a row of numbers. None where nothing combines them on the way to the output.
+    """
+    size = prod(recording.metas[tensor].shape)
+    same = {tensor}
+    for op in recording.ops:
+        read = [a.id for a in op.args if isinstance(a, Ref) and a.id in same]
+        if not read:
+            continue
+        shape = recording.metas[read[0]].shape
+        outs = [out for out in op.outs if out is not None and prod(recording.metas[out].shape) == size]
+        channelled = any(word in op.name for word in CHANNELLED)
+        if channelled or op.name in COMBINING or not outs:
+            one = len(shape) < 3 or shape[0] != 1
+            return shape, None if one else 1 if channelled or len(shape) > 3 else len(shape) - 1
+        same.update(outs)
+    return None
+
+
 def layout(recording: Recording, argument: Argument) -> Sites:
     """How the input lies in value 0: element c · P + p, in C order, is channel c of position p.
 
-    As the first op that combines its elements reads them: what a convolution takes for channels are channels, what goes
-    into a product as a whole is one position. Integers are one channel.
+    What an op takes for channels are channels, an image has its first axis; a vector, or an image that is read as one,
+    is one position.
     """
-    count = prod(argument.shape)
+    shape = argument.shape
     if argument.integer:
-        return Sites(1, argument.shape or (1,))
-    same = {recording.inputs[0]}
-    for op in recording.ops:
-        read = [a for a in op.args if isinstance(a, Ref) and a.id in same]
-        if not read:
-            continue
-        shape = recording.metas[read[0].id].shape
-        if any(word in op.name for word in CHANNELLED) and len(shape) > 2 and shape[0] == 1:
-            return Sites(shape[1], shape[2:])
-        if op.name not in SAME_VALUES and prod(recording.metas[op.out].shape) != count:
-            break
-        if op.name not in ("permute", "transpose", "t", "mm", "addmm", "matmul"):
-            same.update(out for out in op.outs if out is not None and prod(recording.metas[out].shape) == count)
-    return Sites(count, (1,))
+        return Sites(1, shape or (1,))
+    read = read_as(recording, recording.inputs[0])
+    if read is not None and read[1] == 1:
+        return Sites(read[0][1], read[0][2:])
+    if len(shape) < 3 or (read is not None and len(read[0]) < 3):
+        return Sites(prod(shape), (1,))
+    return Sites(shape[0], shape[1:])
+
+
+class FeedForwardLowering(Lowering):
+    """Lays the numbers of one position out over many where a view makes an image or a sequence of them."""
+
+    def lower(self, op: Op) -> Any:
+        out = super().lower(op)
+        if op.name not in RESHAPES or not isinstance(out, View) or isinstance(out, Scores) or out.meta is None:
+            return out
+        read = read_as(self.recording, op.out) if self.graph.values[out.value][0] == 1 else None
+        if read is None or read[0] != out.shape or read[1] is None or prod(out.shape) == out.shape[read[1]]:
+            return out
+        return spread(self.views, out, read[1])
 
 
 def _sites_view(lowering: Lowering, value: int, shape: tuple[int, ...]) -> View:
