@@ -7,6 +7,7 @@ Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hyperge
 Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
 Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula
 Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers
+              compile_ascent: gradient ascent on a classifier
 Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
 Machine       cpu_target, num_threads, set_num_threads
 
@@ -57,6 +58,7 @@ from genfast.stream import Stream
 
 if TYPE_CHECKING:
     from genfast._philox import Philox
+    from genfast.ascent import compile_ascent
     from genfast.chain import Chain
     from genfast.distributions import Affine, Discretized, Mixture, NumericalInverse, Truncated, from_scipy, from_torch
     from genfast.joints import (
@@ -124,6 +126,7 @@ __all__ = [
     "VonMises",
     "Weibull",
     "compile",
+    "compile_ascent",
     "cpu_target",
     "from_scipy",
     "from_torch",
@@ -139,6 +142,7 @@ __getattr__ = exports(
     globals(),
     {
         "genfast._philox": ("Philox",),
+        "genfast.ascent": ("compile_ascent",),
         "genfast.chain": ("Chain",),
         "genfast.distributions": (
             "Affine",

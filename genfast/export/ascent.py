@@ -62,7 +62,7 @@ class Step:
         return [State("velocity", 0.0)] if self.settings.momentum else []
 
     def __call__(self, x: torch.Tensor, *rest: torch.Tensor) -> Sequence[torch.Tensor]:
-        count = len(self.call.arguments) - 2
+        count = len(self.call.arguments) - 1
         gradient = self.gradient(x, rest[:count], rest[count])
         update = self.adam if self.settings.optimizer == "adam" else self.sgd
         move, states = update(gradient, *rest[count + 1 :])
@@ -131,9 +131,7 @@ class Step:
         square = square * b2 + gradient.square() * (1 - b2)
         correction1 = correction1 * b1 + (1 - b1)
         correction2 = correction2 * b2 + (1 - b2)
-        rate, scale = (
-            t.reshape(-1, *[1] * (mean.dim() - 1)) for t in (s.step_size / correction1, correction2.rsqrt())
-        )
+        rate, scale = (t.reshape(-1, *[1] * (mean.dim() - 1)) for t in (s.step_size / correction1, correction2.rsqrt()))
         return rate * mean / (square.sqrt() * scale + s.eps), [mean, square, correction1, correction2]
 
     def try_out(self, start: Distribution) -> None:
@@ -149,7 +147,7 @@ class Step:
         x = self.call.arguments[0]
         u = torch.rand((TRIED, *x.shape), generator=torch.Generator().manual_seed(20240229), dtype=torch.float64)
         rows = torch.as_tensor(start.icdf(u.numpy())).to(x.example.dtype)
-        conditions = [a.example.expand(TRIED, *a.shape) for a in self.call.arguments[1:-1]]
+        conditions = [a.example.expand(TRIED, *a.shape) for a in self.call.arguments[1:]]
         with quiet_torch(), unfused_torch():
             scores = self.scores(rows, conditions)
             self.classes = scores.shape[1]
@@ -192,8 +190,11 @@ def lower(
     if any(a.name == LABEL for a in call.arguments):
         raise ValueError(f"an input of the classifier is named {LABEL!r}, which is the name of the class to be reached")
     start = latents.check(start, x, "start")
+    step = Step(classifier, call, settings)
+    step.try_out(start)
     label = Argument(LABEL, torch.zeros(1, dtype=torch.int64), len(call.items))
     labelled = Example(call.items, [*call.arguments, label], call.keywords)
-    step = Step(classifier, labelled, settings)
-    step.call = Example(call.items, call.arguments, call.keywords)
-    return b""
+    assumed = ["the classifier returns probabilities, whose logarithm ascends"] if step.probabilities else []
+    return iterated(
+        classifier, labelled, step, step.states, settings.steps, start, settings.jitter, meta=meta, assumed=assumed
+    )

@@ -15,9 +15,9 @@ import torch
 from .contract import tap_tables
 from .layout import run_layout
 from .lower import Lowering, handles
-from .norms import _pairs
 from .ops import NotHere, rule
 from .pointwise import Pointwise
+from .pooling import adaptive_taps, each
 from .record import Op
 from .view import View
 
@@ -198,38 +198,23 @@ def first_maximum(low: Lowering, x: View, grad: View, windows: np.ndarray) -> Vi
     return scattered(low, addr.reshape(-1), torch.where(index >= 0, target, -1).reshape(-1), x.shape)
 
 
-@handles("max_pool2d_with_indices_backward", "max_pool3d_with_indices_backward")
+@handles("max_pool2d_with_indices_backward", "max_pool3d_with_indices_backward", reads=7)
 def _max_pool_backward(low: Lowering, op: Op, *args: Any, **kwargs: Any) -> Any:
     g = given(op, args, kwargs)
     grad, x, n = g["grad_output"], g["self"], len(g["kernel_size"])
     if not isinstance(grad, View) or len(x.shape) != n + 2:
         raise NotHere("this form of the op is not supported")
-    kernel, padding, dilation = (_pairs(g[k], n) for k in ("kernel_size", "padding", "dilation"))
-    stride = _pairs(g["stride"], n) if g["stride"] else kernel
+    kernel, padding, dilation = (each(g[k], n) for k in ("kernel_size", "padding", "dilation"))
+    stride = each(g["stride"], n) if g["stride"] else kernel
     taps = tap_tables(1, x.shape[2:], grad.shape[2:], kernel, stride, padding, dilation, False)
     return first_maximum(low, x, grad, np.stack(taps))
 
 
-@handles("adaptive_max_pool2d_backward", "adaptive_max_pool3d_backward")
-def _adaptive_max_pool_backward(low: Lowering, op: Op, grad: Any, x: Any, *rest: Any) -> Any:
+@handles("adaptive_max_pool2d_backward", "adaptive_max_pool3d_backward", reads=2)
+def _adaptive_max_pool_backward(low: Lowering, op: Op, grad: Any, x: Any) -> Any:
     if not isinstance(grad, View) or len(x.shape) != len(grad.shape) or len(x.shape) < 4:
         raise NotHere("this form of the op is not supported")
-    return first_maximum(low, x, grad, adaptive_windows(x.shape[2:], grad.shape[2:]))
-
-
-def adaptive_windows(space: Sequence[int], out: Sequence[int]) -> np.ndarray:
-    """The windows of adaptive pooling, (elements, results): along each dim from ⌊i·n/m⌋ to ⌈(i + 1)·n/m⌉."""
-    n = len(space)
-    index = np.zeros([1] * (2 * n), np.int64)
-    valid = np.ones_like(index, bool)
-    for d, (size, count) in enumerate(zip(space, out, strict=True)):
-        start, end = np.arange(count) * size // count, -(-(np.arange(count) + 1) * size // count)
-        where = start + np.arange(int((end - start).max()))[:, None]
-        axes = [1] * (2 * n)
-        axes[d], axes[n + d] = where.shape
-        index = index * size + where.reshape(axes)
-        valid = valid & (where < end).reshape(axes)
-    return np.where(valid, index, -1).reshape(-1, prod(out))
+    return first_maximum(low, x, grad, adaptive_taps(x.shape[2:], grad.shape[2:], 1))
 
 
 # ---- indices

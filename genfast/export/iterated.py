@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 
 from ..distributions.base import Distribution
-from . import feedforward, inputs, latents
+from . import feedforward, fold, inputs, latents
 from .file import to_bytes
 from .graph import DIRECT, Graph, identity, prune
 from .lower import Lowering, lowers
-from .probe import Argument, Example, Probe, record, verify
+from .probe import Argument, Example, record, verify
 from .sites import Sites
 from .view import View
 
@@ -100,13 +101,13 @@ def iterated(
     x = call.arguments[0]
     grid = Sites(prod(x.shape[:-2]), x.shape[-2:]) if jitter else feedforward.layout(recording, x)
     graph = Graph()
-    lowering = Lowering(recording, graph, fused_attention=False)
+    lowering = feedforward.FeedForwardLowering(recording, graph, fused_attention=False)
     graph.grid(*grid.space)
     for i, (argument, tensor) in enumerate(zip(probe.arguments, recording.inputs, strict=True)):
         large = i == 0 or (i >= len(call.arguments) and states[i - len(call.arguments)].large)
         if large:
             value = graph.value(grid.positions, grid.channels)
-            lowering.env[tensor] = feedforward.placed(lowering, value, argument.shape)
+            lowering.env[tensor] = feedforward.sites_view(lowering, value, argument.shape)
         else:
             lowering.env[tensor] = inputs.condition_view(lowering, argument)
     packed = lowering.run()
@@ -118,14 +119,17 @@ def iterated(
     ]
     graph.place = ("", "the start")
     head, numbers = latents.head(start, x.shape)
-    root = [graph.const(numbers), DIRECT]
-    prune(graph, [*roots, root], len(probe.arguments), [])
+    begin = [graph.const(numbers), DIRECT]
+    for again in (True, False):
+        prune(graph, [*roots, begin], len(probe.arguments), [])
+        if again:
+            fold.affine(graph, [*roots, begin])
     table = np.zeros(grid.count, np.int32) if len(numbers) == 1 else identity(grid.count)
     description = {
         "producer": inputs.PRODUCER,
         "input": inputs.input_entry(x),
         "conditions": [inputs.condition_entry(i, a) for i, a in enumerate(call.arguments) if i],
-        "head": {**head, "value": root[0], "table": graph.final_table(table, len(numbers))},
+        "head": {**head, "value": begin[0], "table": graph.final_table(table, len(numbers))},
         "output": {"value": 0, "shape": list(x.shape)},
         "iterate": {
             "rounds": rounds,
@@ -145,7 +149,7 @@ def iterated(
 def _parts(packed: View, arguments: Sequence[Argument]) -> list[View]:
     """The part (1, elements) of each argument in the probe's output."""
     bounds = np.cumsum([0, *(prod(a.shape) for a in arguments)]).tolist()
-    return [packed.map(lambda t, a=a, b=b: t[:, a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [packed.map(lambda t, a=a, b=b: t[:, a:b]) for a, b in itertools.pairwise(bounds)]
 
 
 def _next(lowering: Lowering, part: View, size: tuple[int, int]) -> int:

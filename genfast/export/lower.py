@@ -23,11 +23,15 @@ from .view import View
 from .views import Views
 
 HANDLERS: dict[str, Callable[..., Any]] = {}
+READS: dict[str, int | None] = {}
 
 
-def handles(*names: str) -> Callable:
+def handles(*names: str, reads: int | None = None) -> Callable:
+    """Registers what lowers some ops, of whose arguments it takes the first `reads`, by default all."""
+
     def add(f: Callable) -> Callable:
         HANDLERS.update(dict.fromkeys(names, f))
+        READS.update(dict.fromkeys(names, reads))
         return f
 
     return add
@@ -82,8 +86,9 @@ class Lowering:
         return self.env[ref.id]
 
     def lower(self, op: Op) -> Any:
-        args, kwargs = map_refs(lambda x: self.view(x, op) if is_ref(x) else x, (op.args, op.kwargs))
         name = op.name
+        read = op.args[: READS.get(name)]
+        args, kwargs = map_refs(lambda x: self.view(x, op) if is_ref(x) else x, (read, op.kwargs))
         if any(isinstance(x, Scores) for x in args):
             scores = step(op, args, kwargs)
             if scores is not None:
