@@ -102,8 +102,8 @@ def test_rounds_are_read():
         case(put("output", "value", 4), "output", "value 4 does not exist"),
         case(put("output", "value", -1), "output", "value"),
         case(put("output", "shape", [2, 2, 2]), "output", "[2, 2, 2]"),
-        case(put("output", "shape", [1, 2, 2]), "output", "[1, 2, 2]", "2 × 2 elements of value 3"),
-        case(put("output", "shape", [4]), "output", "[4]"),
+        case(put("output", "shape", [1, 2]), "output", "[1, 2]", "2 × 2 elements of value 3"),
+        case(put("output", "shape", [5]), "output", "[5]"),
         case(put("output", "shape", [2, 0, 2]), "output"),
         case(put("output", "more", 1), "output", "more"),
         case(put("output", 3), "output"),
@@ -113,6 +113,15 @@ def test_broken_output(edit, parts):
     file = decoder()
     edit(file.graph)
     expect_error(file, *parts)
+
+
+def test_shapes_split_into_positions_and_channels_anyhow():
+    file = decoder()
+    file.graph["output"]["shape"] = [4]
+    file.graph["input"]["shape"] = [1, 3]
+    assert read_graph_summary(file.bytes())["output"]["shape"] == [4]
+    del file.graph["output"]
+    expect_error(file, "input", "[1, 3]", "does not begin with the 3 channels")
 
 
 def test_without_a_distribution_there_is_an_output():
