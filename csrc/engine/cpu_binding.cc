@@ -6,6 +6,12 @@
 #include "engine/tap_patterns.h"
 
 namespace genfast {
+namespace {
+
+// One element of a pointwise node, in multiply-adds.
+constexpr int64_t kWorkOfMap = 16;
+
+}  // namespace
 
 CpuBinding::CpuBinding(const CpuPlan& cpu_plan, CpuArena& arena)
     : cpu_plan_(cpu_plan),
@@ -68,7 +74,13 @@ void CpuBinding::bind_task(const Task& task, const Positions& positions) {
 }
 
 void CpuBinding::bind_group(const Group& group) {
+  CommandGroup bound{static_cast<int32_t>(step_.parts.size()), 0, 0, false};
+  work_ = 0;
   for (const Positions& positions : split_group(group)) bind_positions(group, positions);
+  for (const Task& task : group.tasks) bound.attends = bound.attends || graph_.nodes[task.node].kind == NodeKind::attend;
+  bound.end = static_cast<int32_t>(step_.parts.size());
+  bound.work = work_;
+  step_.groups.push_back(bound);
 }
 
 // No task of a group reads what the group computes at another position, so its positions may be computed in any order.
@@ -109,7 +121,7 @@ void CpuBinding::bind_positions(const Group& group, const Positions& positions) 
       bind_task(task, positions);
     }
   }
-  step_.groups.push_back({begin, static_cast<int32_t>(step_.commands.size()), static_cast<int64_t>(positions.size())});
+  step_.parts.push_back({begin, static_cast<int32_t>(step_.commands.size()), static_cast<int64_t>(positions.size())});
 }
 
 // All channels of a value, at the reader's own position.
@@ -186,6 +198,7 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, con
     segments[kept].new_chunk = boundary;
     strides[kept] = arena_.stride(segment.value);
     boundary = false;
+    work_ += segment.run.count * round_up(piece.columns, 16) * static_cast<int64_t>(n);
     ++kept;
   }
   GemmCommand command{};
@@ -242,6 +255,7 @@ void CpuBinding::finish(PositionCommand& call, const Positions& positions) {
     if (joined) run[i] = run[i + 1] + 1;
   }
   call.run = run;
+  work_ += kWorkOfMap * call.columns * static_cast<int64_t>(positions.size());
   add(Command::Kind::call, step_.calls, call);
 }
 
@@ -338,6 +352,7 @@ void CpuBinding::bind_attend(const Node& node, const Positions& positions) {
   args.dim_v = attention.dim_v;
   args.scale = attention.scale;
   args.bias_step = graph_.values[node.out].positions * attention.keys;
+  work_ += attention.heads * attention.keys * (attention.dim + attention.dim_v) * static_cast<int64_t>(positions.size());
   add(Command::Kind::attend, step_.attends, command);
 }
 

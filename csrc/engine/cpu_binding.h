@@ -52,6 +52,7 @@ class CpuBinding {
   CpuArena& arena_;
   std::vector<int32_t> readers_;  // [value] how many sources read it
   StepCommands step_;             // being bound
+  int64_t work_ = 0;              // of the group being bound
 };
 
 }  // namespace genfast
