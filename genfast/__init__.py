@@ -6,7 +6,8 @@ Continuous    Uniform, Normal, LogNormal, HalfNormal, Exponential, Laplace, Logi
 Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hypergeometric, DiscreteUniform, Categorical
 Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
 Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula
-Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers
+Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers, and decoders
+              interpolate: what a decoder makes of the latents between two
 Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
 Machine       cpu_target, num_threads, set_num_threads
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from genfast._philox import Philox
     from genfast.chain import Chain
     from genfast.distributions import Affine, Discretized, Mixture, NumericalInverse, Truncated, from_scipy, from_torch
+    from genfast.interpolation import interpolate
     from genfast.joints import (
         DiscreteBayesNet,
         GaussianCopula,
@@ -128,6 +130,7 @@ __all__ = [
     "from_scipy",
     "from_torch",
     "heads",
+    "interpolate",
     "load",
     "models",
     "num_threads",
@@ -149,6 +152,7 @@ __getattr__ = exports(
             "from_scipy",
             "from_torch",
         ),
+        "genfast.interpolation": ("interpolate",),
         "genfast.joints": (
             "DiscreteBayesNet",
             "GaussianCopula",
