@@ -6,7 +6,8 @@ Continuous    Uniform, Normal, LogNormal, HalfNormal, Exponential, Laplace, Logi
 Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hypergeometric, DiscreteUniform, Categorical
 Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
 Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula
-Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers
+Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers, and decoders
+              interpolate: what a decoder makes of the latents between two
               compile_ascent: gradient ascent on a classifier
 Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
 Machine       cpu_target, num_threads, set_num_threads
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from genfast.ascent import compile_ascent
     from genfast.chain import Chain
     from genfast.distributions import Affine, Discretized, Mixture, NumericalInverse, Truncated, from_scipy, from_torch
+    from genfast.interpolation import interpolate
     from genfast.joints import (
         DiscreteBayesNet,
         GaussianCopula,
@@ -131,6 +133,7 @@ __all__ = [
     "from_scipy",
     "from_torch",
     "heads",
+    "interpolate",
     "load",
     "models",
     "num_threads",
@@ -153,6 +156,7 @@ __getattr__ = exports(
             "from_scipy",
             "from_torch",
         ),
+        "genfast.interpolation": ("interpolate",),
         "genfast.joints": (
             "DiscreteBayesNet",
             "GaussianCopula",

@@ -632,7 +632,8 @@ class Model:
         dtype : "bf16" or "int8"
         check : array_like of shape (n, \\*input_shape), optional
             Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
-            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it.
+            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it. Of a model with an
+            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square).
         condition : mapping from str to array_like, optional
             As in `log_prob`, for `check`.
 
