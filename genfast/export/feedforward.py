@@ -191,6 +191,10 @@ def layout(recording: Recording, argument: Argument) -> Sites:
 class FeedForwardLowering(Lowering):
     """Lays the numbers of one position out over many where a view makes an image or a sequence of them."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.contract.narrow = True
+
     def lower(self, op: Op) -> Any:
         out = super().lower(op)
         if op.name not in RESHAPES or not isinstance(out, View) or isinstance(out, Scores) or out.meta is None:
