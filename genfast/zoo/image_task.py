@@ -80,6 +80,7 @@ class ImageTask:
     """See `genfast.zoo.train.Task`. The validation part is a seeded share of the training images."""
 
     unused = ("augmentation",)
+    players = ("",)
 
     def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
         self.dataset, self.recipe = dataset, recipe
@@ -101,7 +102,7 @@ class ImageTask:
             recipe.dropout,
         )
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
         """The training loss of each batch of an epoch, to be differentiated before the next is asked for."""
         data, recipe = self.dataset, self.recipe
         rows = rng.permutation(self.parts["train"])
@@ -110,7 +111,7 @@ class ImageTask:
             images, kind = augment(data.train[part], recipe.augmented, rng)
             label = None if data.train_labels is None else torch.from_numpy(data.train_labels[part])
             told = torch.from_numpy(kind) if recipe.augmented else None
-            yield loss(model, images, data.levels, label, told)
+            yield "", loss(model, images, data.levels, label, told)
 
     def bits(self, model: nn.Module) -> dict[str, float]:
         """Bits per dimension on the training, validation and test images."""

@@ -30,18 +30,25 @@ class Task(Protocol):
 
     `recipe`, a dataclass, has at least epochs, learning_rate, weight_decay, average, patience and seed; `dataset` has a
     name; `batches` is their number in an epoch; `unused`: words in the names of parameters for training only.
+    `players`: names of the submodules that are trained one against the other, each by losses of its own; one player,
+    the network itself (""), is the ordinary case.
     """
 
     recipe: Any
     dataset: Any
     batches: int
     unused: tuple[str, ...]
+    players: tuple[str, ...]
 
     def build(self) -> nn.Module: ...
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]: ...
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+        """The training losses of an epoch, each with the player who lowers it, before the next is asked for."""
+        ...
 
-    def bits(self, model: nn.Module) -> dict[str, float]: ...
+    def bits(self, model: nn.Module) -> dict[str, float]:
+        """Figures by part, the lower the better; the best network is that of the lowest "validation"."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def deterministic(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(threads_before)
 
 
-PARTS = ("model", "average", "best", "optimizer")
+NETWORKS = ("model", "average", "best")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -93,7 +100,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError, AttributeError):
         state = None
-    if not isinstance(state, dict) or not {"recipe", "dataset", "history", "best_epoch", *PARTS} <= state.keys():
+    if (
+        not isinstance(state, dict)
+        or not {"recipe", "dataset", "history", "best_epoch", "optimizers", *NETWORKS} <= state.keys()
+    ):
         raise ValueError(f"{path}: not a checkpoint of this recipe (use --fresh)")
     return state
 
@@ -108,16 +118,20 @@ class _Run:
         self.model = task.build()
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        self.players = {name: list(self.model.get_submodule(name).parameters()) for name in task.players}
+        betas = getattr(recipe, "betas", (0.9, 0.999))
+        self.optimizers = {
+            name: torch.optim.AdamW(parameters, recipe.learning_rate, betas, weight_decay=recipe.weight_decay)
+            for name, parameters in self.players.items()
+        }
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
 
     def state(self) -> dict[str, Any]:
-        modules = {name: getattr(self, name).state_dict() for name in PARTS}
+        networks = {name: getattr(self, name).state_dict() for name in NETWORKS}
+        optimizers = {"optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}}
         identity = {"recipe": asdict(self.recipe), "dataset": self.task.dataset.name}
-        return {**identity, **modules, "history": self.history, "best_epoch": self.best_epoch}
+        return {**identity, **networks, **optimizers, "history": self.history, "best_epoch": self.best_epoch}
 
     def save(self, path: Path) -> None:
         """Writes beside and renames, so that a cut-off never leaves half a checkpoint."""
@@ -136,8 +150,10 @@ class _Run:
             said = ", ".join(f"{name} {other.get(name)}, not {mine.get(name)}" for name in names)
             raise ValueError(f"{wrong}: {said} (use --fresh, or another file)")
         try:
-            for name in PARTS:
+            for name in NETWORKS:
                 getattr(self, name).load_state_dict(state[name])
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][name])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{wrong}: its network has another shape (use --fresh, or another file)") from None
         self.history, self.best_epoch = state["history"], state["best_epoch"]
@@ -148,21 +164,28 @@ class _Run:
         torch.manual_seed(recipe.seed * 1_000_003 + number)
         rng = np.random.Generator(np.random.PCG64([recipe.seed, number]))
         self.model.train()
-        for i, loss in enumerate(self.task.losses(self.model, rng)):
+        for i, (player, loss) in enumerate(self.task.losses(self.model, rng)):
             progress = (number - 1 + i / batches) / recipe.epochs
-            for group in self.optimizer.param_groups:
+            optimizer, parameters = self.optimizers[player], self.players[player]
+            for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward(inputs=parameters)
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
             # The average starts short and grows, or it would remember the random start.
             steps = (number - 1) * batches + i
-            decay = min(recipe.average, (1 + steps) / (10 + steps))
-            with torch.no_grad():
-                for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                    mean.lerp_(now, 1 - decay)
+            self.follow(min(recipe.average, (1 + steps) / (10 + steps)))
             report(Progress(number, recipe.epochs, i + 1, batches))
+
+    @torch.no_grad()
+    def follow(self, decay: float) -> None:
+        """One step of the moving average: of the weights, and of what layers keep of their inputs (BatchNorm)."""
+        for mean, now in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if not mean.is_floating_point():
+                mean.copy_(now)
+            elif not torch.equal(mean, now):  # a mask of infinities would become NaN
+                mean.lerp_(now, 1 - decay)
 
 
 def train(
