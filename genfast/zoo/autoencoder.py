@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,25 +20,25 @@ from torch import Tensor, nn
 from genfast.zoo.augment import augment
 from genfast.zoo.convolutional import Decoder, Encoder
 from genfast.zoo.data import Dataset
-from genfast.zoo.image_parts import ImageParts
+from genfast.zoo.image_parts import IMAGE, ImageParts
+from genfast.zoo.task import Recipe, Task
+
+if TYPE_CHECKING:
+    import genfast as gf
 
 
 @dataclass(frozen=True)
-class AutoencoderRecipe:
+class AutoencoderRecipe(Recipe):
     """An autoencoder and how to train it. `code`: numbers in a code; `augmented`: share of training images that are
-    shifted by a pixel; the other fields are those of `genfast.zoo.image_task.Recipe`."""
+    shifted by a pixel."""
 
     code: int = 10
     channels: int = 16
     augmented: float = 0.2
     epochs: int = 60
-    batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     average: float = 0.995
-    validation: float = 0.1
-    patience: int = 40
-    seed: int = 0
 
     def task(self, dataset: Dataset) -> AutoencoderTask:
         """These images, learnt by this recipe."""
@@ -116,11 +117,11 @@ def fit_codes(model: Autoencoder, images: Tensor, labels: Tensor | None, classes
     ).eval()
 
 
-class AutoencoderTask:
-    """See `genfast.zoo.train.Task`. Figures are mean squared errors of the reconstruction, pixels from 0 to 1."""
+class AutoencoderTask(Task):
+    """See `genfast.zoo.task.Task`. Figures are mean squared errors of the reconstruction, pixels from 0 to 1."""
 
-    unused = ()
-    players = ("",)
+    unit = "mean squared error"
+    pictured = ("", "-fitted")
 
     def __init__(self, dataset: Dataset, recipe: AutoencoderRecipe) -> None:
         self.dataset, self.recipe = dataset, recipe
@@ -132,16 +133,16 @@ class AutoencoderTask:
         height, width = self.dataset.train.shape[2:]
         return Autoencoder(height, width, self.recipe.code, self.recipe.channels, self.dataset.classes)
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
         """The mean squared error of each batch of an epoch."""
         for images, labels in self.parts.shuffled(rng):
             if len(images) > 1:  # BatchNorm cannot tell the variance of one
                 shifted, _ = augment(images, self.recipe.augmented, rng)
                 x, label = self.parts.tensors(shifted, labels)
-                yield "", F.mse_loss(model(x, label), x)
+                yield F.mse_loss(model(x, label), x)
 
     @torch.no_grad()
-    def bits(self, model: nn.Module) -> dict[str, float]:
+    def figures(self, model: nn.Module) -> dict[str, float]:
         """Mean squared error on the training, validation and test images."""
         out = {}
         for name in ("train", "validation", "test"):
@@ -153,3 +154,18 @@ class AutoencoderTask:
         """The decoder behind the distributions of the codes of all training images."""
         x, label = self.parts.tensors(self.dataset.train, self.dataset.train_labels)
         return fit_codes(model, x, label, self.dataset.classes)
+
+    def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
+        """The decoder of codes from N(0, 1); "-fitted": behind the distributions fitted to the codes; "-encoder"."""
+        import genfast as gf
+
+        assert isinstance(model, Autoencoder)
+        code, normal = self.parts.example_code(self.recipe.code), gf.Normal(0, 1)
+        pictures = {**meta, "image": IMAGE}
+        return {
+            "": gf.compile(model.decoder, code, latent=normal, name=name, meta=pictures),
+            "-fitted": gf.compile(self.fitted(model), code, latent=normal, name=f"{name}-fitted", meta=pictures),
+            "-encoder": gf.compile(
+                model.encoder, self.parts.example(labelled=False), latent="given", name=f"{name}-encoder", meta=meta
+            ),
+        }

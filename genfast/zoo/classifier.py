@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,27 +14,26 @@ from torch import Tensor, nn
 from genfast.zoo.augment import augment
 from genfast.zoo.data import Dataset
 from genfast.zoo.image_parts import ImageParts
+from genfast.zoo.task import Recipe, Task
+
+if TYPE_CHECKING:
+    import genfast as gf
 
 KINDS = ("convolutional", "perceptron")
 
 
 @dataclass(frozen=True)
-class ClassifierRecipe:
+class ClassifierRecipe(Recipe):
     """A classifier and how to train it. `kind`: "convolutional" or "perceptron"; `augmented`: share of training images
-    that are shifted by a pixel; the other fields are those of `genfast.zoo.image_task.Recipe`."""
+    that are shifted by a pixel."""
 
     kind: str = "convolutional"
     channels: int = 16
     dropout: float = 0.2
     augmented: float = 0.2
     epochs: int = 30
-    batch: int = 32
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
     average: float = 0.99
-    validation: float = 0.1
-    patience: int = 30
-    seed: int = 0
 
     def task(self, dataset: Dataset) -> ClassifierTask:
         """These images, learnt by this recipe."""
@@ -87,14 +87,14 @@ class Perceptron(nn.Module):
         return self.logits(self.features(x))
 
 
-class ClassifierTask:
-    """See `genfast.zoo.train.Task`. Figures are cross-entropies in nats.
+class ClassifierTask(Task):
+    """See `genfast.zoo.task.Task`. Figures are cross-entropies in nats.
 
     Raises ValueError for images without labels and for an unknown kind.
     """
 
-    unused = ()
-    players = ("",)
+    unit = "nats"
+    pictured = ()
 
     def __init__(self, dataset: Dataset, recipe: ClassifierRecipe) -> None:
         if recipe.kind not in KINDS:
@@ -109,24 +109,31 @@ class ClassifierTask:
         height, width = self.dataset.train.shape[2:]
         return network(height, width, self.dataset.classes, self.recipe.channels, self.recipe.dropout)
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
         """The cross-entropy of each batch of an epoch."""
         for images, labels in self.parts.shuffled(rng):
             shifted, _ = augment(images, self.recipe.augmented, rng)
             x, label = self.parts.tensors(shifted, labels)
-            yield "", F.cross_entropy(model(x), label)
+            yield F.cross_entropy(model(x), label)
 
     @torch.no_grad()
-    def bits(self, model: nn.Module) -> dict[str, float]:
-        """Cross-entropy in nats on the training, validation and test images."""
+    def figures(self, model: nn.Module) -> dict[str, float]:
+        """Cross-entropy on the training, validation and test images, and the share of the test images classified
+        right."""
         out = {}
         for name in ("train", "validation", "test"):
             x, label = self.parts.tensors(*self.parts.part(name))
-            out[name] = float(F.cross_entropy(model(x), label))
-        return out
+            logits = model(x)
+            out[name] = float(F.cross_entropy(logits, label))
+        return {**out, "accuracy": float((logits.argmax(1) == label).double().mean())}
 
-    @torch.no_grad()
-    def accuracy(self, model: nn.Module) -> float:
-        """Share of the test images that are classified right."""
-        x, label = self.parts.tensors(*self.parts.part("test"))
-        return float((model(x).argmax(1) == label).double().mean())
+    def headline(self, figures: dict[str, float]) -> dict[str, float]:
+        """The accuracy on the test images."""
+        return {"accuracy": figures["accuracy"]}
+
+    def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
+        """One model from images to logits."""
+        import genfast as gf
+
+        example = self.parts.example(labelled=False)
+        return {"": gf.compile(model, example, latent="given", name=name, meta=meta)}

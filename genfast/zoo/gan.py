@@ -1,39 +1,43 @@
 """Generative adversarial networks: Goodfellow et al., "Generative Adversarial Nets", NIPS 2014, for small images.
 
 A generator in the style of DCGAN (Radford et al., ICLR 2016) and a critic that sees real and generated images. Two
-losses: the non-saturating one, its critic under spectral normalisation (Miyato et al., "Spectral Normalization for
-Generative Adversarial Networks", ICLR 2018), and Wasserstein with a gradient penalty (Gulrajani et al., "Improved
-Training of Wasserstein GANs", NIPS 2017). A critic told the label projects onto its embedding (Miyato & Koyama, "cGANs
-with Projection Discriminator", ICLR 2018). What the critic sees is shifted by a pixel, real and generated images alike
-(Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020). The generator that is kept
-has the moving average of the weights.
+losses: the non-saturating one, whose critic pays for its slope at real images (R1: Mescheder et al., "Which Training
+Methods for GANs do actually Converge?", ICML 2018), and Wasserstein, whose critic pays for every slope but 1 (Gulrajani
+et al., "Improved Training of Wasserstein GANs", NIPS 2017). A critic told the label projects onto its embedding (Miyato
+& Koyama, "cGANs with Projection Discriminator", ICLR 2018). What the critic sees is shifted by a pixel, real and
+generated images alike (Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020). The
+generator that is kept has the moving average of the weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from genfast.zoo.convolutional import Decoder
 from genfast.zoo.data import Dataset
 from genfast.zoo.energy import energy_distance
-from genfast.zoo.image_parts import ImageParts
+from genfast.zoo.image_parts import IMAGE, ImageParts
+from genfast.zoo.task import Recipe, Task
+
+if TYPE_CHECKING:
+    import genfast as gf
 
 LOSSES = ("non-saturating", "wasserstein")
 COMPARED = 512
 
 
 @dataclass(frozen=True)
-class GANRecipe:
+class GANRecipe(Recipe):
     """A GAN and how to train it. `loss`: "non-saturating" or "wasserstein"; `conditional`: whether the label is told;
     `code`: numbers the generator starts from; `critic_steps`: the critic's steps for one of the generator; `penalty`:
-    weight of the gradient penalty (Wasserstein); the other fields are those of `genfast.zoo.image_task.Recipe`."""
+    weight of the critic's gradient penalty."""
 
     loss: str = "non-saturating"
     conditional: bool = True
@@ -41,16 +45,14 @@ class GANRecipe:
     channels: int = 16
     critic_channels: int = 32
     critic_steps: int = 1
-    penalty: float = 10.0
+    penalty: float = 1.0
     betas: tuple[float, float] = (0.5, 0.9)
     epochs: int = 300
     batch: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     average: float = 0.995
-    validation: float = 0.1
     patience: int = 300
-    seed: int = 0
 
     def task(self, dataset: Dataset) -> GANTask:
         """These images, learnt by this recipe."""
@@ -60,28 +62,24 @@ class GANRecipe:
 class Critic(nn.Module):
     """A 3×3 convolution, two 4×4 ones of stride 2 and a linear layer, leaky; with labels, a projection onto them.
 
-    spectral: whether every layer's largest singular value is kept at 1.
     forward: x (n, 1, H, W) float; label (n,) int64 unless classes is 0 → (n,), the larger the more real.
     """
 
-    def __init__(self, height: int, width: int, channels: int, classes: int, spectral: bool) -> None:
+    def __init__(self, height: int, width: int, channels: int, classes: int) -> None:
         super().__init__()
 
-        def bounded(layer: nn.Module) -> nn.Module:
-            return spectral_norm(layer) if spectral else layer
-
         self.features = nn.Sequential(
-            bounded(nn.Conv2d(1, channels, 3, padding=1)),
+            nn.Conv2d(1, channels, 3, padding=1),
             nn.LeakyReLU(0.2),
-            bounded(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)),
+            nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            bounded(nn.Conv2d(2 * channels, 2 * channels, 4, stride=2, padding=1)),
+            nn.Conv2d(2 * channels, 2 * channels, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
         )
         features = 2 * channels * (height // 4) * (width // 4)
-        self.out = bounded(nn.Linear(features, 1))
-        self.label = bounded(nn.Embedding(classes, features)) if classes else None
+        self.out = nn.Linear(features, 1)
+        self.label = nn.Embedding(classes, features) if classes else None
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         features = self.features(x)
@@ -100,11 +98,10 @@ class GAN(nn.Module):
         channels: int = 16,
         critic_channels: int = 32,
         classes: int = 10,
-        spectral: bool = True,
     ) -> None:
         super().__init__()
         self.generator = Decoder(height, width, code, channels, classes, norm=True)
-        self.critic = Critic(height, width, critic_channels, classes, spectral)
+        self.critic = Critic(height, width, critic_channels, classes)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         return self.generator(z, label)
@@ -116,12 +113,12 @@ def shifted(x: Tensor, rows: int, columns: int) -> Tensor:
     return F.pad(x, (1, 1, 1, 1))[:, :, 1 - rows : 1 - rows + height, 1 - columns : 1 - columns + width]
 
 
-class GANTask:
-    """See `genfast.zoo.train.Task`. Figures are energy distances between generated images and the part's, labels
-    included; by the validation part's the best generator is chosen."""
+class GANTask(Task):
+    """See `genfast.zoo.task.Task`. Figures are energy distances between generated images and the part's, labels
+    included, and the diversity of the generated images: see `diversity`."""
 
     unused = ("critic",)
-    players = ("critic", "generator")
+    unit = "energy distance"
 
     def __init__(self, dataset: Dataset, recipe: GANRecipe) -> None:
         if recipe.loss not in LOSSES:
@@ -135,37 +132,37 @@ class GANTask:
 
     def build(self) -> GAN:
         """The recipe's networks for the dataset's images and classes, freshly initialised from torch's generator."""
-        recipe = self.recipe
-        return GAN(
-            *self.dataset.train.shape[2:],
-            recipe.code,
-            recipe.channels,
-            recipe.critic_channels,
-            self.classes,
-            recipe.loss == "non-saturating",
-        )
+        recipe, size = self.recipe, self.dataset.train.shape[2:]
+        return GAN(*size, recipe.code, recipe.channels, recipe.critic_channels, self.classes)
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+    def groups(self, model: nn.Module) -> list[nn.Module]:
+        """The critic and the generator."""
+        assert isinstance(model, GAN)
+        return [model.critic, model.generator]
+
+    def steps(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[int, Tensor]]:
         """The losses of an epoch: the critic's on every batch, the generator's after every `critic_steps` of them."""
         assert isinstance(model, GAN)
         for step, (images, labels) in enumerate(self.parts.shuffled(rng)):
             real, label = self.parts.tensors(images, labels if self.classes else None)
             shift = rng.integers(-1, 2, 2).tolist()
-            yield "critic", self.critic_loss(model, shifted(real, *shift), label, shift)
+            yield 0, self.critic_loss(model, shifted(real, *shift), label, shift)
             if (step + 1) % self.recipe.critic_steps == 0:
-                yield "generator", self.generator_loss(model, len(real), label, shift)
+                yield 1, self.generator_loss(model, len(real), label, shift)
 
     def critic_loss(self, model: GAN, real: Tensor, label: Tensor | None, shift: list[int]) -> Tensor:
         """That of the critic on as many generated images as `real` ones, with the same labels."""
         with torch.no_grad():
             fake = shifted(model(torch.randn(len(real), self.recipe.code), label), *shift)
-        of_real, of_fake = model.critic(real, label), model.critic(fake, label)
         if self.recipe.loss == "non-saturating":
-            return F.softplus(-of_real).mean() + F.softplus(of_fake).mean()
+            of_real = model.critic(real.requires_grad_(), label)
+            slope = slopes(of_real, real).square().sum(1)
+            loss = F.softplus(-of_real).mean() + F.softplus(model.critic(fake, label)).mean()
+            return loss + self.recipe.penalty * slope.mean()
         between = torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1)).requires_grad_()
-        (slope,) = torch.autograd.grad(model.critic(between, label).sum(), between, create_graph=True)
-        excess = slope.flatten(1).norm(dim=1) - 1
-        return of_fake.mean() - of_real.mean() + self.recipe.penalty * excess.square().mean()
+        excess = slopes(model.critic(between, label), between).norm(dim=1) - 1
+        gain = model.critic(real, label).mean() - model.critic(fake, label).mean()
+        return self.recipe.penalty * excess.square().mean() - gain
 
     def generator_loss(self, model: GAN, count: int, label: Tensor | None, shift: list[int]) -> Tensor:
         """That of the generator on `count` images of the given labels."""
@@ -173,8 +170,9 @@ class GANTask:
         return F.softplus(-score).mean() if self.recipe.loss == "non-saturating" else -score.mean()
 
     @torch.no_grad()
-    def bits(self, model: nn.Module) -> dict[str, float]:
-        """Energy distances to the training, validation and test images, from the same codes whenever it is called."""
+    def figures(self, model: nn.Module) -> dict[str, float]:
+        """Energy distances to the training, validation and test images, and the diversity beside the test images, from
+        the same codes whenever it is called."""
         out = {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
@@ -182,11 +180,40 @@ class GANTask:
                 real, label = self.parts.tensors(*self.parts.part(name, COMPARED))
                 label = label if self.classes else None
                 fake = model(torch.randn(len(real), self.recipe.code), label)
-                out[name] = energy_distance(labelled(real, label, self.classes), labelled(fake, label, self.classes))
-        return out
+                if len(real) > 1:
+                    rows = [labelled(x, label, self.classes) for x in (real, fake)]
+                    out[name] = energy_distance(*rows)
+        # Of the test part, which is the last; a part without two images of a class has no diversity to compare with.
+        return {**out, "diversity": diversity(fake, label) / (diversity(real, label) or 1.0)}
+
+    def headline(self, figures: dict[str, float]) -> dict[str, float]:
+        """The energy distance to the test images, and the diversity."""
+        return {self.unit: figures["test"], "diversity": figures["diversity"]}
+
+    def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
+        """The generator of codes from N(0, 1)."""
+        import genfast as gf
+
+        assert isinstance(model, GAN)
+        code = self.parts.example_code(self.recipe.code, bool(self.classes))
+        pictures = {**meta, "image": IMAGE}
+        return {"": gf.compile(model.generator, code, latent=gf.Normal(0, 1), name=name, meta=pictures)}
+
+
+def slopes(score: Tensor, x: Tensor) -> Tensor:
+    """The gradient of each score (n,) at its row of x (n, ...), (n, d), to be differentiated again."""
+    return torch.autograd.grad(score.sum(), x, create_graph=True)[0].flatten(1)
 
 
 def labelled(x: Tensor, label: Tensor | None, classes: int) -> Tensor:
     """Images as rows, each followed by its label: 2 in the place of its class, about as far as two digits apart."""
     rows = x.flatten(1)
     return rows if label is None else torch.cat([rows, 2.0 * F.one_hot(label, classes)], 1)
+
+
+def diversity(x: Tensor, label: Tensor | None) -> float:
+    """The mean distance of two images of a class, over the pairs of all classes; 0 for a generator that has collapsed
+    to one image each."""
+    groups = [x] if label is None else [x[label == k] for k in label.unique()]
+    distances = torch.cat([torch.pdist(group.flatten(1)) for group in groups])
+    return float(distances.mean()) if len(distances) else 0.0

@@ -12,6 +12,8 @@ from torch import Tensor
 from genfast.zoo.data import Dataset
 from genfast.zoo.image_task import network_input
 
+IMAGE = {"low": 0.0, "high": 1.0}  # what black and white are in the outputs of these networks
+
 
 class ImageParts:
     """Training, validation and test part of `dataset`, the validation part a seeded share of the training images.
@@ -51,3 +53,13 @@ class ImageParts:
     def tensors(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> tuple[Tensor, Tensor | None]:
         """Images as networks take them, (n, 1, H, W) float in [0, 1], and labels (n,) int64."""
         return network_input(images, self.dataset.levels), None if labels is None else torch.from_numpy(labels)
+
+    def example(self, labelled: bool = True) -> tuple[Tensor, ...]:
+        """Two training images and their labels, for `genfast.compile`."""
+        images, labels = self.dataset.train[:2], self.dataset.train_labels
+        x, label = self.tensors(images, None if labels is None or not labelled else labels[:2])
+        return (x,) if label is None else (x, label)
+
+    def example_code(self, code: int, labelled: bool = True) -> tuple[Tensor, ...]:
+        """As `example`, with codes (2, code) in the place of the images."""
+        return torch.zeros(2, code), *self.example(labelled)[1:]

@@ -77,7 +77,6 @@ class ImageTask(Task):
     """See `genfast.zoo.task.Task`. The validation part is a seeded share of the training images."""
 
     unused = ("augmentation",)
-    players = ("",)
 
     def __init__(self, dataset: Dataset, recipe: ImageRecipe) -> None:
         self.dataset, self.recipe = dataset, recipe
@@ -90,7 +89,7 @@ class ImageTask(Task):
         """The recipe's network for the dataset's levels, size and classes."""
         return self.recipe.network(self.dataset, AUGMENTATIONS if self.recipe.augmented else 0)
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
         """The training loss of each batch of an epoch, to be differentiated before the next is asked for."""
         data, recipe = self.dataset, self.recipe
         rows = rng.permutation(self.parts["train"])
@@ -99,7 +98,7 @@ class ImageTask(Task):
             images, kind = augment(data.train[part], recipe.augmented, rng)
             label = None if data.train_labels is None else torch.from_numpy(data.train_labels[part])
             told = torch.from_numpy(kind) if recipe.augmented else None
-            yield "", loss(model, images, data.levels, label, told)
+            yield loss(model, images, data.levels, label, told)
 
     def figures(self, model: nn.Module) -> dict[str, float]:
         """Bits per dimension on the training, validation and test images."""

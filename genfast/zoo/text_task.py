@@ -94,13 +94,13 @@ class TextTask(Task):
             len(self.dataset.vocabulary), recipe.length, recipe.channels, recipe.layers, recipe.heads, recipe.dropout
         )
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
         """The training loss of each batch of an epoch, of rows that start anywhere."""
         recipe = self.recipe
         for _ in range(self.batches):
             starts = rng.integers(0, len(self.train) - recipe.length, recipe.batch)
             x, y = windows(self.train, starts, recipe.length)
-            yield "", F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / math.log(2)
+            yield F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / math.log(2)
 
     def figures(self, model: nn.Module) -> dict[str, float]:
         """Bits per character; of the training text, its end, as long as the validation part."""

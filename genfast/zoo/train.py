@@ -102,8 +102,7 @@ class _Run:
         self.seconds = 0.0
 
     def state(self) -> dict[str, Any]:
-        networks = {name: getattr(self, name).state_dict() for name in NETWORKS}
-        optimizers = {"optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}}
+        modules = {name: getattr(self, name).state_dict() for name in PARTS}
         identity = {"recipe": asdict(self.recipe), "dataset": self.task.dataset.name}
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
         numbers = {"history": self.history, "best_epoch": self.best_epoch, "seconds": self.seconds}
@@ -126,7 +125,7 @@ class _Run:
             said = ", ".join(f"{name} {other.get(name)}, not {mine.get(name)}" for name in names)
             raise ValueError(f"{wrong}: {said} (use --fresh, or another file)")
         try:
-            for name in NETWORKS:
+            for name in PARTS:
                 getattr(self, name).load_state_dict(state[name])
             for optimizer, held in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(held)

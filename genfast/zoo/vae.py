@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,27 +20,26 @@ from torch import Tensor, nn
 from genfast.zoo.augment import augment
 from genfast.zoo.convolutional import Decoder, Encoder
 from genfast.zoo.data import Dataset
-from genfast.zoo.image_parts import ImageParts
+from genfast.zoo.image_parts import IMAGE, ImageParts
+from genfast.zoo.task import Recipe, Task
+
+if TYPE_CHECKING:
+    import genfast as gf
 
 
 @dataclass(frozen=True)
-class VAERecipe:
+class VAERecipe(Recipe):
     """A VAE and how to train it. `code`: numbers in a code; `draws`: codes drawn for each image where the bound is
-    evaluated; `augmented` as in `genfast.zoo.autoencoder.AutoencoderRecipe`, and the other fields as in
-    `genfast.zoo.image_task.Recipe`."""
+    evaluated; `augmented`: share of training images that are shifted by a pixel."""
 
     code: int = 10
     channels: int = 16
     draws: int = 8
     augmented: float = 0.2
     epochs: int = 60
-    batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     average: float = 0.995
-    validation: float = 0.1
-    patience: int = 40
-    seed: int = 0
 
     def task(self, dataset: Dataset) -> VAETask:
         """These images, learnt by this recipe."""
@@ -98,12 +98,10 @@ def log_levels(x: Tensor, location: Tensor, log_scale: Tensor, levels: int) -> T
     return torch.where(x < half, F.logsigmoid(upper), torch.where(x > 1 - half, F.logsigmoid(-lower), middle))
 
 
-class VAETask:
-    """See `genfast.zoo.train.Task`. Figures are negative evidence bounds in bits per dimension, of which the model needs
-    at most so many."""
+class VAETask(Task):
+    """See `genfast.zoo.task.Task`. Figures are negative evidence bounds: the model needs at most so many bits."""
 
-    unused = ()
-    players = ("",)
+    unit = "bits/dim at most"
 
     def __init__(self, dataset: Dataset, recipe: VAERecipe) -> None:
         self.dataset, self.recipe = dataset, recipe
@@ -116,14 +114,14 @@ class VAETask:
         height, width = self.dataset.train.shape[2:]
         return VAE(height, width, self.dataset.levels, self.recipe.code, self.recipe.channels, self.dataset.classes)
 
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
         """The negative bound of each batch of an epoch, in bits per dimension."""
         for images, labels in self.parts.shuffled(rng):
             shifted, _ = augment(images, self.recipe.augmented, rng)
-            yield "", model(*self.parts.tensors(shifted, labels)).mean() * self.to_bits
+            yield model(*self.parts.tensors(shifted, labels)).mean() * self.to_bits
 
     @torch.no_grad()
-    def bits(self, model: nn.Module) -> dict[str, float]:
+    def figures(self, model: nn.Module) -> dict[str, float]:
         """The negative bound on the training, validation and test images, with the same draws whenever it is called."""
         out = {}
         with torch.random.fork_rng(devices=[]):
@@ -133,3 +131,20 @@ class VAETask:
                 total = sum(float(model(x, label).mean()) for _ in range(self.recipe.draws))
                 out[name] = total / self.recipe.draws * self.to_bits
         return out
+
+    def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
+        """The decoder of codes from N(0, 1), which gives the locations of the pixels; "-encoder": the codes' means."""
+        import genfast as gf
+
+        assert isinstance(model, VAE)
+        code, pictures = self.parts.example_code(self.recipe.code), {**meta, "image": IMAGE}
+        return {
+            "": gf.compile(model.decoder, code, latent=gf.Normal(0, 1), name=name, meta=pictures),
+            "-encoder": gf.compile(
+                MeanEncoder(model.encoder).eval(),
+                self.parts.example(),
+                latent="given",
+                name=f"{name}-encoder",
+                meta=meta,
+            ),
+        }
