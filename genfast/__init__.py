@@ -7,6 +7,7 @@ Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hyperge
 Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
 Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula
 Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers
+Data sets     generate: labelled samples by the million, in files
 Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
 Machine       cpu_target, num_threads, set_num_threads
 
@@ -51,6 +52,7 @@ from genfast.distributions import (
     Weibull,
 )
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
+from genfast.generate import generate
 from genfast.lazy import exports
 from genfast.model import Model, compile, load, models, set_num_threads
 from genfast.stream import Stream
@@ -127,6 +129,7 @@ __all__ = [
     "cpu_target",
     "from_scipy",
     "from_torch",
+    "generate",
     "heads",
     "load",
     "models",
