@@ -30,7 +30,9 @@ struct Tile {
   double* log_prob = nullptr;                 // [site][row], of given levels; may be null
   double *lower = nullptr, *upper = nullptr;  // [site][row], of given levels: F just below and at the level; may be null
   float* logits = nullptr;                    // [row][level][site], given levels only; may be null
-  std::vector<const float*> conditions;       // per condition of the graph: [row][position * channel as placed by the caller]
+  float* output = nullptr;               // [row][element of graph.output.shape, in C order], of plans with an output; may be null
+  const int32_t* rolls = nullptr;        // [row][2]: dy and dx of the round that is run next; null without jitter
+  std::vector<const float*> conditions;  // per condition of the graph: [row][position * channel as placed by the caller]
   float temperature = 1;
   Filters filters;
   // Classifier-free guidance: rows 2i and 2i + 1 are one sample, conditional and unconditional; the levels of both are the same and
@@ -45,9 +47,11 @@ class Decoder {
   // Takes a tile, which must stay where it is until its last step, and places what is known: conditions, and the given levels of
   // sites that no step draws. Errors number rows from first_row on.
   virtual void begin(const Tile& tile, int64_t first_row) = 0;
-  // Runs one step of the plan and draws its sites. Steps run in order, from 0 on; whoever has enough stops there.
-  // Throws NumericalError naming the row and the site.
+  // Runs one step of the plan and draws its sites. Steps run in order, from 0 on, the body of a plan as often as there are rounds;
+  // whoever has enough stops there. Throws NumericalError naming the row and the site, or the round.
   virtual void step(int64_t index) = 0;
+  // Writes tile.output, after the last step. Throws NumericalError naming the row and the element that is not finite.
+  virtual void finish() = 0;
 };
 
 // A plan made ready for a device, shared by its decoders.

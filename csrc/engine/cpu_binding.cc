@@ -14,6 +14,8 @@ CpuBinding::CpuBinding(const CpuPlan& cpu_plan, CpuArena& arena)
   for (const Node& node : graph_.nodes)
     for (const Source& source : node.sources) ++readers_[source.value];
   ++readers_[graph_.head.value];
+  if (graph_.output.value >= 0) ++readers_[graph_.output.value];
+  for (const State& state : graph_.iteration.states) ++readers_[state.next];
 }
 
 StepCommands CpuBinding::bind(const Step& step) {

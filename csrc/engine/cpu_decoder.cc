@@ -6,6 +6,7 @@
 #include "engine/cpu_arena.h"
 #include "engine/cpu_binding.h"
 #include "engine/cpu_heads.h"
+#include "engine/cpu_states.h"
 
 namespace genfast {
 namespace {
@@ -36,18 +37,47 @@ class CpuDecoder : public Decoder {
     }
     scores_ = AlignedBuffer<float>(static_cast<size_t>(scores));
     visible_ = AlignedBuffer<int32_t>(static_cast<size_t>(keys));
-    for (int32_t site : cpu_plan_->plan->known) known_.push_back(binding_.bind_site(site));
+    const Plan& plan = *cpu_plan_->plan;
+    for (int32_t site : plan.known) known_.push_back(binding_.bind_site(site));
+    if (plan.body >= 0) states_ = std::make_unique<CpuStates>(graph_, plan, arena_);
+    if (!plan.output) return;
+    Source output;  // through no table
+    output.value = graph_.output.value;
+    for (int64_t p = 0; p < graph_.values[output.value].positions; ++p) output_.push_back(arena_.read(output, p));
   }
 
   void begin(const Tile& tile, int64_t first_row) override {
     kernels_ = &active_kernels();
     tile_ = &tile;
     first_row_ = first_row;
+    round_ = 0;
     place_conditions(tile);
+    if (states_) states_->fill(tile.rows);
     heads_.place(known_, tile);
   }
 
   void step(int64_t index) override {
+    if (index != cpu_plan_->plan->body) return run(index);
+    if (tile_->rolls) states_->roll(*tile_);
+    run(index);
+    states_->advance(*tile_, first_row_, round_++);
+  }
+
+  void finish() override {
+    if (!tile_->output) return;
+    const int64_t channels = graph_.values[graph_.output.value].channels, stride = arena_.stride(graph_.output.value);
+    float* to = tile_->output;
+    for (int64_t r = 0; r < tile_->rows; ++r)
+      for (int64_t c = 0; c < channels; ++c)
+        for (const float* position : output_) {
+          *to = position[r * stride + c];
+          if (!(*to - *to == 0)) fail_at_output(to - tile_->output);
+          ++to;
+        }
+  }
+
+ private:
+  void run(int64_t index) {
     std::unique_ptr<const StepCommands>& bound = bound_[static_cast<size_t>(index)];
     if (bound) return run_step(*bound);
     auto fresh = std::make_unique<const StepCommands>(binding_.bind(cpu_plan_->plan->steps[static_cast<size_t>(index)]));
@@ -59,7 +89,13 @@ class CpuDecoder : public Decoder {
     run_step(step);
   }
 
- private:
+  [[noreturn]] void fail_at_output(int64_t index) const {
+    const Value& value = graph_.values[graph_.output.value];
+    const int64_t elements = value.positions * value.channels;
+    throw NumericalError("row " + std::to_string(first_row_ + index / elements) + ", element " + std::to_string(index % elements) +
+                         " of the output is not finite");
+  }
+
   void run_step(const StepCommands& step) {
     for (const CommandGroup& group : step.groups) run_group(step, group, tile_->rows);
     heads_.run(step.sites, *tile_, first_row_);
@@ -191,6 +227,9 @@ class CpuDecoder : public Decoder {
   AlignedBuffer<float> scores_;
   AlignedBuffer<int32_t> visible_;
   CpuHeads heads_;
+  std::unique_ptr<CpuStates> states_;  // of plans with a body
+  std::vector<const float*> output_;   // [position] row 0, of plans with an output
+  int64_t round_ = 0;
   const Kernels* kernels_ = nullptr;
   const Tile* tile_ = nullptr;
   int64_t first_row_ = 0;

@@ -335,6 +335,7 @@ class Analysis {
         for (int i = begin; i < end; ++i) s.stages.push_back({i, i + 1, false});
     }
     const Head& head = graph_.head;
+    if (head.kind == HeadKind::none) return s;
     for (int cls : classes_in(head.value, head.channel, head_channels(head, graph_.channels())))
       s.head.push_back(s.first_row[head.value] + cls);
     return s;

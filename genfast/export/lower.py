@@ -298,4 +298,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import attention, loops, norms  # noqa: E402, F401  (they register their ops)
+from . import attention, loops, norms, pooling  # noqa: E402, F401  (they register their ops)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from . import masked
-from .contract import float32, tap_tables
+from .contract import float32
 from .lower import Lowering, constant, handles
 from .ops import NotHere
 from .record import Op
@@ -39,6 +39,24 @@ def _amax(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) 
 @handles("amin")
 def _amin(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
     return low.emit("neg", _amax(low, op, low.emit("neg", x), dim, keepdim))
+
+
+@handles("argmax")
+def _argmax(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    """The first index of the largest, as PyTorch gives it."""
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    dim %= len(x.shape)
+    index = torch.arange(x.shape[dim], dtype=torch.float32).reshape(
+        [-1 if d == dim else 1 for d in range(len(x.shape))]
+    )
+    top = low.emit("ge", x, low.rows.reduce("max", x, [dim], True))
+    return _amin(low, op, low.emit("where", top, index, float(x.shape[dim])), dim, keepdim)
+
+
+@handles("argmin")
+def _argmin(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    return _argmax(low, op, low.emit("neg", x), dim, keepdim)
 
 
 @handles("max")
@@ -112,59 +130,6 @@ def _softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any)
 @handles("_log_softmax", "log_softmax")
 def _log_softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) -> Any:
     return low.rows.softmax(x, dim, True)
-
-
-def _pairs(value: Any, n: int) -> list[int]:
-    value = list(value) if isinstance(value, (list, tuple)) else [value]
-    return (value * n)[:n]
-
-
-@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def _avg_pool(
-    low: Lowering,
-    op: Op,
-    x: Any,
-    kernel: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil: Any = False,
-    count_pad: Any = True,
-    divisor: Any = None,
-) -> Any:
-    n = len(x.shape) - 2
-    kernel, padding = _pairs(kernel, n), _pairs(padding, n)
-    stride = _pairs(stride, n) if stride else kernel
-    if ceil or divisor or (any(padding) and not count_pad) or n != int(op.name[-2]):
-        raise NotHere("this form of average pooling is not supported")
-    channels, shape = x.shape[1], low.recording.metas[op.out].shape
-    weight = torch.zeros(channels, channels, *kernel)
-    weight[range(channels), range(channels)] = 1 / float(np.prod(kernel))
-    return low.contract.convolution(x, weight, None, stride, padding, [1] * n, False, shape, 1)
-
-
-@handles("max_pool2d_with_indices", "max_pool2d", "max_pool3d_with_indices")
-def _max_pool(
-    low: Lowering,
-    op: Op,
-    x: Any,
-    kernel: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil: Any = False,
-) -> Any:
-    n = len(x.shape) - 2
-    kernel, padding, dilation = _pairs(kernel, n), _pairs(padding, n), _pairs(dilation, n)
-    stride = _pairs(stride, n) if stride else kernel
-    shape = low.recording.metas[op.out].shape
-    taps = np.stack(tap_tables(x.shape[0], x.shape[2:], shape[2:], kernel, stride, padding, dilation, False))
-    low.graph.grid(*shape[2:])
-    source = x.addr.movedim(1, -1).reshape(-1, x.shape[1])
-    lowest = low.views.constant(float(np.finfo(np.float32).min)).addr
-    rows = torch.from_numpy(taps).long()
-    windows = torch.where((rows >= 0).unsqueeze(-1), source[rows.clamp(min=0)], lowest)
-    out = low.rows.tree("maximum", windows, 0)[0].reshape(shape[0], *shape[2:], shape[1])
-    return View(out.movedim(-1, 1).contiguous()), None
 
 
 @handles("glu")

@@ -55,6 +55,7 @@ SHAPE_ONLY = {
 SCANS = {"cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"}  # their decompositions are quadratic
 METADATA = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "detach_"}
 RESHAPES = {"view.default", "_unsafe_view.default", "_reshape_alias.default"}
+DROPOUTS = {"bernoulli", "dropout", "native_dropout", "alpha_dropout", "feature_dropout", "rrelu_with_noise"}
 BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update"}
 
 
@@ -230,10 +231,14 @@ class Tracer(TorchDispatchMode):
     def dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
         name = func._schema.name.split("::")[1]
         if torch.Tag.nondeterministic_seeded in func.tags and "scaled_dot_product" not in name:
-            raise UnsupportedOpError(
-                f"aten::{name} draws random numbers in {self.where()}: is dropout in training mode? "
-                "call eval() on the model"
+            dropout = name.rstrip("_") in DROPOUTS
+            hint = (
+                "is dropout in training mode? call eval() on the model"
+                if dropout
+                else "a sample must be a function of its sites. Let the model take the noise as an input, for a "
+                "feed-forward model as part of its latent"
             )
+            raise UnsupportedOpError(f"aten::{name} draws random numbers in {self.where()}: {hint}")
         tensors = [a for a in pytree.tree_leaves((args, kwargs)) if isinstance(a, torch.Tensor)]
         if name in SHAPE_ONLY or not any(self.tainted(a) for a in tensors):
             return func(*args, **kwargs)
