@@ -17,9 +17,9 @@ from .layout import run_layout
 from .lower import Lowering, handles
 from .ops import NotHere, rule
 from .pointwise import Pointwise
-from .pooling import adaptive_taps, each
+from .pooling import adaptive_taps, each, maxima_so_far
 from .record import Op
-from .view import View
+from .view import SHIFT, View
 
 BASIS = 256  # elements of a plane whose gradients are asked for at a time
 
@@ -85,6 +85,24 @@ def places(shape: Sequence[int]) -> torch.Tensor:
 def given(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """An op's arguments by name."""
     return dict(zip((a.name for a in op.func._schema.arguments), args, strict=False)) | kwargs
+
+
+# ---- activations
+
+
+@handles("threshold_backward")
+def _threshold_backward(low: Lowering, op: Op, grad: Any, x: Any, threshold: Any) -> Any:
+    """What a relu let through is itself the condition: it is 0 or more."""
+    if threshold == 0 and isinstance(x, View) and _rectified(low, x):
+        return low.emit("where", x, grad, 0.0)
+    return low.emit("where", low.emit("le", x, threshold), 0.0, grad)
+
+
+def _rectified(low: Lowering, x: View) -> bool:
+    """Whether all elements come out of a relu."""
+    values = [x.value] if x.meta is not None else (np.unique(x.addr.numpy() >> SHIFT) - 1).tolist()
+    nodes = {node["out"]: node for node in low.graph.nodes}
+    return all(v in nodes and nodes[v].get("op") == "relu" for v in values)
 
 
 # ---- convolutions
@@ -182,12 +200,7 @@ def first_maximum(low: Lowering, x: View, grad: View, windows: np.ndarray) -> Vi
     """
     planes, size = prod(x.shape[:2]), prod(x.shape[2:])
     index = torch.from_numpy(windows.astype(np.int64))
-    lowest = low.views.constant(float(np.finfo(np.float32).min)).addr
-    flat = x.addr.reshape(planes, size)
-    elements = [View(torch.where(i >= 0, flat[:, i.clamp(min=0)], lowest).reshape(grad.shape)) for i in index]
-    largest = elements[:1]
-    for element in elements[1:]:
-        largest.append(low.emit("maximum", largest[-1], element))
+    largest = maxima_so_far(low, x, windows, grad.shape)
     parts, rest = [], grad
     for before in largest[:-1]:
         after = low.emit("where", low.emit("lt", before, largest[-1]), grad, 0.0)

@@ -101,7 +101,7 @@ def iterated(
     x = call.arguments[0]
     grid = Sites(prod(x.shape[:-2]), x.shape[-2:]) if jitter else feedforward.layout(recording, x)
     graph = Graph()
-    lowering = feedforward.FeedForwardLowering(recording, graph, fused_attention=False)
+    lowering = feedforward.FeedForwardLowering(recording, graph, gradient=True)
     graph.grid(*grid.space)
     for i, (argument, tensor) in enumerate(zip(probe.arguments, recording.inputs, strict=True)):
         large = i == 0 or (i >= len(call.arguments) and states[i - len(call.arguments)].large)

@@ -45,12 +45,13 @@ def lowers(name: str) -> bool:
 class Lowering:
     """The state of a walk: `env` maps recorded tensors to views.
 
-    Without `fused_attention` products of two input-dependent matrices are written out, for a gradient reads them again.
+    With `gradient` the recording holds one, which reads intermediate results again: products of two input-dependent
+    matrices are written out, and windows are searched for their maximum from the first element to the last.
     """
 
-    def __init__(self, recording: Recording, graph: Graph, fused_attention: bool = True) -> None:
+    def __init__(self, recording: Recording, graph: Graph, gradient: bool = False) -> None:
         self.recording = recording
-        self.fused_attention = fused_attention
+        self.gradient = gradient
         self.graph = graph
         self.views = Views(graph)
         self.pointwise = Pointwise(self.views)
