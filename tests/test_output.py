@@ -162,3 +162,16 @@ def test_an_output_that_is_not_finite_is_named():
     x[2] = 3e38
     with pytest.raises(NumericalError, match=r"row 2, element \d of the output is not finite"):
         model.apply(x)
+
+
+@pytest.mark.parametrize("make", [decoder, without_head])
+def test_quantized_outputs(make):
+    model = load(make().bytes())
+    x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    made = model.quantize("int8", check=x)
+    record = made.meta["quantized"]
+    change = np.sqrt(np.mean(np.square(made.apply(x).astype(np.float64) - model.apply(x))))
+    assert record == {"dtype": "int8", "output_rms": pytest.approx(change), "samples": 40}
+    assert 0 < change < 0.05 and "outputs change by" in made.explain()
+    with pytest.raises(ValueError, match="x is empty"):
+        model.quantize("int8", check=x[:0])
