@@ -1,5 +1,5 @@
-"""Products of which many taps lie outside: positions are bound apart by the taps they use, and blocks shared by threads,
-with the bits of docs/format.md for any batch, target and number of threads."""
+"""Products of which many taps lie outside: positions are bound apart by the taps they use, and blocks are shared by
+threads, with the bits of docs/format.md for any batch, target and number of threads."""
 
 from __future__ import annotations
 

@@ -114,6 +114,7 @@ class ClassifierTask(Task):
         for images, labels in self.parts.shuffled(rng):
             shifted, _ = augment(images, self.recipe.augmented, rng)
             x, label = self.parts.tensors(shifted, labels)
+            assert label is not None
             yield F.cross_entropy(model(x), label)
 
     @torch.no_grad()
@@ -123,6 +124,7 @@ class ClassifierTask(Task):
         out = {}
         for name in ("train", "validation", "test"):
             x, label = self.parts.tensors(*self.parts.part(name))
+            assert label is not None
             logits = model(x)
             out[name] = float(F.cross_entropy(logits, label))
         return {**out, "accuracy": float((logits.argmax(1) == label).double().mean())}
