@@ -217,7 +217,7 @@ class TwoPlayers(Task):
             yield i % 2, -model[0].weight.sum() if i % 2 == 0 else (model[1].weight - 2).square().sum()
 
     def figures(self, model):
-        return {"distance": float(model[0].weight.sum())}
+        return {"distance": model[0].weight.sum().item()}
 
 
 def test_several_optimizers_and_no_validation(tmp_path: Path) -> None:
