@@ -1,8 +1,8 @@
 """Gradient ascent compiled, against the straightforward PyTorch loop: the same steps, threads and numbers.
 
-The loop asks autograd for the gradient with respect to x alone, and steps with `torch.optim`, or by hand (`x += lr * g`),
-whichever is faster. `python benchmarks/bench_ascent.py [--threads N] [--steps N]` prints a table; each time is the median
-of several runs, PyTorch and genfast in turns.
+The loop asks autograd for the gradient with respect to x alone, and steps with `torch.optim`, or by hand
+(`x += lr * g`), whichever is faster. `python benchmarks/bench_ascent.py [--threads N] [--steps N]` prints a table;
+each time is the median of several runs, PyTorch and genfast in turns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -104,15 +105,10 @@ def main() -> None:
                 x = 0.5 + 0.25 * torch.randn(batch, 1, size, size)
                 label = torch.arange(batch) % 10
                 numpy = {"x": x.numpy(), "condition": {"label": label.numpy()}}
-                theirs = loop(net, x, label, options.steps, optimizer)
-                ours = model.apply(**numpy)
-                runs = [
-                    (
-                        timed(lambda: loop(net, x, label, options.steps, optimizer)),
-                        timed(lambda: model.apply(**numpy)),
-                    )
-                    for _ in range(options.repeats)
-                ]
+                pytorch = partial(loop, net, x, label, options.steps, optimizer)
+                genfast = partial(model.apply, **numpy)
+                theirs, ours = pytorch(), genfast()
+                runs = [(timed(pytorch), timed(genfast)) for _ in range(options.repeats)]
                 a, b = (median(list(side)) for side in zip(*runs, strict=True))
                 apart = float(np.abs(ours - theirs.numpy()).max())
                 print(f"{name:20} {optimizer:8} {batch:5} {a:9.1f} {b:9.1f} {a / b:6.2f} {apart:8.1e}", flush=True)

@@ -9,6 +9,7 @@ Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, Mark
 Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers, and decoders
               interpolate: what a decoder makes of the latents between two
               compile_ascent: gradient ascent on a classifier
+Data sets     generate: labelled samples by the million, in files
 Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
 Machine       cpu_target, num_threads, set_num_threads
 
@@ -53,6 +54,7 @@ from genfast.distributions import (
     Weibull,
 )
 from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
+from genfast.generate import generate
 from genfast.lazy import exports
 from genfast.model import Model, compile, load, models, set_num_threads
 from genfast.stream import Stream
@@ -132,6 +134,7 @@ __all__ = [
     "cpu_target",
     "from_scipy",
     "from_torch",
+    "generate",
     "heads",
     "interpolate",
     "load",

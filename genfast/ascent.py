@@ -102,7 +102,7 @@ def compile_ascent(
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be {' or '.join(map(repr, OPTIMIZERS))}, got {optimizer!r}")
     betas = _pair(betas, "betas")
-    settings = {
+    settings: dict[str, Any] = {
         "step_size": _number(step_size, "step_size", above=True),
         "steps": _integer(steps, "steps", 1, MAX_STEPS),
         "optimizer": optimizer,

@@ -26,6 +26,7 @@ from genfast.model_arguments import (
     check_uniforms,
     count,
 )
+from genfast.progress import reporter as _progress
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
 __all__ = ["Model", "compile", "load", "models", "set_num_threads"]
@@ -975,18 +976,6 @@ def set_num_threads(n: int) -> None:
 
 def _unpickle(data: bytes) -> Model:
     return Model(_core.Model.from_bytes(data, "<pickle>"))
-
-
-def _progress(progress: bool | Progress) -> Any:
-    if progress is True:
-        from genfast.progress import Bar
-
-        return Bar()
-    if progress is None or progress is False:
-        return None
-    if not callable(progress):
-        raise TypeError(f"progress must be a bool or a callable (done, total), got {type(progress).__name__}")
-    return progress
 
 
 def _slice(array: Any, begin: int, rows: int) -> Any:

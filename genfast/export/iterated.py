@@ -149,7 +149,11 @@ def iterated(
 def _parts(packed: View, arguments: Sequence[Argument]) -> list[View]:
     """The part (1, elements) of each argument in the probe's output."""
     bounds = np.cumsum([0, *(prod(a.shape) for a in arguments)]).tolist()
-    return [packed.map(lambda t, a=a, b=b: t[:, a:b]) for a, b in itertools.pairwise(bounds)]
+
+    def part(a: int, b: int) -> View:
+        return packed.map(lambda t: t[:, a:b])
+
+    return [part(a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def _next(lowering: Lowering, part: View, size: tuple[int, int]) -> int:

@@ -43,13 +43,14 @@ def check(latent: Any, argument: Argument, name: str = "latent") -> Distribution
 
 def components(distribution: Distribution, name: str = "latent") -> list[Elementwise]:
     """The distributions of one family that it is a mixture of; itself alone for a family. TypeError for any other."""
-    parts = distribution.components if isinstance(distribution, Mixture) else [distribution]
-    if not all(isinstance(d, Elementwise) and d._family == parts[0]._family for d in parts):
+    given = distribution.components if isinstance(distribution, Mixture) else [distribution]
+    parts = [d for d in given if isinstance(d, Elementwise)]
+    if len(parts) < len(given) or any(d._family != parts[0]._family for d in parts):
         raise TypeError(
             f"{name} must be one family of genfast or a mixture of one, got {distribution!r}: put what is done to its "
             "draws into the model"
         )
-    return list(parts)
+    return parts
 
 
 def head(distribution: Distribution, shape: tuple[int, ...]) -> tuple[dict[str, Any], np.ndarray]:
@@ -66,7 +67,7 @@ def head(distribution: Distribution, shape: tuple[int, ...]) -> tuple[dict[str, 
         return len(columns) - len(arrays)
 
     logits = -1
-    if len(parts) > 1:
+    if len(parts) > 1 and isinstance(distribution, Mixture):
         weights = np.moveaxis(np.broadcast_to(distribution.weights, (*distribution.batch_shape, len(parts))), -1, 0)
         with np.errstate(divide="ignore"):
             logits = channels([np.maximum(np.log(w), HIDDEN) for w in weights])

@@ -132,9 +132,9 @@ def adaptive_taps(space: Sequence[int], out: Sequence[int], rows: int) -> np.nda
     for taps in itertools.product(*(range(len(a)) for a in axes)):
         table = np.zeros([1] * len(space), np.int64)
         inside = np.ones([1] * len(space), bool)
-        for d, (axis, tap, n) in enumerate(zip(axes, taps, space, strict=True)):
-            y = axis[tap].reshape([-1 if e == d else 1 for e in range(len(space))])
-            table, inside = table * n + y, inside & (y >= 0)
+        for d, (axis, t, size) in enumerate(zip(axes, taps, space, strict=True)):
+            y = axis[t].reshape([-1 if e == d else 1 for e in range(len(space))])
+            table, inside = table * size + y, inside & (y >= 0)
         flat = np.where(inside, table, -1).reshape(-1)
         total = int(np.prod(space))
         tables.append(np.concatenate([np.where(flat >= 0, flat + r * total, -1) for r in range(rows)]))
