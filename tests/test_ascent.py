@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import genfast as gf
+from genfast import _core
 
 STEPS = 200
 
@@ -213,9 +214,13 @@ def test_the_bits_depend_on_the_row_alone() -> None:
         assert np.array_equal(part, want[begin:end])
     threads = gf.num_threads()
     try:
-        gf.set_num_threads(1)
-        assert np.array_equal(m.sample(20, rng=3, condition={"label": label}), want)
+        for target in (name for name, supported in _core.kernels.targets() if supported):
+            _core.kernels.set_target(target)
+            for count in (1, 2):
+                gf.set_num_threads(count)
+                assert np.array_equal(m.sample(20, rng=3, condition={"label": label}), want), (target, count)
     finally:
+        _core.kernels.set_target("")
         gf.set_num_threads(threads)
 
 
