@@ -1,8 +1,8 @@
 """Gradient ascent compiled, against the straightforward PyTorch loop: the same steps, threads and numbers.
 
 The loop asks autograd for the gradient with respect to x alone; SGD's step is done by hand (`x += lr * g`), which is
-faster than `torch.optim`. `python benchmarks/bench_ascent.py [--threads N] [--steps N]` prints a table; each time is the
-median of several runs, PyTorch and genfast in turns.
+faster than `torch.optim`. `python benchmarks/bench_ascent.py [--threads N] [--steps N]` prints a table; each time is
+the median of several runs, PyTorch and genfast in turns.
 
 "apart" is the largest difference between the two results, "itself" that between PyTorch's own for a batch and for its
 rows one by one: where a network is piecewise linear, a rounding may decide on which piece a step ends, and Adam, which
@@ -98,9 +98,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     gf.set_num_threads(options.threads)
     print(f"{options.steps} steps, {options.threads} threads, {gf.cpu_target()}, torch {torch.__version__}; ms")
-    print(
-        f"{'classifier':20} {'steps by':8} {'batch':>5} {'PyTorch':>9} {'genfast':>9} {'times':>6} {'apart':>8} {'itself':>8}"
-    )
+    times = f"{'PyTorch':>9} {'genfast':>9} {'times':>6}"
+    print(f"{'classifier':20} {'steps by':8} {'batch':>5} {times} {'apart':>8} {'itself':>8}")
     for name, (make, size) in MODELS.items():
         torch.manual_seed(0)
         net = make().eval()

@@ -51,6 +51,31 @@ class Transformer(nn.Module):
         return self.fc(self.layer(t)[:, 0])
 
 
+class Maxout(nn.Module):
+    """The larger of two features, and maxima over windows that overlap, then an affine map by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        y = self.conv(x).unflatten(1, (4, 2)).max(2)[0]
+        return self.fc(F.batch_norm(F.max_pool2d(y, 3, 1), torch.zeros(4), 2 * torch.ones(4)).sum((2, 3)))
+
+
+class Rows(nn.Module):
+    """A recurrent layer over the rows of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(8, 12, batch_first=True)
+        self.fc = nn.Linear(12, 10)
+
+    def forward(self, x):
+        return self.fc(self.gru(x[:, 0])[0][:, -1])
+
+
 CLASSIFIERS = {
     "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.Tanh(), nn.Linear(24, 10)),
     "conv and maxpool": lambda: nn.Sequential(
@@ -97,6 +122,16 @@ CLASSIFIERS = {
         nn.Flatten(),
         nn.Linear(300, 10),
     ),
+    "instance norm": lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.InstanceNorm2d(4, affine=True),
+        nn.PReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, 10),
+    ),
+    "maxout": Maxout,
+    "rows": Rows,
     "transformer": Transformer,
 }
 
