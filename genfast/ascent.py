@@ -93,6 +93,10 @@ def compile_ascent(
 
     Notes
     -----
+    The steps are PyTorch's up to rounding. Where a network is piecewise linear, a rounding may decide on which piece a
+    step ends; "adam" divides by the size of the gradient and takes such a row elsewhere, as PyTorch itself does when
+    the row is in another batch. Here a row's bits depend on the row alone.
+
     Activation maximisation: Erhan, Bengio, Courville and Vincent, *Visualizing higher-layer features of a deep
     network*, 2009; with l2, Simonyan, Vedaldi and Zisserman, *Deep inside convolutional networks*, 2014; with total
     variation, Mahendran and Vedaldi, *Understanding deep image representations by inverting them*, 2015; with jitter,

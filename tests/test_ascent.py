@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import genfast as gf
+from genfast import _core
 
 STEPS = 200
 
@@ -48,6 +49,31 @@ class Transformer(nn.Module):
         t = self.patch(x).flatten(2).transpose(1, 2)
         t = torch.cat([self.cls.expand(len(x), -1, -1), t], 1) + self.position
         return self.fc(self.layer(t)[:, 0])
+
+
+class Maxout(nn.Module):
+    """The larger of two features, and maxima over windows that overlap, then an affine map by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        y = self.conv(x).unflatten(1, (4, 2)).max(2)[0]
+        return self.fc(F.batch_norm(F.max_pool2d(y, 3, 1), torch.zeros(4), 2 * torch.ones(4)).sum((2, 3)))
+
+
+class Rows(nn.Module):
+    """A recurrent layer over the rows of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(8, 12, batch_first=True)
+        self.fc = nn.Linear(12, 10)
+
+    def forward(self, x):
+        return self.fc(self.gru(x[:, 0])[0][:, -1])
 
 
 CLASSIFIERS = {
@@ -96,6 +122,16 @@ CLASSIFIERS = {
         nn.Flatten(),
         nn.Linear(300, 10),
     ),
+    "instance norm": lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.InstanceNorm2d(4, affine=True),
+        nn.PReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, 10),
+    ),
+    "maxout": Maxout,
+    "rows": Rows,
     "transformer": Transformer,
 }
 
@@ -213,9 +249,13 @@ def test_the_bits_depend_on_the_row_alone() -> None:
         assert np.array_equal(part, want[begin:end])
     threads = gf.num_threads()
     try:
-        gf.set_num_threads(1)
-        assert np.array_equal(m.sample(20, rng=3, condition={"label": label}), want)
+        for target in (name for name, supported in _core.kernels.targets() if supported):
+            _core.kernels.set_target(target)
+            for count in (1, 2):
+                gf.set_num_threads(count)
+                assert np.array_equal(m.sample(20, rng=3, condition={"label": label}), want), (target, count)
     finally:
+        _core.kernels.set_target("")
         gf.set_num_threads(threads)
 
 

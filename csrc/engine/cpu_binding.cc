@@ -10,6 +10,9 @@ namespace {
 
 // One element of a pointwise node, in multiply-adds.
 constexpr int64_t kWorkOfMap = 16;
+// Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2. Values of a few
+// channels take more of them, so many floats, for a call costs as much as some hundred.
+constexpr int64_t kBlockRows = 48, kNarrowBlock = 768;
 
 }  // namespace
 
@@ -74,10 +77,16 @@ void CpuBinding::bind_task(const Task& task, const Positions& positions) {
 }
 
 void CpuBinding::bind_group(const Group& group) {
-  CommandGroup bound{static_cast<int32_t>(step_.parts.size()), 0, 0, false};
+  CommandGroup bound{static_cast<int32_t>(step_.parts.size()), 0, 0, 0, false};
   work_ = 0;
   for (const Positions& positions : split_group(group)) bind_positions(group, positions);
-  for (const Task& task : group.tasks) bound.attends = bound.attends || graph_.nodes[task.node].kind == NodeKind::attend;
+  int64_t widest = 1;
+  for (const Task& task : group.tasks) {
+    const Node& node = graph_.nodes[task.node];
+    bound.attends = bound.attends || node.kind == NodeKind::attend;
+    widest = std::max(widest, graph_.values[node.out].channels);
+  }
+  bound.block_rows = std::max(kBlockRows, kNarrowBlock / widest);
   bound.end = static_cast<int32_t>(step_.parts.size());
   bound.work = work_;
   step_.groups.push_back(bound);

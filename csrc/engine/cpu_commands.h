@@ -81,6 +81,7 @@ struct CommandPart {
 struct CommandGroup {
   int32_t begin, end;  // of the step's parts
   int64_t work;        // multiply-adds of one row of the tile, about
+  int64_t block_rows;  // rows that pass through all its commands before the next ones, about
   bool attends;
 };
 

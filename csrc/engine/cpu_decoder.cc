@@ -12,8 +12,6 @@
 namespace genfast {
 namespace {
 
-// Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2.
-constexpr int64_t kBlockRows = 48;
 // A group of so many multiply-adds is shared with other threads, which take some microseconds to come, in blocks of at least so
 // many rows.
 constexpr int64_t kSharedWork = int64_t{1} << 21, kFewestRows = 8;
@@ -130,7 +128,7 @@ class CpuDecoder : public Decoder {
   void run_group(const StepCommands& step, const CommandGroup& group, int64_t rows) {
     if (tile_->threads > 1 && group.work * rows >= kSharedWork) return share_group(step, group, rows);
     for (int32_t p = group.begin; p < group.end; ++p) {
-      const int64_t m = step.parts[p].positions * rows, blocks = blocks_of(m, kBlockRows);
+      const int64_t m = step.parts[p].positions * rows, blocks = blocks_of(m, group.block_rows);
       for (int64_t b = 0; b < blocks; ++b) run_block(step, step.parts[p], rows, m * b / blocks, m * (b + 1) / blocks, scratch_[0]);
     }
   }
@@ -145,7 +143,7 @@ class CpuDecoder : public Decoder {
     };
     int64_t all = 0;
     for (int32_t p = group.begin; p < group.end; ++p) all += step.parts[p].positions * rows;
-    const int64_t block_rows = std::clamp<int64_t>(all / (2 * tile_->threads), kFewestRows, kBlockRows);
+    const int64_t block_rows = std::clamp<int64_t>(all / (2 * tile_->threads), kFewestRows, group.block_rows);
     std::vector<Block> list;
     for (int32_t p = group.begin; p < group.end; ++p) {
       const int64_t m = step.parts[p].positions * rows, blocks = blocks_of(m, block_rows);

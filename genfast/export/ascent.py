@@ -124,15 +124,19 @@ class Step:
         correction1: torch.Tensor,
         correction2: torch.Tensor,
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        """The step of `torch.optim.Adam`; the corrections are 1 - βᵗ, kept so that they lose no digits near 0."""
+        """The step of `torch.optim.Adam`; the corrections are 1 - βᵗ, kept so that they lose no digits near 0.
+
+        What does not depend on the element is computed once a row: rate · m / (√v · scale + eps), divided by the rate.
+        """
         s = self.settings
         b1, b2 = s.betas
         mean = mean.lerp(gradient, 1 - b1)
-        square = square * b2 + gradient.square() * (1 - b2)
+        square = square.lerp(gradient.square(), 1 - b2)
         correction1 = correction1 * b1 + (1 - b1)
         correction2 = correction2 * b2 + (1 - b2)
-        rate, scale = (t.reshape(-1, *[1] * (mean.dim() - 1)) for t in (s.step_size / correction1, correction2.rsqrt()))
-        return rate * mean / (square.sqrt() * scale + s.eps), [mean, square, correction1, correction2]
+        inverse = correction1 / s.step_size
+        scale, eps = (t.reshape(-1, *[1] * (mean.dim() - 1)) for t in (inverse * correction2.rsqrt(), inverse * s.eps))
+        return mean / torch.addcmul(eps, square.sqrt(), scale), [mean, square, correction1, correction2]
 
     def try_out(self, start: Distribution) -> None:
         """Find the number of classes and what the scores are.

@@ -68,13 +68,22 @@ def scattered(
         chosen = rank == layer
         addr = torch.zeros(prod(shape), dtype=torch.int64)
         addr[target[chosen]] = source[chosen]
-        part = View(addr.reshape(tuple(shape)))
+        part = laid_out(low, View(addr.reshape(tuple(shape))))
         if weight is not None:
             factor = torch.zeros(prod(shape))
             factor[target[chosen]] = weight[kept][chosen]
             part = low.emit("mul", part, factor.reshape(tuple(shape)))
         out = part if out is None else low.emit("add", out, part)
     return View(torch.zeros(tuple(shape), dtype=torch.int64)) if out is None else out
+
+
+def laid_out(low: Lowering, x: View) -> View:
+    """An image (1, C, …) of elements from several values copied together, positions by channels."""
+    if len(x.shape) < 3 or x.shape[0] != 1 or len(torch.unique(x.addr >> SHIFT)) < 2:
+        return x
+    low.graph.grid(*x.shape[2:])
+    m = np.ascontiguousarray(x.addr.reshape(x.shape[1], -1).T.numpy())
+    return low.views.whole(low.views.copy(m)).permute(1, 0).reshape(*x.shape)
 
 
 def places(shape: Sequence[int]) -> torch.Tensor:
