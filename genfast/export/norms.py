@@ -84,20 +84,23 @@ def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) 
     return mean, variance
 
 
-@handles("var")
-def _var(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return _variance(low, x, dim, correction, keepdim)[1]
-
-
-@handles("std")
-def _std(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return low.emit("sqrt", _variance(low, x, dim, correction, keepdim)[1])
-
-
-@handles("var_mean")
-def _var_mean(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    mean, variance = _variance(low, x, dim, correction, keepdim)
-    return variance, mean
+@handles("var", "std", "var_mean")
+def _var(
+    low: Lowering,
+    op: Op,
+    x: Any,
+    dim: Any = None,
+    unbiased: Any = True,
+    keep: Any = False,
+    *,
+    correction: Any = None,
+    keepdim: Any = False,
+) -> Any:
+    """All overloads: `unbiased`, by position, is a correction of 1 or 0."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    mean, variance = _variance(low, x, dim, int(unbiased) if correction is None else correction, keep or keepdim)
+    return (variance, mean) if op.name == "var_mean" else low.emit("sqrt", variance) if op.name == "std" else variance
 
 
 @handles("linalg_vector_norm", "norm")
