@@ -94,7 +94,7 @@ class ClassifierTask(Task):
     """
 
     unit = "nats"
-    pictured = ()
+    pictured = ("-ascent",)
 
     def __init__(self, dataset: Dataset, recipe: ClassifierRecipe) -> None:
         if recipe.kind not in KINDS:
@@ -134,8 +134,18 @@ class ClassifierTask(Task):
         return {"accuracy": figures["accuracy"]}
 
     def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
-        """One model from images to logits."""
+        """From images to logits; and "-ascent", from noise up the gradient to images that the classifier is sure of."""
         import genfast as gf
 
         example = self.parts.example(labelled=False)
-        return {"": gf.compile(model, example, latent="given", name=name, meta=meta)}
+        ascent = gf.compile_ascent(
+            model,
+            example,
+            step_size=0.05,
+            steps=200,
+            optimizer="adam",
+            clip=(0.0, 1.0),
+            name=f"{name}-ascent",
+            meta={**meta, "image": {"low": 0.0, "high": 1.0}},
+        )
+        return {"": gf.compile(model, example, latent="given", name=name, meta=meta), "-ascent": ascent}
