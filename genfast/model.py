@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from genfast.model_arguments import (
     check_uniforms,
     count,
 )
+from genfast.progress import reporter as _progress
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
 __all__ = ["Model", "compile", "load", "models", "set_num_threads"]
@@ -37,7 +39,7 @@ BUNDLED = Path(__file__).parent / "models"
 
 
 class Model:
-    """A compiled autoregressive model, ready to sample. Immutable, and safe to use from several threads.
+    """A compiled model, ready to sample. Immutable, and safe to use from several threads.
 
     Made by `genfast.compile` or `genfast.load`. Every method is deterministic: a row's result depends on its own
     uniforms, condition and given sites alone, never on the batch, the threads or the CPU.
@@ -45,11 +47,16 @@ class Model:
     Attributes
     ----------
     sites : int
-        Number of sites: uniforms a sample takes.
+        Number of sites: elements of the input, what is drawn one by one.
+    uniforms : int
+        Uniforms a sample takes: `sites`, and more only for an iterated model with jitter.
     levels : int or None
-        Number of levels a site can take; None where the head is continuous and sites hold float32 numbers.
+        Number of levels a site can take; None where sites hold float32 numbers.
     input_shape : tuple of int
-        Shape of one sample, in the model's input layout: (C, H, W), (C, L), (L,), …
+        Shape of the sites of one sample, in the model's input layout: (C, H, W), (C, L), (L,), …
+    output_shape : tuple of int or None
+        Shape of one sample where that is not its sites but what the network makes of them: a decoder or generator (its
+        sites are the latent), an iterated model, or a network that is only applied. None: samples are the sites.
     conditions : list of dict
         The other inputs: ``name``, ``shape`` of one row, ``dtype`` ("int" or "float"), and ``size`` (exclusive upper
         bound of an integer condition, else None).
@@ -66,12 +73,15 @@ class Model:
     def __init__(self, core: Any) -> None:
         self._core = core
         self.sites: int = core.sites
+        self.uniforms: int = core.uniforms
         self.levels: int | None = core.levels or None
         self.input_shape: tuple[int, ...] = core.input_shape
+        self.output_shape: tuple[int, ...] | None = core.output_shape
         self.conditions: list[dict[str, Any]] = core.conditions
-        self.bos: int | None = core.bos if len(core.fixed_sites) else None
+        self.bos: int | None = core.bos if len(core.fixed_sites) and core.has_distribution else None
         self.meta: dict[str, Any] = json.loads(core.meta)
         whole = len(self.input_shape) == 1 and core.integer_input and self.levels is not None
+        whole = whole and self.output_shape is None
         self.is_tokens: bool = whole and bool((np.diff(core.order) == 1).all())
         has_channels = len(self.input_shape) > 1 and self.input_shape[0] == core.channels
         self._positions_shape = self.input_shape[1:] if has_channels else self.input_shape
@@ -79,6 +89,8 @@ class Model:
     def __repr__(self) -> str:
         name = self.meta.get("name")
         kind = "numbers" if self.levels is None else f"{self.levels} levels"
+        if self.output_shape is not None:
+            kind += f" -> {self.output_shape}"
         return f"<genfast.Model{f' {name!r}' if name else ''}: {self.input_shape}, {kind}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -103,8 +115,11 @@ class Model:
         stop: Any = None,
         progress: bool | Progress = False,
         wavefront: bool = True,
-    ) -> np.ndarray:
+        return_latent: bool = False,
+    ) -> Any:
         """Draw samples by inverting the conditional distribution functions site by site (the chain rule).
+
+        A model with an output (`output_shape`) draws its sites, the latent, and returns what the network makes of them.
 
         Parameters
         ----------
@@ -114,9 +129,10 @@ class Model:
             A seed in [0, 2**64) or a `Stream`: row i, site s takes the uniform u(seed, first_row + i, s) of
             Philox4x32-10 (Salmon et al., 2011). Or a NumPy generator, read in order; or a QMC engine of d = sites, one
             point a sample. None: a fresh seed.
-        u : array_like of shape (n, sites), optional
+        u : array_like of shape (n, uniforms), optional
             Your own uniforms in [0, 1], in the input's layout, instead of `rng`. Given sites ignore theirs:
-            the token at position t takes column t, whatever the prompt.
+            the token at position t takes column t, whatever the prompt. Behind the sites' come, with jitter, two
+            for each round.
         first_row : int
             Row id of the first sample: ``sample(8, rng=0, first_row=56)`` are rows 56 … 63 of ``sample(64, rng=0)``.
         condition : mapping from str to array_like, optional
@@ -129,6 +145,7 @@ class Model:
         guidance : float
             Classifier-free guidance (Ho & Salimans, 2022): logits are ``without + guidance · (with − without)``,
             from two passes side by side, one with `condition`, one with `unconditional`. 1 is off, and costs nothing.
+            Not for models with an output.
         unconditional : mapping from str to array_like, optional
             For one or more conditions, what the model was trained to take in their absence; shaped like `condition`.
         prompt : array_like of int, optional
@@ -140,23 +157,31 @@ class Model:
             A row ends with the first of these tokens that it draws; those in its prompt do not count. From there on it
             is padded with that token; rows that end by `max_tokens` are padded with ``stop[0]``, or 0 without `stop`.
         progress : bool or callable
-            True draws a bar on stderr; a callable gets ``progress(done, total)`` in sites.
+            True draws a bar on stderr; a callable gets ``progress(done, total)`` in sites; with an output in samples,
+            or rounds of samples.
         wavefront : bool
             Draw sites that do not depend on each other together. The samples are the same; False is for comparison.
+        return_latent : bool
+            Of a model with an output: return the sites it was made from too.
 
         Returns
         -------
         numpy.ndarray of shape (n, \\*input_shape)
             Levels; uint8 up to 256 levels, else int32. Of a continuous head: float32. Of a token model prompt and new
             tokens, (n, T), with T the longest prompt and `max_tokens`, at most the length the model was compiled for.
+            Of a model with an output: float32 (n, \\*output_shape); with `return_latent` a tuple of that and the sites.
 
         Raises
         ------
         ValueError, TypeError
-            For wrong arguments, naming them.
+            For wrong arguments, naming them; ValueError also for a model without a distribution: see `apply`.
         NumericalError
-            If the model's logits are NaN, +inf or all −inf, naming row and site.
+            If the model's logits are NaN, +inf or all −inf, naming row and site; if an output is not finite, naming row
+            and element, or the round in which an iteration diverged.
         """
+        self._expect_distribution("sample")
+        if return_latent and self.output_shape is None:
+            raise ValueError("return_latent is for models with an output; here the samples are the sites")
         n = self._rows(n)
         shared = check_filters(temperature, top_k, top_p, min_p)
         fixed = check_guidance(self, guidance, unconditional, condition, n)
@@ -167,8 +192,65 @@ class Model:
             **({"prompt": tokens.pop("prompt")} if "prompt" in tokens else {}),
         }
         shared.update(guidance=fixed["guidance"], wavefront=bool(wavefront), **tokens)
+        if self.output_shape is not None:
+            out, latent = self._generate(n, rng, u, first_row, arguments, shared, progress, bool(return_latent))
+            return (out, latent) if return_latent else out
         out = self._draw(n, rng, u, first_row, given, arguments, shared, progress)
         return out.reshape(n, *self.input_shape) if width is None else out[:, :width]
+
+    def apply(
+        self,
+        x: Any,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        rng: RNG = None,
+        u: Any = None,
+        first_row: int = 0,
+        progress: bool | Progress = False,
+    ) -> np.ndarray:
+        """The network's output for given inputs: decode a latent, encode or classify an image, iterate from a start.
+
+        Nothing is drawn but the rolls of an iterated model with jitter.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, \\*input_shape)
+            The sites: numbers, or levels (integers) of a model that has levels.
+        condition : mapping from str to array_like, optional
+            As in `sample`.
+        rng, u, first_row
+            As in `sample`, for jitter only; without jitter they have no effect. `u` has shape (n, uniforms), those of
+            the sites are ignored.
+        progress : bool or callable
+            As in `sample`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, \\*output_shape), float32
+            For the latent of a sample, the bits of that sample.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong arguments, naming them; ValueError also for a model without an output.
+        NumericalError
+            As `sample`.
+        """
+        if self.output_shape is None:
+            raise ValueError("apply is for models with an output; the samples of this one are its sites: see logits(x)")
+        sites = check_sites(self, x)
+        n = self._rows(len(sites))
+        source = self._source(n, rng, u, first_row, self.uniforms)
+        if "rng" in source:
+            # Of what is read in order, nothing is taken for nothing.
+            jitter = self.uniforms > self.sites
+            source = {"u": uniforms(source["rng"], n, self.uniforms)} if jitter else {}
+        conditions = check_conditions(self, condition, n)
+        report = _progress(progress)
+        try:
+            return self._core.apply(sites, _core.Arguments(**source, conditions=conditions, progress=report))
+        finally:
+            _close(report)
 
     def stream(
         self,
@@ -221,7 +303,7 @@ class Model:
         shared = check_filters(temperature, top_k, top_p, min_p)
         guided = check_guidance(self, guidance, unconditional, condition, n)
         given, tokens, _ = self._tokens(n, prompt, max_tokens, stop)
-        source = self._source(n, rng, u, first_row)
+        source = self._source(n, rng, u, first_row, self.sites)
         if "rng" in source:
             source = {"u": uniforms(source["rng"], n, self.sites)}
         conditions = check_conditions(self, condition, n)
@@ -276,6 +358,12 @@ class Model:
         NumericalError
             As `sample`.
         """
+        self._expect_distribution("complete")
+        if self.output_shape is not None:
+            raise ValueError(
+                "complete is for models whose samples are their sites; this one computes an output from a latent: "
+                "see apply(x)"
+            )
         mask = check_known(self, known)
         array = np.asarray(x)
         if array.shape == self.input_shape:
@@ -313,6 +401,8 @@ class Model:
     ) -> np.ndarray:
         """Log-probability of given samples, with the very bits of the sampling path.
 
+        Of a model with an output that of its latent, which `x` is then.
+
         Parameters
         ----------
         x : array_like of shape (n, \\*input_shape)
@@ -331,6 +421,7 @@ class Model:
         ValueError, TypeError, NumericalError
             As `sample`; also for a level outside 0 … levels − 1.
         """
+        self._expect_distribution("log_prob")
         sites, arguments, report = self._scored(
             x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
         )
@@ -408,6 +499,7 @@ class Model:
         For x from the model and one uniform drawn in each interval (or F(x) itself), the uniforms are independent and
         uniform on [0, 1]: a test of fit.
         """
+        self._expect_distribution("rosenblatt")
         sites, arguments, report = self._scored(
             x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
         )
@@ -446,14 +538,28 @@ class Model:
         Returns
         -------
         numpy.ndarray of shape (n, \\*input_shape)
-            As `sample` returns it.
+            As `sample` returns it; of a model with an output the sites, its latent.
 
         Raises
         ------
         ValueError, TypeError, NumericalError
             As `sample`.
         """
+        self._expect_distribution("inverse_rosenblatt")
         middle = check_pair(self, u)
+        if self.output_shape is not None:
+            if prompt is not None:
+                self._expect_tokens("prompt")
+            n = len(middle)
+            shared = check_filters(temperature, top_k, top_p, min_p)
+            guided = check_guidance(self, guidance, unconditional, condition, n)
+            conditions = check_conditions(self, condition, n)
+            report = _progress(progress)
+            try:
+                arguments = _core.Arguments(u=middle, conditions=conditions, **shared, **guided, progress=report)
+                return self._core.sample(n, arguments).reshape(n, *self.input_shape)
+            finally:
+                _close(report)
         return self.sample(
             len(middle),
             u=middle,
@@ -493,6 +599,7 @@ class Model:
         ValueError, TypeError
             As `log_prob`.
         """
+        self._expect_distribution("logits")
         sites = check_sites(self, x)
         conditions = check_conditions(self, condition, len(sites))
         report = _progress(progress)
@@ -526,7 +633,8 @@ class Model:
         dtype : "bf16" or "int8"
         check : array_like of shape (n, \\*input_shape), optional
             Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
-            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it.
+            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it. Of a model with an
+            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square).
         condition : mapping from str to array_like, optional
             As in `log_prob`, for `check`.
 
@@ -575,13 +683,23 @@ class Model:
 
     def _rows(self, n: Any) -> int:
         n = count(n)
-        if n * self.sites >= 1 << 62:
-            raise ValueError(f"n is too large: {n} samples of {self.sites} sites")
+        numbers = max(self.uniforms, math.prod(self.output_shape or ()))
+        if n * numbers >= 1 << 62:
+            raise ValueError(f"n is too large: {n} samples of {numbers} numbers")
         return n
+
+    def _expect_distribution(self, what: str) -> None:
+        if not self._core.has_distribution:
+            raise ValueError(
+                f"{what} needs a distribution, and this model has none: its inputs are given. Call apply(x) with x of "
+                f"shape {('n', *self.input_shape)} for its output"
+            )
 
     def _expect_tokens(self, what: str) -> None:
         if self.is_tokens:
             return
+        if self.output_shape is not None:
+            raise ValueError(f"{what} is for models of token sequences, and this one computes an output from its sites")
         raise ValueError(
             f"{what} is for models of token sequences: integers of shape (T,) in raster order; this one takes "
             f"{self.input_shape}. See complete(x, known=mask)"
@@ -605,7 +723,7 @@ class Model:
         longest = 0 if lengths is None or not n else int(lengths.max())
         return given, arguments, min(self.sites, max(longest, len(self._core.fixed_sites)) + arguments["max_tokens"])
 
-    def _source(self, n: int, rng: RNG, u: Any, first_row: Any) -> dict[str, Any]:
+    def _source(self, n: int, rng: RNG, u: Any, first_row: Any, columns: int) -> dict[str, Any]:
         """Where the uniforms come from: ``u``, a ``seed`` with ``first_row``, or an ``rng`` to be read in order."""
         first_row = count(first_row, "first_row")
         if u is not None:
@@ -613,11 +731,11 @@ class Model:
                 raise ValueError("give either rng or u, not both")
             if first_row:
                 raise ValueError("first_row numbers the rows of a seed; it does nothing with u")
-            return {"u": check_uniforms(self, u, n)}
+            return {"u": check_uniforms(self, u, n, columns)}
         if is_counted(rng):
             return {"seed": as_seed(rng), "first_row": first_row}
         if first_row:
-            uniforms(rng, 0, self.sites, first_row=first_row)  # its error
+            uniforms(rng, 0, columns, first_row=first_row)  # its error
         return {"rng": rng}
 
     def _draw(
@@ -632,22 +750,69 @@ class Model:
         progress: bool | Progress,
     ) -> np.ndarray:
         """Rows of sites (n, sites). `arrays` are arguments with a row for each sample, or mappings to such."""
-        source = self._source(n, rng, u, first_row)
+
+        def draw(begin: int, rows: int, arguments: Any) -> tuple[np.ndarray]:
+            return (self._core.sample(rows, arguments, None if given is None else given[begin : begin + rows]),)
+
+        parts = self._in_parts(draw, n, rng, u, first_row, self.sites, self.sites, arrays, shared, progress)
+        return np.concatenate([part[0] for part in parts])
+
+    def _generate(
+        self,
+        n: int,
+        rng: RNG,
+        u: Any,
+        first_row: Any,
+        arrays: dict[str, Any],
+        shared: dict[str, Any],
+        progress: bool | Progress,
+        latent: bool,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Outputs (n, *output_shape), and with `latent` the sites (n, *input_shape) they are made from."""
+
+        def draw(begin: int, rows: int, arguments: Any) -> tuple[Any, ...]:
+            return self._core.generate(rows, arguments, latent)
+
+        units = max(1, self._core.rounds)
+        parts = self._in_parts(draw, n, rng, u, first_row, self.uniforms, units, arrays, shared, progress)
+        out = np.concatenate([part[0] for part in parts])
+        if not latent:
+            return out, None
+        sites = np.concatenate([part[1] for part in parts]).reshape(n, *self.input_shape)
+        small = self.levels is not None and max(self.levels - 1, self.bos or 0) < 256
+        return out, sites.astype(np.uint8) if small else sites
+
+    def _in_parts(
+        self,
+        draw: Callable[[int, int, Any], tuple[Any, ...]],
+        n: int,
+        rng: RNG,
+        u: Any,
+        first_row: Any,
+        columns: int,
+        units: int,
+        arrays: dict[str, Any],
+        shared: dict[str, Any],
+        progress: bool | Progress,
+    ) -> list[tuple[Any, ...]]:
+        """What `draw` (first row, rows, arguments) gives for all rows at once, or part by part where `rng` is read in
+        order. `columns` uniforms a row; progress in `units` a row."""
+        source = self._source(n, rng, u, first_row, columns)
         report = _progress(progress)
         try:
             if "rng" not in source:
-                return self._core.sample(n, _core.Arguments(**source, **arrays, **shared, progress=report), given)
+                return [draw(0, n, _core.Arguments(**source, **arrays, **shared, progress=report))]
             parts = []
             # A QMC engine is asked once: the points of a Latin hypercube belong together.
             step = max(n, 1) if hasattr(rng, "d") else GENERATOR_ROWS
             for begin in range(0, max(n, 1), step):
                 rows = min(step, n - begin)
                 part = {name: _slice(array, begin, rows) for name, array in arrays.items()}
-                whole = report and (lambda done, _, begin=begin: report(begin * self.sites + done, n * self.sites))
-                drawn = uniforms(rng, rows, self.sites)
+                whole = report and (lambda done, _, begin=begin: report(begin * units + done, n * units))
+                drawn = uniforms(rng, rows, columns)
                 arguments = _core.Arguments(u=drawn, **part, **shared, progress=whole or None)
-                parts.append(self._core.sample(rows, arguments, None if given is None else given[begin : begin + rows]))
-            return np.concatenate(parts)
+                parts.append(draw(begin, rows, arguments))
+            return parts
         finally:
             _close(report)
 
@@ -681,10 +846,11 @@ def compile(
     order: Any = "raster",
     alignment: str = "infer",
     bos: int = 0,
+    latent: Any = None,
     name: str | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Compile a causal PyTorch model into an incremental sampler. Needs PyTorch.
+    """Compile a causal PyTorch model into an incremental sampler; with `latent`, a feed-forward one. Needs PyTorch.
 
     Parameters
     ----------
@@ -703,6 +869,11 @@ def compile(
         "infer": "same", or, for integer tokens (B, T) for which that is not causal, "next". `explain` tells.
     bos : int
         With alignment "next": the first site, which nothing predicts, where the call gives none.
+    latent : distribution of genfast, "given", or None
+        For feed-forward models, in which any layer may read all positions. A distribution: the first input is a latent
+        whose elements are drawn from it independently (its parameters broadcast to the input's shape), and samples are
+        the network's output: a decoder, a generator. "given": the first input is always given, to `Model.apply`: an
+        encoder, a classifier. `head` and `order` say nothing then.
     name : str, optional
         Stored in the file.
     meta : mapping from str to JSON, optional
@@ -724,6 +895,22 @@ def compile(
     ImportError
         If PyTorch is not installed.
     """
+    meta = check_meta(name, meta, named=False)
+    try:
+        from genfast.export import lower
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError("genfast.compile needs PyTorch: pip install 'genfast[torch]'", name="torch") from error
+
+    kwargs = {} if latent is None else {"latent": latent}
+    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos, meta=meta, **kwargs)
+
+    return exported.settle(lambda data: planned(data, name), lambda data: _core.infer_order(data))
+
+
+def check_meta(name: Any, meta: Any, named: bool = True) -> dict[str, Any]:
+    """The file's meta, with the name in it unless `named` is false. Raises TypeError, ValueError."""
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str or None, got {type(name).__name__}")
     meta = {} if meta is None else meta
@@ -732,21 +919,14 @@ def compile(
     if not isinstance(meta.get("name", ""), str):
         raise TypeError(f"meta['name'] must be a str, got {type(meta['name']).__name__}")
     json.dumps(dict(meta), allow_nan=False)  # its error before the work
-    try:
-        from genfast.export import lower
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ImportError("genfast.compile needs PyTorch: pip install 'genfast[torch]'", name="torch") from error
+    return {**meta, **({"name": name} if named and name is not None else {})}
 
-    exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos, meta=meta)
 
-    def plan(data: bytes) -> Model:
-        compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))
-        compiled._core.plan()
-        return compiled
-
-    return exported.settle(plan, lambda data: _core.infer_order(data))
+def planned(data: bytes, name: str | None) -> Model:
+    """The model of a file, planned, so that what cannot be says so now."""
+    compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))
+    compiled._core.plan()
+    return compiled
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Model:
@@ -796,18 +976,6 @@ def set_num_threads(n: int) -> None:
 
 def _unpickle(data: bytes) -> Model:
     return Model(_core.Model.from_bytes(data, "<pickle>"))
-
-
-def _progress(progress: bool | Progress) -> Any:
-    if progress is True:
-        from genfast.progress import Bar
-
-        return Bar()
-    if progress is None or progress is False:
-        return None
-    if not callable(progress):
-        raise TypeError(f"progress must be a bool or a callable (done, total), got {type(progress).__name__}")
-    return progress
 
 
 def _slice(array: Any, begin: int, rows: int) -> Any:

@@ -184,14 +184,16 @@ def check_known(model: Any, known: Any) -> np.ndarray:
     return np.broadcast_to(array, model.input_shape)
 
 
-def check_uniforms(model: Any, u: Any, n: int | None, name: str = "u") -> np.ndarray:
-    """Uniforms (n, sites) as contiguous float64; n None: of any n. Raises TypeError, ValueError."""
+def check_uniforms(model: Any, u: Any, n: int | None, columns: int | None = None, name: str = "u") -> np.ndarray:
+    """Uniforms (n, columns), or (n, sites), as contiguous float64; n None: of any n. Raises TypeError, ValueError."""
+    width = model.sites if columns is None else columns
+    what = "sites" if width == model.sites else "uniforms"
     array = _array(u)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers in [0, 1], got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != model.sites or (n is not None and len(array) != n):
-        want = f"(n, {model.sites})" if n is None else f"({n}, {model.sites})"
-        raise ValueError(f"{name} must have shape (n, sites) = {want}, got {array.shape}")
+    if array.ndim != 2 or array.shape[1] != width or (n is not None and len(array) != n):
+        want = f"(n, {width})" if n is None else f"({n}, {width})"
+        raise ValueError(f"{name} must have shape (n, {what}) = {want}, got {array.shape}")
     return np.ascontiguousarray(array, np.float64)
 
 
@@ -201,8 +203,8 @@ def check_pair(model: Any, u: Any) -> np.ndarray:
         return check_uniforms(model, u, None)
     if len(u) != 2:
         raise ValueError(f"u must be an array (n, sites) or a pair (lower, upper) of them, got {len(u)} arrays")
-    lower = check_uniforms(model, u[0], None, "lower")
-    upper = check_uniforms(model, u[1], len(lower), "upper")
+    lower = check_uniforms(model, u[0], None, name="lower")
+    upper = check_uniforms(model, u[1], len(lower), name="upper")
     bad = ~((lower >= 0) & (upper <= 1) & (lower <= upper))
     if bad.any():
         where = np.argwhere(bad)[0].tolist()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "reporter"]
 
 
 class Bar:
@@ -30,3 +31,20 @@ class Bar:
             sys.stderr.write("\n")
             sys.stderr.flush()
             self._drawn = False
+
+
+def reporter(progress: Any) -> Any:
+    """What `progress=` stands for: a new bar for True, None for False or None, else the callable (done, total) itself.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    """
+    if progress is True:
+        return Bar()
+    if progress is None or progress is False:
+        return None
+    if not callable(progress):
+        raise TypeError(f"progress must be a bool or a callable (done, total), got {type(progress).__name__}")
+    return progress

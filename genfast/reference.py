@@ -22,8 +22,10 @@ __all__ = [
     "MAP_OPS",
     "ROW_OPS",
     "Graph",
+    "apply",
     "attend",
     "components",
+    "draw_sites",
     "evaluate",
     "family",
     "kept",
@@ -55,6 +57,12 @@ class Graph:
         return positions * channels
 
     @property
+    def uniforms(self) -> int:
+        """Uniforms a sample takes: one a site, and with jitter two a round."""
+        iterate = self.json.get("iterate", {})
+        return self.sites + (2 * iterate["rounds"] if iterate.get("jitter") else 0)
+
+    @property
     def order(self) -> np.ndarray:
         """The site of each rank: int (sites,); site c·P + p is channel c of position p."""
         order = self.json["order"]
@@ -80,9 +88,9 @@ class Graph:
     def feed(self, levels: np.ndarray) -> np.ndarray:
         """What the network is fed for levels: float32. The level `bos` may lie beyond `fed` and is then fed itself.
 
-        A family head has no levels: its sites are fed what they are.
+        A family head has no levels, nor has a graph without a distribution: their sites are fed what they are.
         """
-        if self.json["head"]["kind"] == "family":
+        if self.json["head"]["kind"] in ("family", "none"):
             return np.asarray(levels, f32)
         fed = self.fed
         return np.where(levels < len(fed), fed[np.minimum(levels, len(fed) - 1)], levels).astype(f32)
@@ -416,7 +424,12 @@ def components(graph: Graph) -> list[list[int]]:
     return out
 
 
-def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | None = None) -> list[np.ndarray]:
+def evaluate(
+    graph: Graph,
+    fed: np.ndarray,
+    conditions: dict[str, np.ndarray] | None = None,
+    states: dict[int, np.ndarray] | None = None,
+) -> list[np.ndarray]:
     """Every value of the graph; a loop's values position after position.
 
     Parameters
@@ -425,6 +438,8 @@ def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | 
     fed : (n, sites) float32
         What the network is fed at each site.
     conditions : dict of name to (n, *shape) arrays
+    states : dict of value to (n, positions, channels) float32, optional
+        The states of an iterated graph, value 0 among them or not; the others are what they begin as.
 
     Returns
     -------
@@ -447,6 +462,10 @@ def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | 
         x = np.asarray(conditions[c["name"]], f32)
         many = len(c["shape"]) >= 2
         values[c["value"]] = x.reshape(n, c["shape"][0], -1).swapaxes(1, 2) if many else x.reshape(n, 1, -1)
+    for s in graph.json.get("iterate", {"states": []})["states"][1:]:
+        values[s["value"]] = np.full((n, *graph.json["values"][s["value"]]), s["initial"], f32)
+    for value, x in (states or {}).items():
+        values[value] = x
     nodes = graph.json["nodes"]
     for component in components(graph):
         first = nodes[component[0]]
@@ -461,6 +480,72 @@ def evaluate(graph: Graph, fed: np.ndarray, conditions: dict[str, np.ndarray] | 
                 for i in component:
                     values[nodes[i]["out"]][:, p] = _run(graph, nodes[i], values, n, np.array([p]))[:, 0]
     return values
+
+
+def apply(
+    graph: Graph, x: np.ndarray, conditions: dict[str, np.ndarray] | None = None, u: np.ndarray | None = None
+) -> np.ndarray:
+    """The output for given sites; of an iterated graph the state after all its rounds, from these sites on.
+
+    Parameters
+    ----------
+    graph : Graph
+    x : (n, *input shape)
+        Numbers; levels where the head has levels.
+    conditions : dict of name to (n, *shape) arrays
+    u : (n, uniforms) float64, optional
+        Read by a graph with jitter alone.
+
+    Returns
+    -------
+    (n, *output shape) float32
+
+    Raises
+    ------
+    ValueError
+        If the graph has no output, or a condition or the uniforms of its jitter are missing.
+    """
+    if "output" not in graph.json:
+        raise ValueError("the graph has no output: its samples are its sites")
+    fed, output = graph.feed(np.asarray(x).reshape(len(x), -1)), graph.json["output"]
+    values = evaluate(graph, fed, conditions)
+    if "iterate" in graph.json:
+        states = {s["value"]: values[s["value"]] for s in graph.json["iterate"]["states"]}
+        for k in range(graph.json["iterate"]["rounds"]):
+            states = _round(graph, fed, conditions, states, _shifts(graph, len(fed), u, k))
+        values[output["value"]] = states[output["value"]]
+    return values[output["value"]].swapaxes(1, 2).reshape(len(fed), *output["shape"])
+
+
+def _shifts(graph: Graph, n: int, u: np.ndarray | None, k: int) -> np.ndarray:
+    """How far round k rolls the states of each row: int (n, 2), down and to the right."""
+    j = graph.json["iterate"].get("jitter", 0)
+    if not j:
+        return np.zeros((n, 2), int)
+    if u is None:
+        raise ValueError("u is missing: the graph has jitter")
+    place = graph.sites + 2 * k
+    return np.minimum(np.floor(u[:, place : place + 2] * (2 * j + 1)), 2 * j).astype(int) - j
+
+
+def _round(
+    graph: Graph,
+    fed: np.ndarray,
+    conditions: dict[str, np.ndarray] | None,
+    states: dict[int, np.ndarray],
+    shifts: np.ndarray,
+) -> dict[int, np.ndarray]:
+    """The states after one round, all replaced at once."""
+    positions = graph.json["values"][0][0]
+
+    def rolled(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+        if x.shape[1] != positions or not by.any():
+            return x
+        grid = x.reshape(len(x), *graph.json["input"]["shape"][-2:], -1)
+        return np.stack([np.roll(row, tuple(d), (0, 1)) for row, d in zip(grid, by, strict=True)]).reshape(x.shape)
+
+    values = evaluate(graph, fed, conditions, {v: rolled(x, shifts) for v, x in states.items()})
+    return {s["value"]: rolled(values[s["next"]], -shifts) for s in graph.json["iterate"]["states"]}
 
 
 # ---- the head
@@ -623,22 +708,38 @@ def sample(
 ) -> np.ndarray:
     """Samples by the naive loop: one run of the whole network per site, in the graph's order.
 
-    A site without a distribution takes the level `bos` from the start.
-
     Parameters
     ----------
     graph : Graph
-    u : (n, sites) float64
-        Uniforms in [0, 1], row-major over the sites.
+    u : (n, uniforms) float64
+        Uniforms in [0, 1]: those of the sites, row-major, then those of the rounds' jitter.
     conditions : dict of name to (n, *shape) arrays
     temperature : float
 
     Returns
     -------
-    (n, *input shape) int64
-        Levels; float32 numbers for a family head.
+    (n, *output shape) float32
+        What `apply` makes of `draw_sites`; where there is no output, these themselves.
+
+    Raises
+    ------
+    ValueError
+        If the graph has no distribution.
+    """
+    sites = draw_sites(graph, u[:, : graph.sites], conditions, temperature)
+    return apply(graph, sites, conditions, u) if "output" in graph.json else sites
+
+
+def draw_sites(
+    graph: Graph, u: np.ndarray, conditions: dict[str, np.ndarray] | None = None, temperature: float = 1.0
+) -> np.ndarray:
+    """The sites of a sample, (n, *input shape): int64 levels, of a family head float32 numbers; u is (n, sites).
+
+    A site without a distribution takes the level `bos` from the start. Arguments and errors as for `sample`.
     """
     drawn, head = graph.drawn, graph.json["head"]
+    if head["kind"] == "none":
+        raise ValueError("the graph has no distribution: apply() takes its sites")
     if head["kind"] == "family":
         x = np.zeros(u.shape, f32)
         for site in graph.order:

@@ -187,6 +187,8 @@ def test_without_the_cli_extra_there_is_one_line(missing: str) -> None:
 
 def test_without_torch_train_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    for module in [name for name in sys.modules if name.startswith("genfast.zoo")]:
+        monkeypatch.delitem(sys.modules, module)  # as it is before another test has imported them
     assert "pip install 'genfast[torch]'" in fails(1, "train", "digits")
 
 
@@ -257,8 +259,8 @@ def test_train_writes_a_model_that_samples(tmp_path: Path, monkeypatch: pytest.M
     assert "epoch    1" in result.stdout
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.genfast", "mine.json", "mine.png", "mine.pt"]
     metrics = json.loads((tmp_path / "mine.json").read_text())
-    assert set(metrics["bits_per_dim"]) == {"train", "validation", "test"}
-    assert metrics["file_bytes"] == (tmp_path / "mine.genfast").stat().st_size < 400_000
+    assert set(metrics["figures"]) == {"train", "validation", "test"}
+    assert metrics["file_bytes"]["mine.genfast"] == (tmp_path / "mine.genfast").stat().st_size < 400_000
     assert run("sample", "mine.genfast", "-n", 2, "-o", "two.png").exit_code == 0
     assert "going on from mine.pt" in run("train", "digits", "--epochs", 1, "--out", "mine.genfast").stdout
     message = fails(1, "train", "digits", "--epochs", 1, "--seed", 1, "--out", "mine.genfast")
@@ -270,12 +272,12 @@ def test_train_writes_a_model_that_samples(tmp_path: Path, monkeypatch: pytest.M
 
 def test_train_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from genfast.zoo import train
+    from genfast.zoo.recipes import RECIPES, Entry
     from genfast.zoo.text_task import TextRecipe
 
     monkeypatch.chdir(tmp_path)
     tiny = TextRecipe(length=16, channels=8, layers=1, heads=2)
-    monkeypatch.setattr(train, "RECIPES", {**train.RECIPES, "alice": tiny})
+    monkeypatch.setitem(RECIPES, "text", Entry(tiny, "tiny", "text"))
     (tmp_path / "rhyme.txt").write_text("tick tock, said the clock\n" * 60)
     text = run("train", "alice", "rhyme.txt", "--epochs", 2, "--out", "clock.genfast").stdout
     assert "rhyme: 1482 training and 78 test characters" in text
@@ -286,7 +288,7 @@ def test_train_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     model = gf.load(tmp_path / "clock.genfast")
     assert model.meta["vocabulary"] == "\n ,acdehiklost"
     assert model.sample(2, rng=0).shape == (2, 16)
-    assert set(json.loads((tmp_path / "clock.json").read_text())["bits_per_character"]) == {
+    assert set(json.loads((tmp_path / "clock.json").read_text())["figures"]) == {
         "train", "validation", "test",
     }  # fmt: skip
     fails(2, "train", "alice", "--data", "mnist")

@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 from genfast.zoo import GPT, GatedPixelCNN, PixelCNN, data, text  # noqa: E402
 from genfast.zoo.augment import AUGMENTATIONS, SHIFTS, augment  # noqa: E402
 from genfast.zoo.baseline import independent_pixels, markov_chain  # noqa: E402
-from genfast.zoo.image_task import Recipe, bits_per_dim, network_input  # noqa: E402
+from genfast.zoo.image_task import bits_per_dim, network_input  # noqa: E402
+from genfast.zoo.pixel_recipes import GatedRecipe as Recipe  # noqa: E402
 from genfast.zoo.pixelcnn import MaskedConv2d  # noqa: E402
 from genfast.zoo.text_task import TextRecipe, bits_per_character  # noqa: E402
 from genfast.zoo.train import Progress, train  # noqa: E402
@@ -173,9 +174,9 @@ def test_training_learns_more_than_the_baseline() -> None:
     trained = train(
         images, Recipe(channels=16, layers=1, epochs=40, dropout=0.0, augmented=0.0, average=0.9, validation=0.2)
     )
-    assert trained.bits["test"] < 0.5 * independent_pixels(images.train, images.test, 3)
-    assert trained.epoch == 1 + int(np.argmin([bits["validation"] for bits in trained.history]))
-    assert bits_per_dim(trained.model, images.test, images.test_labels, 3) == trained.bits["test"]
+    assert trained.figures["test"] < 0.5 * independent_pixels(images.train, images.test, 3)
+    assert trained.epoch == 1 + int(np.argmin([figures["validation"] for figures in trained.history]))
+    assert bits_per_dim(trained.model, images.test, images.test_labels, 3) == trained.figures["test"]
     assert not trained.model.training
 
 
@@ -292,7 +293,7 @@ def test_a_text_is_learnt_and_a_cut_off_training_goes_on(tmp_path: Path) -> None
             raise KeyboardInterrupt
 
     whole = train(rhyme, TINY_TEXT)
-    assert whole.bits["test"] < 0.8 < markov_chain(rhyme.train, rhyme.test, len(rhyme.vocabulary), 0)
+    assert whole.figures["test"] < 0.8 < markov_chain(rhyme.train, rhyme.test, len(rhyme.vocabulary), 0)
     with pytest.raises(KeyboardInterrupt):
         train(rhyme, TINY_TEXT, tmp_path / "rhyme.pt", cut)
     resumed = train(rhyme, TINY_TEXT, tmp_path / "rhyme.pt")
@@ -307,7 +308,8 @@ def test_the_bundled_text_model_is_the_recipes() -> None:
     import genfast as gf
 
     model, alice = gf.load("alice"), text.alice()
-    assert model.meta == {"name": "alice", "vocabulary": alice.vocabulary}
+    assert model.meta["vocabulary"] == alice.vocabulary
+    assert model.meta["command"] == "genfast train alice"
     rows = alice.test[: 256 * 28].reshape(28, 256)
     later = -model.log_prob(rows) / np.log(2)
     # Whole rows have less context than the 2.008 bits of the recipe's figures, which count from the 128th character on.

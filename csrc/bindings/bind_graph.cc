@@ -148,6 +148,7 @@ py::dict describe(const Plan& plan) {
   out["known"] = plan.known;
   out["offset"] = plan.offset;
   out["stride"] = plan.stride;
+  out["body"] = plan.body;
   out["floats_per_row"] = plan.floats_per_row;
   out["multiply_adds"] = plan.stats.multiply_adds;
   out["forward_multiply_adds"] = plan.stats.forward_multiply_adds;
@@ -181,22 +182,23 @@ void bind_graph(py::module_& m) {
       "Raises FormatError, naming the path and the culprit, when it is not a valid file.");
   m.def(
       "plan_summary",
-      [](const py::object& source, const std::optional<std::vector<uint8_t>>& known, bool wavefront) {
+      [](const py::object& source, const std::optional<std::vector<uint8_t>>& known, bool wavefront, bool output) {
         const std::shared_ptr<const Graph> graph = read(source);
         std::shared_ptr<const Plan> plan;
         std::string text;
         {
           const ReleasedGil released;
-          plan = make_plan(*graph, {wavefront, known.value_or(std::vector<uint8_t>())});
+          plan = make_plan(*graph, {wavefront, known.value_or(std::vector<uint8_t>()), output});
           text = describe(*graph, *plan);
         }
         py::dict out = describe(*plan);
         out["text"] = text;
         return out;
       },
-      py::arg("source"), py::arg("known") = py::none(), py::arg("wavefront") = true,
+      py::arg("source"), py::arg("known") = py::none(), py::arg("wavefront") = true, py::arg("output") = false,
       "The plan of a .genfast file as a dict: what each step computes and draws, where it is stored, what it costs.\n\n"
-      "known is one number a site, 1 where its level is there before sampling. Raises FormatError, NotCausalError, and\n"
+      "known is one number a site, 1 where its level is there before sampling; output: compute that too. Raises FormatError, "
+      "NotCausalError, and\n"
       "ValueError when a known site depends on one that is not.");
   m.def(
       "infer_order",

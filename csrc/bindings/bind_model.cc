@@ -46,7 +46,8 @@ struct Arguments {
   bool wavefront;
   py::object progress;
 
-  Options options(const Model& model, int64_t n) const {
+  // uniforms: how many a row takes.
+  Options options(const Model& model, int64_t n, int64_t uniforms) const {
     Options o;
     o.seed = seed;
     o.first_row = first_row;
@@ -60,7 +61,7 @@ struct Arguments {
     o.wavefront = wavefront;
     if (!u.is_none()) {
       const U array = u.cast<U>();
-      expect(array.size(), n * model.sites(), "u");
+      expect(array.size(), n * uniforms, "u");
       o.u = array.data();
     }
     if (known) {
@@ -80,6 +81,7 @@ struct Arguments {
     };
     return o;
   }
+  Options options(const Model& model, int64_t n) const { return options(model, n, model.sites()); }
 
  private:
   static void take(const Model& model, int64_t n, const Conditions& arrays, const std::string& what,
@@ -142,6 +144,41 @@ py::object sample(const Model& model, int64_t n, const Arguments& arguments, con
   if (model.levels() == 0) return sample_as<float>(model, n, given, options);
   return model.levels() <= 256 && model.bos() < 256 ? sample_as<uint8_t>(model, n, given, options)
                                                     : sample_as<int32_t>(model, n, given, options);
+}
+
+Floats outputs(const Model& model, int64_t n) {
+  std::vector<py::ssize_t> shape(model.output_shape().begin(), model.output_shape().end());
+  shape.insert(shape.begin(), n);
+  return Floats(shape);
+}
+
+template <class T>
+py::tuple generate_as(const Model& model, int64_t n, bool sites, const Options& options) {
+  Floats out = outputs(model, n);
+  py::array_t<T> drawn(std::vector<py::ssize_t>{sites ? n : 0, model.sites()});
+  float* data = out.mutable_data();
+  T* to = sites ? drawn.mutable_data() : nullptr;
+  {
+    const ReleasedGil released;
+    model.generate(n, data, to, options);
+  }
+  return py::make_tuple(std::move(out), sites ? py::object(std::move(drawn)) : py::none());
+}
+
+// Outputs (n, *output_shape), and with `sites` those they were computed from, (n, sites) int32 or float32, else None.
+py::tuple generate(const Model& model, int64_t n, const Arguments& arguments, bool sites) {
+  if (n < 0) throw py::value_error("n must be at least 0, got " + std::to_string(n));
+  const Options options = arguments.options(model, n, model.uniforms());
+  return model.levels() > 0 ? generate_as<int32_t>(model, n, sites, options) : generate_as<float>(model, n, sites, options);
+}
+
+Floats apply(const Model& model, const py::array& x, const Arguments& arguments) {
+  const int64_t n = rows_of(model, x);
+  const Options options = arguments.options(model, n, model.uniforms());
+  Floats out = outputs(model, n);
+  float* data = out.mutable_data();
+  with_sites(model, x, [&](auto* sites) { model.apply(n, sites, data, options); });
+  return out;
 }
 
 py::array_t<double> log_prob(const Model& model, const py::array& x, const Arguments& arguments) {
@@ -255,6 +292,13 @@ void bind_model(py::module_& m) {
       .def_property_readonly("bos", &Model::bos)
       .def_property_readonly("order", [](const Model& model) { return as_array(model.order()); })
       .def_property_readonly("input_shape", [](const Model& model) { return py::tuple(py::cast(model.input_shape())); })
+      .def_property_readonly("has_distribution", &Model::has_distribution)
+      .def_property_readonly("output_shape",
+                             [](const Model& model) {
+                               return model.has_output() ? py::object(py::tuple(py::cast(model.output_shape()))) : py::none();
+                             })
+      .def_property_readonly("rounds", &Model::rounds)
+      .def_property_readonly("uniforms", &Model::uniforms)
       .def_property_readonly("meta", &Model::meta)
       .def_property_readonly("conditions",
                              [](const Model& model) {
@@ -279,6 +323,8 @@ void bind_model(py::module_& m) {
             return std::make_unique<Stream>(model, n, arguments, given);
           },
           py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
+      .def("generate", &generate, py::arg("n"), py::arg("arguments"), py::arg("sites") = false)
+      .def("apply", &apply)
       .def("log_prob", &log_prob)
       .def("rosenblatt", &rosenblatt)
       .def("logits", &logits);

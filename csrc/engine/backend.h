@@ -22,6 +22,7 @@ struct Filters {
 // A tile of rows to decode. Arrays are the caller's, already checked; `rows` is at most the decoder's capacity.
 struct Tile {
   int64_t rows = 0;
+  int threads = 1;            // that may work on it
   const double* u = nullptr;  // [site][row]; null when every site is given
   int32_t* levels = nullptr;  // [site][row], heads with levels: drawn, or given
   float* x = nullptr;         // [site][row], the family head: drawn, or given
@@ -30,7 +31,9 @@ struct Tile {
   double* log_prob = nullptr;                 // [site][row], of given levels; may be null
   double *lower = nullptr, *upper = nullptr;  // [site][row], of given levels: F just below and at the level; may be null
   float* logits = nullptr;                    // [row][level][site], given levels only; may be null
-  std::vector<const float*> conditions;       // per condition of the graph: [row][position * channel as placed by the caller]
+  float* output = nullptr;               // [row][element of graph.output.shape, in C order], of plans with an output; may be null
+  const int32_t* rolls = nullptr;        // [row][2]: dy and dx of the round that is run next; null without jitter
+  std::vector<const float*> conditions;  // per condition of the graph: [row][position * channel as placed by the caller]
   float temperature = 1;
   Filters filters;
   // Classifier-free guidance: rows 2i and 2i + 1 are one sample, conditional and unconditional; the levels of both are the same and
@@ -38,16 +41,19 @@ struct Tile {
   float guidance = 1;
 };
 
-// Runs a plan for one tile, step by step. Holds the activations; used by one thread at a time.
+// Runs a plan for one tile, step by step. Holds the activations; used by one thread at a time, which shares large groups with the
+// pool where the tile allows it.
 class Decoder {
  public:
   virtual ~Decoder() = default;
   // Takes a tile, which must stay where it is until its last step, and places what is known: conditions, and the given levels of
   // sites that no step draws. Errors number rows from first_row on.
   virtual void begin(const Tile& tile, int64_t first_row) = 0;
-  // Runs one step of the plan and draws its sites. Steps run in order, from 0 on; whoever has enough stops there.
-  // Throws NumericalError naming the row and the site.
+  // Runs one step of the plan and draws its sites. Steps run in order, from 0 on, the body of a plan as often as there are rounds;
+  // whoever has enough stops there. Throws NumericalError naming the row and the site, or the round.
   virtual void step(int64_t index) = 0;
+  // Writes tile.output, after the last step. Throws NumericalError naming the row and the element that is not finite.
+  virtual void finish() = 0;
 };
 
 // A plan made ready for a device, shared by its decoders.

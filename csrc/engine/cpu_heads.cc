@@ -11,6 +11,8 @@ std::unique_ptr<HeadRunner> make_runner(const Graph& graph, int64_t stride) {
       return make_logistic_mixture_head(graph, stride);
     case HeadKind::family:
       return make_family_head(graph, stride);
+    case HeadKind::none:
+      return nullptr;
     case HeadKind::categorical:
     case HeadKind::bernoulli:
       break;
@@ -33,6 +35,7 @@ CpuHeads::CpuHeads(const Graph& graph, int64_t head_stride, int64_t input_stride
       runner_(make_runner(graph, head_stride)) {}
 
 void CpuHeads::run(const std::vector<SiteCommand>& sites, const Tile& tile, int64_t first_row) {
+  if (sites.empty()) return;
   runner_->run(sites, tile, first_row);
   if (tile.logits)
     for (const SiteCommand& site : sites)

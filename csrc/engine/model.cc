@@ -100,6 +100,14 @@ bool check_guidance(const Graph& graph, const Options& options) {
   return true;
 }
 
+// What needs a distribution, of a graph that has none.
+void check_head(const Graph& graph, const Call& call) {
+  if (graph.head.kind != HeadKind::none) return;
+  if (call.draws())
+    throw ArgumentError("this model has no distribution to draw from, its inputs are given: call apply(x) for its output");
+  if (!call.output) throw ArgumentError("this model has no distribution, so that nothing is scored: call apply(x) for its output");
+}
+
 void check_given(const Graph& graph, int64_t n, const Options& options) {
   if (options.max_tokens < 0) throw ArgumentError("max_tokens must be at least 0, got " + std::to_string(options.max_tokens));
   if (!graph.head.has_levels() && (options.max_tokens < graph.sites() || !options.stop.empty()))
@@ -193,17 +201,26 @@ void Model::Impl::check(int64_t n, Call& call) const {
   const Options& options = *call.options;
   call.graph = graph.get();
   if (n < 0) throw ArgumentError("n must be at least 0, got " + std::to_string(n));
-  if ((call.out_f32 || call.x) ? graph->head.has_levels() : !graph->head.has_levels())
+  if (call.output && graph->output.value < 0) throw ArgumentError("this model has no output: its samples are its sites");
+  check_head(*graph, call);
+  const bool numbers = call.out_f32 || call.x, levels = call.out_u8 || call.out_i32 || call.levels;
+  if (call.output && !numbers && !levels && (options.known || options.prompt))
+    throw ArgumentError("known and prompt need the array of sites that holds what is given");
+  if ((numbers || levels || !call.output) && numbers == graph->head.has_levels())
     throw ArgumentError(graph->head.has_levels() ? "this model's sites have levels: pass integers instead of floats"
                                                  : "this model's sites hold numbers: pass floats instead of levels");
   const int64_t most = std::max(graph->head.levels - 1, graph->bos);
   if (call.out_u8 && most > 255)
     throw ArgumentError("this model has levels up to " + std::to_string(most) + "; sample into int32 instead of uint8");
   call.conditions = check_conditions(*graph, n, options.conditions, {}, "condition");
-  if (call.logits) return;
+  if (call.logits || (call.output && !call.draws())) return;
   check_filters(graph->head, options);
+  if (call.output && options.guidance != 1)
+    throw ArgumentError("guidance mixes the logits of sites, which the output of a model does not show: leave it at 1");
   call.guided = check_guidance(*graph, options);
   if (call.guided) call.unconditional = check_conditions(*graph, n, options.unconditional, options.conditions, "unconditional");
+  if (call.output && (options.max_tokens < graph->sites() || !options.stop.empty()))
+    throw ArgumentError("max_tokens and stop leave sites without a level, and the output needs all");
   if (call.draws()) check_given(*graph, n, options);
 }
 
@@ -212,8 +229,13 @@ std::shared_ptr<Prepared> Model::Impl::prepare(int64_t n, const Call& call) {
   const Options& options = *call.options;
   PlanOptions wanted;
   wanted.wavefront = options.wavefront;
+  wanted.output = call.output;
+  const size_t sites = static_cast<size_t>(graph->sites());
+  if (call.output && !call.draws()) {
+    if (graph->head.kind != HeadKind::none) wanted.known.assign(sites, 1);
+    return plans.get(wanted);
+  }
   if (call.draws()) {
-    const size_t sites = static_cast<size_t>(graph->sites());
     if (options.known) wanted.known.assign(options.known, options.known + sites);
     if (options.prompt && n > 0) {
       const int64_t shortest = round_prompt(*std::min_element(options.prompt, options.prompt + n));
@@ -222,9 +244,9 @@ std::shared_ptr<Prepared> Model::Impl::prepare(int64_t n, const Call& call) {
         wanted.known[static_cast<size_t>(graph->order[static_cast<size_t>(rank)])] = 1;
     }
     for (uint8_t& known : wanted.known) known = known != 0;
-    // Nothing is known: the plan that is there anyway. All is: no step of it will run.
+    // Nothing is known: the plan that is there anyway. All is: no step of it will run, unless for an output.
     if (std::find(wanted.known.begin(), wanted.known.end(), 1) == wanted.known.end() ||
-        std::find(wanted.known.begin(), wanted.known.end(), 0) == wanted.known.end())
+        (!call.output && std::find(wanted.known.begin(), wanted.known.end(), 0) == wanted.known.end()))
       wanted.known.clear();
     return plans.get(wanted);
   }
@@ -245,9 +267,10 @@ void Model::Impl::run(int64_t n, Call& call) {
   const int64_t copies = call.guided ? 2 : 1;
   const int threads = options.threads > 0 ? std::min(options.threads, num_threads()) : num_threads();
   int64_t capacity = (ready->tile_rows(n * copies, threads) + copies - 1) / copies;
-  if (ready->plan().steps.size() == 1)
-    capacity = std::clamp<int64_t>(kMostWorkOfStep / std::max<int64_t>(1, ready->plan().stats.multiply_adds * copies), 1, capacity);
-  const int64_t tiles = (n + capacity - 1) / capacity, total = n * graph->sites();
+  const int64_t work = std::max<int64_t>(1, ready->plan().stats.step_multiply_adds * copies);
+  if (ready->plan().steps.size() == 1 || call.output) capacity = std::clamp<int64_t>(kMostWorkOfStep / work, 1, capacity);
+  const int64_t tiles = (n + capacity - 1) / capacity, total = n * call.units();
+  call.tile_threads = static_cast<int>(std::max<int64_t>(1, threads / tiles));
 
   Progress progress(options, 0, total);
   auto job = [&](int64_t t) {
@@ -255,10 +278,11 @@ void Model::Impl::run(int64_t n, Call& call) {
     TileRun tile(ready, call, begin, rows, capacity);
     int64_t before = 0;
     while (tile.step()) {
-      if (!progress.go_on((tile.sites_done() - before) * rows)) return;
-      before = tile.sites_done();
+      if (!progress.go_on((tile.units_done() - before) * rows)) return;
+      before = tile.units_done();
     }
     tile.finish();
+    if (!progress.go_on((tile.units_done() - before) * rows)) return;
   };
   parallel_for(tiles, threads, job, [&] { progress.poll(); });
   if (options.poll) options.poll(total, total);
@@ -280,6 +304,11 @@ const std::vector<int64_t>& Model::input_shape() const { return impl_->graph->in
 bool Model::integer_input() const { return impl_->graph->input_integer; }
 int64_t Model::bos() const { return impl_->graph->bos; }
 std::vector<int32_t> Model::order() const { return impl_->graph->order; }
+int64_t Model::uniforms() const { return impl_->graph->uniforms(); }
+bool Model::has_distribution() const { return impl_->graph->head.kind != HeadKind::none; }
+bool Model::has_output() const { return impl_->graph->output.value >= 0; }
+const std::vector<int64_t>& Model::output_shape() const { return impl_->graph->output.shape; }
+int64_t Model::rounds() const { return impl_->graph->iteration.rounds; }
 std::string Model::meta() const { return impl_->graph->meta; }
 
 std::vector<int32_t> Model::fixed_sites() const {
@@ -318,6 +347,38 @@ void Model::sample(int64_t n, float* x, const Options& options) const {
   Call call;
   call.options = &options;
   call.out_f32 = x;
+  impl_->run(n, call);
+}
+
+void Model::generate(int64_t n, float* output, int32_t* levels, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.out_i32 = levels;
+  call.output = output;
+  impl_->run(n, call);
+}
+
+void Model::generate(int64_t n, float* output, float* x, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.out_f32 = x;
+  call.output = output;
+  impl_->run(n, call);
+}
+
+void Model::apply(int64_t n, const int32_t* levels, float* output, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.levels = levels;
+  call.output = output;
+  impl_->run(n, call);
+}
+
+void Model::apply(int64_t n, const float* x, float* output, const Options& options) const {
+  Call call;
+  call.options = &options;
+  call.x = x;
+  call.output = output;
   impl_->run(n, call);
 }
 
@@ -432,10 +493,10 @@ bool TokenStream::next(int32_t* levels) {
       [&](int64_t t) {
         TileRun& tile = *s.tiles[static_cast<size_t>(t)];
         const int64_t rows = std::min(s.capacity, s.n - t * s.capacity);
-        int64_t before = tile.sites_done();
+        int64_t before = tile.units_done();
         while (tile.drawn() <= s.rank && tile.step()) {
-          if (!progress.go_on((tile.sites_done() - before) * rows)) return;
-          before = tile.sites_done();
+          if (!progress.go_on((tile.units_done() - before) * rows)) return;
+          before = tile.units_done();
         }
         tile.tokens(s.rank, levels + t * s.capacity);
       },
@@ -444,10 +505,10 @@ bool TokenStream::next(int32_t* levels) {
   return true;
 }
 
-void Model::plan(bool wavefront) const { impl_->plans.get({wavefront, {}}); }
+void Model::plan(bool wavefront) const { impl_->plans.get({wavefront, {}, has_output()}); }
 
 std::string Model::explain() const {
-  const std::shared_ptr<Prepared> ready = impl_->plans.get({true, {}});
+  const std::shared_ptr<Prepared> ready = impl_->plans.get({true, {}, has_output()});
   return describe(*impl_->graph, ready->plan());
 }
 

@@ -47,7 +47,7 @@ std::shared_ptr<Prepared> PlanCache::get(const PlanOptions& options) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto same = [&](const std::shared_ptr<Entry>& e) {
-      return e->options.wavefront == options.wavefront && e->options.known == options.known;
+      return e->options.wavefront == options.wavefront && e->options.known == options.known && e->options.output == options.output;
     };
     const auto found = std::find_if(entries_.begin(), entries_.end(), same);
     if (found == entries_.end()) {

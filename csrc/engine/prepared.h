@@ -22,6 +22,7 @@ struct Workspace {
   std::vector<uint8_t> given;
   std::vector<double> u, log_prob, lower, upper;
   std::vector<double> row;                     // uniforms of one row
+  std::vector<int32_t> rolls;                  // [row][2] of a round
   std::vector<std::vector<float>> conditions;  // guided tiles: conditional and unconditional rows in turn
 };
 

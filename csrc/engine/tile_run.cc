@@ -31,6 +31,7 @@ TileRun::TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begi
   Tile& tile = work.tile;
   tile = Tile();
   tile.rows = tile_rows_;
+  tile.threads = call.tile_threads;
   tile.temperature = options_.temperature;
   tile.filters = {options_.top_k, options_.top_p, options_.min_p};
   tile.guidance = call.guided ? options_.guidance : 1;
@@ -65,6 +66,7 @@ TileRun::TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begi
     tile.logits = call.logits + begin * places * head_channels(head, graph_.channels());
     if (head.table != kDirect) std::fill_n(tile.logits, rows * places * head_channels(head, graph_.channels()), 0.0f);
   }
+  if (call.output) tile.output = call.output + begin * elements(graph_.output.shape);
   work.decoder->begin(tile, begin);
   advance();
 }
@@ -173,14 +175,14 @@ void TileRun::find_end() {
 
 void TileRun::place_uniforms() {
   Workspace& work = *work_;
-  const int64_t sites = graph_.sites();
+  const int64_t sites = graph_.sites(), uniforms = call_.uniforms();
   work.u.resize(static_cast<size_t>(sites * tile_rows_));
   work.row.resize(static_cast<size_t>(sites));
   const UniformsFn<double> fill = active_kernels().uniforms_f64;
   for (int64_t r = 0; r < rows_; ++r) {
     const double* from = work.row.data();
     if (options_.u) {
-      from = options_.u + (begin_ + r) * sites;
+      from = options_.u + (begin_ + r) * uniforms;
       for (int64_t s = 0; s < sites; ++s)
         if (!(from[s] >= 0 && from[s] <= 1))
           throw ArgumentError("u: row " + std::to_string(begin_ + r) + ", site " + std::to_string(s) + " is outside [0, 1]");
@@ -192,13 +194,50 @@ void TileRun::place_uniforms() {
   work.tile.u = work.u.data();
 }
 
+// The rolls of the round that comes next.
+void TileRun::place_rolls() {
+  const int64_t jitter = graph_.iteration.jitter;
+  if (jitter == 0) return;
+  Workspace& work = *work_;
+  work.rolls.resize(static_cast<size_t>(2 * rows_));
+  const int64_t first = graph_.sites() + 2 * round_;
+  double pair[2];
+  for (int64_t r = 0; r < rows_; ++r) {
+    const double* u = pair;
+    if (options_.u) {
+      u = options_.u + (begin_ + r) * graph_.uniforms() + first;
+      for (int64_t i = 0; i < 2; ++i)
+        if (!(u[i] >= 0 && u[i] <= 1))
+          throw ArgumentError("u: row " + std::to_string(begin_ + r) + ", uniform " + std::to_string(first + i) +
+                              " is outside [0, 1]");
+    } else {
+      active_kernels().uniforms_f64(pair, 2, options_.seed, options_.first_row + static_cast<uint64_t>(begin_ + r), 1,
+                                    static_cast<uint64_t>(first), 2);
+    }
+    for (int64_t i = 0; i < 2; ++i) {
+      const auto chosen = static_cast<int64_t>(u[i] * static_cast<double>(2 * jitter + 1));
+      work.rolls[static_cast<size_t>(2 * r + i)] = static_cast<int32_t>(std::min(2 * jitter, chosen) - jitter);
+    }
+  }
+  work.tile.rolls = work.rolls.data();
+}
+
+bool TileRun::step_body() {
+  place_rolls();
+  work_->decoder->step(next_step_);
+  if (++round_ == graph_.iteration.rounds) ++next_step_;
+  ++units_done_;
+  return true;
+}
+
 bool TileRun::step() {
   const std::vector<Step>& steps = ready_->plan().steps;
-  if (drawn_ >= end_ || next_step_ == static_cast<int64_t>(steps.size())) return false;
+  if ((!call_.output && drawn_ >= end_) || next_step_ == static_cast<int64_t>(steps.size())) return false;
+  if (next_step_ == ready_->plan().body) return step_body();
   work_->decoder->step(next_step_);
   const std::vector<int32_t>& sites = steps[static_cast<size_t>(next_step_++)].sites;
   for (const int32_t site : sites) is_drawn_[static_cast<size_t>(site)] = 1;
-  sites_done_ += static_cast<int64_t>(sites.size());
+  if (!call_.output) units_done_ += static_cast<int64_t>(sites.size());
   advance();
   return true;
 }
@@ -234,6 +273,8 @@ void TileRun::tokens(int64_t rank, int32_t* out) const {
 
 void TileRun::finish() {
   const Workspace& work = *work_;
+  work.decoder->finish();
+  if (call_.output && ready_->plan().body < 0) units_done_ = 1;
   const int64_t sites = graph_.sites();
   for (int64_t r = 0; r < rows_; ++r) {
     const int64_t to = (begin_ + r) * sites;

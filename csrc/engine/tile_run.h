@@ -1,6 +1,7 @@
 // TileRun: some rows of one call, from the caller's arrays to a decoder's tile, step by step, and back. Made by model.cc, which
 // has checked the arguments; used by one thread at a time. It plans nothing and knows no kernels but the uniforms'.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -16,8 +17,10 @@ struct Call {
   const Options* options = nullptr;
   std::vector<const float*> conditions, unconditional;  // [condition of the graph], for all rows
   bool guided = false;
+  int tile_threads = 1;  // threads for each tile, where there are more of them than tiles
 
-  // Drawing: the rows' sites [n][sites], where given sites stand before, and all sites after.
+  // Drawing: the rows' sites [n][sites], where given sites stand before, and all sites after. May all be null where there is an
+  // output.
   uint8_t* out_u8 = nullptr;
   int32_t* out_i32 = nullptr;
   float* out_f32 = nullptr;
@@ -27,8 +30,14 @@ struct Call {
   double* log_prob = nullptr;
   double *lower = nullptr, *upper = nullptr;
   float* logits = nullptr;
+  // Drawing or not: [n][elements of the output].
+  float* output = nullptr;
 
   bool draws() const { return !levels && !x; }
+  // Options.u has so many a row.
+  int64_t uniforms() const { return output ? graph->uniforms() : graph->sites(); }
+  // What progress counts, of a row.
+  int64_t units() const { return !output ? graph->sites() : std::max<int64_t>(1, graph->iteration.rounds); }
 };
 
 class TileRun {
@@ -39,7 +48,7 @@ class TileRun {
 
   // Runs the next step. False when there is none left, or no row goes on.
   bool step();
-  int64_t sites_done() const { return sites_done_; }  // that steps have drawn
+  int64_t units_done() const { return units_done_; }  // of Call::units
   int64_t drawn() const { return drawn_; }            // ranks below are drawn or given
   int64_t end() const { return end_; }                // no row goes on from this rank on
   // The level of each of the tile's rows at a rank below drawn(), or what pads a row that has ended.
@@ -51,6 +60,8 @@ class TileRun {
   void place_conditions();
   void place_given();
   void place_uniforms();
+  void place_rolls();
+  bool step_body();
   void set_level(int64_t site, int64_t row, int32_t level, bool fixed);
   void set_x(int64_t site, int64_t row, float x);
   void advance();
@@ -63,7 +74,7 @@ class TileRun {
   const Graph& graph_;
   const int64_t begin_, rows_, copies_, tile_rows_;
   mutable Prepared::Lease work_;
-  int64_t next_step_ = 0, sites_done_ = 0, drawn_ = 0, end_ = 0;
+  int64_t next_step_ = 0, round_ = 0, units_done_ = 0, drawn_ = 0, end_ = 0;
   std::vector<uint8_t> is_drawn_;             // [site]
   std::vector<int64_t> row_begin_, row_end_;  // [row]: ranks that it may draw
   std::vector<int64_t> row_last_;             // [row]: its last rank below row_end_ that is not given, or -1

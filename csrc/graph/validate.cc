@@ -66,7 +66,7 @@ class Validator {
       throw FormatError("shape " + shape_text(graph_.input_shape) + " does not have the " + text(value.positions) + " × " +
                         text(value.channels) + " elements of value 0");
     if (value.positions * value.channels > kMaxPositions) throw FormatError("value 0 has more than 2^24 sites");
-    if (value.channels > 1 && graph_.input_shape[0] != value.channels)
+    if (graph_.output.value < 0 && value.channels > 1 && graph_.input_shape[0] != value.channels)
       throw FormatError("shape " + shape_text(graph_.input_shape) + " does not begin with the " + text(value.channels) +
                         " channels of value 0");
     write(0, -1);
@@ -263,11 +263,9 @@ class Validator {
     return value;
   }
 
-  // Placed as a condition's elements are.
   void fits(const std::vector<int64_t>& shape, int64_t index) const {
     const Value& value = graph_.values[static_cast<size_t>(index)];
-    if (product(shape) != value.positions * value.channels ||
-        (shape.size() > 1 ? shape[0] != value.channels : value.positions != 1))
+    if (product(shape) != value.positions * value.channels)
       throw FormatError("shape " + shape_text(shape) + " does not lie in the " + text(value.positions) + " × " +
                         text(value.channels) + " elements of value " + text(index));
   }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <sstream>
@@ -63,7 +64,14 @@ std::string weight_bytes(const Graph& graph) {
   return bytes(static_cast<double>(all)) + (reduced ? " (" + parts + ")" : "");
 }
 
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t d = 0; d < shape.size(); ++d) text += (d ? ", " : "") + std::to_string(shape[d]);
+  return text + "]";
+}
+
 std::string head_text(const Head& head) {
+  if (head.kind == HeadKind::none) return "numbers that are given";
   if (head.has_levels()) return std::to_string(head.levels) + " levels";
   const std::string family = info(head.family).name;
   return head.components > 1 ? "a mixture of " + std::to_string(head.components) + " " + family : family;
@@ -98,10 +106,26 @@ std::string times(double ratio) {
   return text;
 }
 
+void describe_rounds(const Graph& graph, const Plan& plan, std::ostream& out) {
+  if (plan.body < 0) return;
+  size_t once = 0, each = 0;
+  for (const Step& step : plan.steps)
+    for (const Group& group : step.groups) (&step == &plan.steps.back() ? each : once) += group.tasks.size();
+  const size_t states = graph.iteration.states.size();
+  out << "rounds       " << graph.iteration.rounds << " over " << states << (states == 1 ? " state" : " states");
+  if (graph.iteration.jitter > 0) out << ", rolled by up to " << graph.iteration.jitter;
+  out << "; " << each << " launches each, " << once << " once before them\n";
+}
+
 // The channels of one draw and the draws of one step, in words.
 void describe_steps(const Graph& graph, const Plan& plan, std::ostream& out) {
   const int64_t draws = plan.stats.naive_passes;
-  out << "steps        " << plan.steps.size();
+  if (plan.output && draws == 0) {
+    out << "steps        " << plan.steps.size() << ", every site given\n";
+    return;
+  }
+  const auto after = std::find_if(plan.steps.rbegin(), plan.steps.rend(), [](const Step& step) { return !step.sites.empty(); });
+  out << "steps        " << plan.steps.rend() - after;
   if (static_cast<int64_t>(plan.known.size()) == graph.sites())
     out << ", every site known\n";
   else if (plan.wavefront)
@@ -112,6 +136,7 @@ void describe_steps(const Graph& graph, const Plan& plan, std::ostream& out) {
     out << (graph.head.by_position() ? ", one position each\n" : ", one site each\n");
   int64_t without = 0;
   for (int32_t site : plan.known) without += graph.head_position(site) < 0;
+  if (plan.output) out << "then         " << after - plan.steps.rbegin() << " for the output\n";
   if (!plan.known.empty())
     out << "known        " << plan.known.size() << " before the first step, " << without << " of them without a distribution\n";
 }
@@ -124,13 +149,12 @@ std::string describe(const Graph& graph, const Plan& plan) {
   const int64_t sites = graph.sites();
 
   std::ostringstream out;
-  out << "input        " << graph.input_name << " [";
-  for (size_t d = 0; d < graph.input_shape.size(); ++d) out << (d ? ", " : "") << graph.input_shape[d];
-  out << "], " << sites << " sites of " << head_text(graph.head) << "\n";
+  out << "input        " << graph.input_name << " " << shape_text(graph.input_shape) << ", " << sites << " sites of "
+      << head_text(graph.head) << "\n";
+  if (graph.output.value >= 0) out << "output       " << shape_text(graph.output.shape) << "\n";
   for (const Condition& condition : graph.conditions) {
-    out << "condition    " << condition.name << " [";
-    for (size_t d = 0; d < condition.shape.size(); ++d) out << (d ? ", " : "") << condition.shape[d];
-    out << "] " << (condition.integer ? "int below " + std::to_string(condition.size) : "float") << "\n";
+    out << "condition    " << condition.name << " " << shape_text(condition.shape) << " "
+        << (condition.integer ? "int below " + std::to_string(condition.size) : "float") << "\n";
   }
   out << "nodes        " << graph.nodes.size() << " (";
   bool first = true;
@@ -142,13 +166,14 @@ std::string describe(const Graph& graph, const Plan& plan) {
   describe_attention(graph, out);
   describe_loops(graph, out);
   describe_steps(graph, plan, out);
+  describe_rounds(graph, plan, out);
   out << "launches     " << plan.stats.tasks << " in " << plan.stats.groups << " groups, "
       << static_cast<double>(plan.stats.tasks * 10 / static_cast<int64_t>(plan.steps.size())) / 10 << " a step\n";
   out << "work         " << count(static_cast<double>(plan.stats.multiply_adds)) << " multiply-adds a sample";
   if (plan.stats.forward_multiply_adds > 0) {
     const double pass = static_cast<double>(plan.stats.multiply_adds) / static_cast<double>(plan.stats.forward_multiply_adds);
     out << ", " << times(pass) << " of one pass of the network";
-    if (plan.stats.naive_passes > 0)
+    if (plan.stats.naive_passes > 0 && !plan.output)
       out << ", " << times(pass / static_cast<double>(plan.stats.naive_passes)) << " of a pass for every "
           << (graph.head.by_position() ? "position" : "site");
   }

@@ -42,6 +42,7 @@ class Placement {
       for (size_t p = 0; p < plan_.offset[v].size(); ++p)
         if (last_[v][p] != kUnused) allocate(v, static_cast<int64_t>(p));
     }
+    place_states();
     int32_t time = 1;
     for (Step& step : plan_.steps) {
       for (Group& group : step.groups) place_group(group, time++);
@@ -53,8 +54,36 @@ class Placement {
 
  private:
   void touch(int v, int64_t p, int32_t time) { last_[v][p] = std::max(last_[v][p], time); }
+  void touch_all(int v, int32_t time) {
+    for (int32_t& last : last_[v]) last = std::max(last, time);
+  }
+
+  // Read in the body: what the body has computed before it, or else what every later round reads again.
+  void touch_in_body(int v, int64_t p, int32_t time) {
+    touch(v, p, time >= body_begin_ && first_[v][p] < body_begin_ ? end_ : time);
+  }
+
+  void place_states() {
+    if (plan_.body < 0) return;
+    for (const State& state : graph_.iteration.states)
+      for (int64_t p = 0; p < graph_.values[state.value].positions; ++p) allocate(state.value, p);
+  }
+
+  // What is there after the last step, and in rounds before it.
+  void touch_results() {
+    if (plan_.output) touch_all(graph_.output.value, end_);
+    if (plan_.body < 0) return;
+    for (const State& state : graph_.iteration.states) {
+      touch_all(state.value, end_);
+      touch_all(state.next, end_);
+    }
+  }
 
   void find_lifetimes() {
+    for (size_t t = 0; t < plan_.steps.size(); ++t) {
+      if (static_cast<int64_t>(t) == plan_.body) body_begin_ = end_ + 1;
+      end_ += static_cast<int32_t>(plan_.steps[t].groups.size()) + 1;
+    }
     std::vector<std::unique_ptr<RangeUpdate<false>>> keys(s_.rows.size());  // [attend row] last read of each key
     for (size_t row = 0; row < s_.rows.size(); ++row)
       if (s_.rows[row].keys >= 0) keys[row] = std::make_unique<RangeUpdate<false>>(s_.rows[s_.rows[row].keys].positions, kUnused);
@@ -67,9 +96,9 @@ class Placement {
           const Row& row = s_.rows[index];
           for (int32_t p : group.positions) {
             if (first_[row.value][p] == kUnused) first_[row.value][p] = time;
-            touch(row.value, p, time);
+            touch_in_body(row.value, p, time);
             for (const Dep& dep : row.deps)
-              if (const int64_t q = dep_position(graph_, dep, p); q >= 0) touch(s_.rows[dep.row].value, q, time);
+              if (const int64_t q = dep_position(graph_, dep, p); q >= 0) touch_in_body(s_.rows[dep.row].value, q, time);
             if (row.keys >= 0)
               for_each_visible(graph_, graph_.nodes[row.node].attention, p,
                                [&](int64_t begin, int64_t end) { keys[index]->update(begin, end, time); });
@@ -88,8 +117,9 @@ class Placement {
       const std::vector<int32_t> last = std::move(*keys[row]).numbers();
       for (const Dep& dep : s_.rows[s_.rows[row].keys].deps)
         for (size_t j = 0; j < last.size(); ++j)
-          touch(s_.rows[dep.row].value, dep_position(graph_, dep, static_cast<int64_t>(j)), last[j]);
+          touch_in_body(s_.rows[dep.row].value, dep_position(graph_, dep, static_cast<int64_t>(j)), last[j]);
     }
+    touch_results();
 
     dying_begin_.assign(time + 2, 0);
     for (const std::vector<int32_t>& last : last_)
@@ -214,6 +244,8 @@ class Placement {
   const Structure& s_;
   Plan& plan_;
   std::vector<std::vector<int32_t>> first_, last_;
+  int32_t end_ = 0;                                 // the last time; nothing is placed after it
+  int32_t body_begin_ = INT32_MAX;                  // the time of the first group of the body
   std::vector<std::pair<int32_t, int32_t>> dying_;  // (value, position) sorted by last
   std::vector<int64_t> dying_begin_;                // [time] into dying_
   std::map<int64_t, std::vector<int32_t>> free_;

@@ -32,14 +32,16 @@ struct Group {
 };
 
 // A step ends by drawing its sites, all at once: none of them depends on another, but for the channels of one position where the
-// head draws them together: those follow each other here, all of them, known ones too.
+// head draws them together: those follow each other here, all of them, known ones too. Steps that come after the last draw have
+// no sites: they compute the output.
 struct Step {
   std::vector<Group> groups;
   std::vector<int32_t> sites;
 };
 
 struct PlanStats {
-  int64_t multiply_adds = 0;          // of one sample
+  int64_t multiply_adds = 0;          // of one sample, all rounds
+  int64_t step_multiply_adds = 0;     // of the step with the most of them, one round
   int64_t forward_multiply_adds = 0;  // of one pass of the whole network, every position and every weight it keeps
   int64_t naive_passes = 0;           // of the loop that runs the whole network for every draw
   int64_t widest_step = 0;            // most sites in one step
@@ -57,16 +59,22 @@ struct Plan {
   std::vector<int64_t> stride;  // [value] floats between rows
   int64_t floats_per_row = 0;
   bool wavefront = false;
+  bool output = false;  // the graph's output is there after the last step
+  // The step that is run once a round of graph.iteration, the last, or -1. What it reads and does not compute, all states and all
+  // `next` stay where they are for as long as rounds follow.
+  int64_t body = -1;
   PlanStats stats;
 };
 
 struct PlanOptions {
   bool wavefront = true;       // draw all sites of the same level together (identical results)
   std::vector<uint8_t> known;  // [site]: 1 for sites whose levels are there before sampling; empty for none
+  bool output = false;         // compute graph.output too, which must be there
 };
 
-// With every site known the plan has one step that evaluates all distributions: its sites' levels are given. Throws NotCausalError,
-// and ArgumentError when a known site's distribution depends on one that is not known.
+// With every site known and no output the plan has one step that evaluates all distributions: its sites' levels are given. With an
+// output no distribution of a known site is evaluated. Throws NotCausalError, and ArgumentError when a known site's distribution
+// depends on one that is not known.
 std::shared_ptr<const Plan> make_plan(const Graph& graph, const PlanOptions& options);
 
 // An order the model is causal for, whatever graph.order says: the sites sorted by what their distributions read, the smallest that

@@ -43,11 +43,14 @@ PlanStats count(const Graph& graph, const Structure& s, const Readiness& when, c
   for (const Step& step : plan.steps) {
     stats.widest_step = std::max(stats.widest_step, static_cast<int64_t>(step.sites.size()));
     stats.groups += static_cast<int64_t>(step.groups.size());
+    int64_t work = 0;
     for (const Group& group : step.groups) {
       stats.tasks += static_cast<int64_t>(group.tasks.size());
       for (const Task& task : group.tasks)
-        stats.multiply_adds += task_work(graph, s.rows[s.first_row[graph.nodes[task.node].out] + task.cls], group.positions);
+        work += task_work(graph, s.rows[s.first_row[graph.nodes[task.node].out] + task.cls], group.positions);
     }
+    stats.step_multiply_adds = std::max(stats.step_multiply_adds, work);
+    stats.multiply_adds += plan.body >= 0 && &step == &plan.steps.back() ? work * graph.iteration.rounds : work;
   }
   stats.forward_multiply_adds = forward_work(graph);
   stats.naive_passes = static_cast<int64_t>(when.draws.size());
@@ -60,13 +63,16 @@ PlanStats count(const Graph& graph, const Structure& s, const Readiness& when, c
 std::shared_ptr<const Plan> make_plan(const Graph& graph, const PlanOptions& options) {
   if (!options.known.empty() && static_cast<int64_t>(options.known.size()) != graph.sites())
     throw ArgumentError("known: expected " + std::to_string(graph.sites()) + " sites, got " + std::to_string(options.known.size()));
+  if (options.output && graph.output.value < 0) throw ArgumentError("the graph has no output");
   const Structure structure = analyse(graph);
-  const Readiness when = readiness(graph, structure, options.wavefront, options.known);
+  const Readiness when = readiness(graph, structure, options);
   auto plan = std::make_shared<Plan>();
   plan->wavefront = options.wavefront;
+  plan->output = options.output;
+  plan->body = when.body;
   for (int32_t site : graph.order)
     if (when.site_step[site] < 0) plan->known.push_back(site);
-  plan->steps = group_tasks(graph, structure, when, schedule(graph, structure, when));
+  plan->steps = group_tasks(graph, structure, when, schedule(graph, structure, when, options.output));
   plan->classes = structure.classes;
   place_values(graph, structure, *plan);
   plan->stats = count(graph, structure, when, *plan);

@@ -8,7 +8,7 @@
 namespace genfast {
 namespace {
 
-Readiness rank_draws(const Graph& graph, const std::vector<uint8_t>& known) {
+Readiness rank_draws(const Graph& graph, const std::vector<uint8_t>& known, bool output) {
   Readiness r;
   const int64_t draws = graph.head.by_position() ? graph.positions() : graph.sites();
   r.draw_step.assign(draws, kDead);
@@ -23,7 +23,7 @@ Readiness rank_draws(const Graph& graph, const std::vector<uint8_t>& known) {
     r.site_step[site] = r.draw_step[draw];
   }
   r.steps = static_cast<int32_t>(r.draws.size());
-  if (!r.draws.empty()) return r;
+  if (!r.draws.empty() || output) return r;
   r.steps = 1;
   for (int32_t site : graph.order) {
     const int64_t draw = draw_of(graph, site);
@@ -34,15 +34,10 @@ Readiness rank_draws(const Graph& graph, const std::vector<uint8_t>& known) {
   return r;
 }
 
-void place_sites(const Graph& graph, const Readiness& r, PerRow& ready) {
-  for (int64_t site = 0; site < graph.sites(); ++site)
-    ready[site_row(graph, site)][site % graph.positions()] = r.site_step[site] + 1;
-}
-
 void find_ready(const Graph& graph, const Structure& s, Readiness& r) {
   r.ready.resize(s.rows.size());
   for (size_t i = 0; i < s.rows.size(); ++i) r.ready[i].assign(s.rows[i].positions, 0);
-  place_sites(graph, r, r.ready);
+  place_states(graph, s, r, r.ready);
   for (const Stage& stage : s.stages) {
     if (stage.loop) {
       const int64_t positions = s.rows[s.sequence[stage.begin]].positions;
@@ -140,7 +135,28 @@ Readiness wavefronts(const Graph& graph, const Structure& s, const Readiness& by
   return r;
 }
 
+// The steps after the last draw. In rounds there is exactly one, with at least one before it for what does not change.
+void add_output(const Graph& graph, const Structure& s, Readiness& r) {
+  find_ready(graph, s, r);  // once more: of what no draw reads, wavefronts know nothing
+  r.steps = std::max(r.steps, 1);
+  for_each_result(graph, [&](int value) {
+    for (int row = s.first_row[value]; row < s.first_row[value + 1]; ++row)
+      for (int32_t ready : r.ready[row]) r.steps = std::max(r.steps, ready + 1);
+  });
+}
+
 }  // namespace
+
+void place_states(const Graph& graph, const Structure& s, const Readiness& r, PerRow& when) {
+  for (int64_t site = 0; site < graph.sites(); ++site) {
+    int32_t& there = when[site_row(graph, site)][site % graph.positions()];
+    there = std::max(there, r.site_step[site] + 1);
+  }
+  if (r.body < 0) return;
+  for (const State& state : graph.iteration.states)
+    for (int row = s.first_row[state.value]; row < s.first_row[state.value + 1]; ++row)
+      std::fill(when[row].begin(), when[row].end(), r.body);
+}
 
 int32_t head_ready(const Graph& graph, const Structure& s, const PerRow& ready, int64_t draw) {
   const int64_t q = graph.head_position(draw);
@@ -149,10 +165,10 @@ int32_t head_ready(const Graph& graph, const Structure& s, const PerRow& ready, 
   return last;
 }
 
-Readiness readiness(const Graph& graph, const Structure& s, bool wavefront, const std::vector<uint8_t>& known) {
-  Readiness r = rank_draws(graph, known);
+Readiness readiness(const Graph& graph, const Structure& s, const PlanOptions& options) {
+  Readiness r = rank_draws(graph, options.known, options.output);
   find_ready(graph, s, r);
-  check_known(graph, s, r, known);
+  check_known(graph, s, r, options.known);
   bool chain = true;
   for (int32_t draw : r.draws) {
     const int32_t last = head_ready(graph, s, r.ready, draw);
@@ -160,7 +176,12 @@ Readiness readiness(const Graph& graph, const Structure& s, bool wavefront, cons
     chain = chain && last == r.draw_step[draw];
   }
   // Where each draw reads the one before it, every wavefront is one draw.
-  return wavefront && !chain ? wavefronts(graph, s, r) : r;
+  if (options.wavefront && !chain) r = wavefronts(graph, s, r);
+  if (!options.output) return r;
+  if (graph.iteration.rounds > 0) r.body = std::max(r.steps, 1);
+  add_output(graph, s, r);
+  if (r.body >= 0) r.steps = r.body + 1;
+  return r;
 }
 
 }  // namespace genfast

@@ -19,7 +19,8 @@ struct Readiness {
   std::vector<int32_t> draw_step;  // [draw] the step whose end it is, or kDead
   std::vector<int32_t> site_step;  // [site] the step that draws it, -1 when it is there before sampling
   int32_t steps = 0;
-  PerRow ready;  // 0: before sampling; t: needs a site drawn at step t - 1
+  int32_t body = -1;  // the step that the states are ready for and that is run once a round, or -1
+  PerRow ready;       // 0: before sampling; t: needs a site drawn at step t - 1
 };
 
 // The draw a site belongs to, and the sites of a draw.
@@ -30,12 +31,24 @@ void for_each_site(const Graph& graph, int64_t draw, F&& f) {
   for (int64_t site = draw; site < graph.sites(); site += graph.positions()) f(static_cast<int32_t>(site));
 }
 
-// The row of value 0 that a site is an element of.
-inline int site_row(const Graph& graph, int64_t site) { return static_cast<int>(site / graph.positions()); }
+// The row of value 0 that a site is an element of. In rounds all channels are there together, after the draws: one class.
+inline int site_row(const Graph& graph, int64_t site) {
+  return graph.iteration.rounds > 0 ? 0 : static_cast<int>(site / graph.positions());
+}
 
-// `known` as in PlanOptions. With nothing left to draw, one step evaluates every distribution. Throws NotCausalError when some
-// distribution reads a site that is not drawn yet, ArgumentError when that of a known site does.
-Readiness readiness(const Graph& graph, const Structure& structure, bool wavefront, const std::vector<uint8_t>& known);
+// With nothing left to draw and no output, one step evaluates every distribution. Throws NotCausalError when some distribution
+// reads a site that is not drawn yet, ArgumentError when that of a known site does.
+Readiness readiness(const Graph& graph, const Structure& structure, const PlanOptions& options);
+
+// Calls f(value) for what has to be there after the last step: the output, or what the states become.
+template <class F>
+void for_each_result(const Graph& graph, F&& f) {
+  if (graph.iteration.rounds == 0) return f(graph.output.value);
+  for (const State& state : graph.iteration.states) f(state.next);
+}
+
+// Of what nothing computes: the first step that may read it. Sites are there after their draw, states in the body.
+void place_states(const Graph& graph, const Structure& structure, const Readiness& readiness, PerRow& when);
 
 // When the last of what the distribution of a draw reads is ready.
 int32_t head_ready(const Graph& graph, const Structure& structure, const PerRow& ready, int64_t draw);

@@ -32,17 +32,17 @@ class Schedule {
     }
   }
 
-  PerRow run() {
+  PerRow run(bool output) {
     for (int32_t draw : r_.draws)
       for (int row : s_.head) {
         int32_t& due = due_[row][graph_.head_position(draw)];
         due = std::min(due, r_.draw_step[draw]);
       }
+    if (output) for_each_result(graph_, [&](int value) { need_all(value, r_.steps - 1); });
     for (size_t i = s_.stages.size(); i-- > 0;) backward(s_.stages[i]);
 
     // Forward again: the light rows move from their deadline to the moment their last operand exists.
-    for (int64_t site = 0; site < graph_.sites(); ++site)
-      step_[site_row(graph_, site)][site % graph_.positions()] = r_.site_step[site] + 1;
+    place_states(graph_, s_, r_, step_);
     for (const Stage& stage : s_.stages) {
       const int64_t positions = s_.rows[s_.sequence[stage.begin]].positions;
       for (int64_t p = 0; p < positions; ++p)
@@ -57,6 +57,11 @@ class Schedule {
     if (!s_.computes(row)) return false;
     const NodeKind kind = graph_.nodes[s_.rows[row].node].kind;
     return kind == NodeKind::gemm || kind == NodeKind::attend;
+  }
+
+  void need_all(int value, int32_t t) {
+    for (int row = s_.first_row[value]; row < s_.first_row[value + 1]; ++row)
+      for (int32_t& due : due_[row]) due = std::min(due, t);
   }
 
   void need(const Row& row, int64_t p, int32_t t) {
@@ -74,6 +79,9 @@ class Schedule {
     }
     const int index = s_.sequence[stage.begin];
     const Row& row = s_.rows[index];
+    // What reads no state is the same in every round.
+    for (int64_t p = 0; p < positions && r_.body > 0; ++p)
+      if (r_.ready[index][p] < r_.body && due_[index][p] < kNever) due_[index][p] = std::min(due_[index][p], r_.body - 1);
     if (stabbed(index)) stab(r_.ready[index], due_[index], step_[index]);
     const std::vector<int32_t>& when = stabbed(index) ? step_[index] : due_[index];
     for (const Dep& dep : row.deps)
@@ -105,6 +113,8 @@ class Schedule {
 
 }  // namespace
 
-PerRow schedule(const Graph& graph, const Structure& s, const Readiness& r) { return Schedule(graph, s, r).run(); }
+PerRow schedule(const Graph& graph, const Structure& s, const Readiness& r, bool output) {
+  return Schedule(graph, s, r).run(output);
+}
 
 }  // namespace genfast

@@ -6,7 +6,8 @@
 
 namespace genfast {
 
-// kDead where nothing needs the value; the conditions are not scheduled (kDead). Of the sites: when they are there.
-PerRow schedule(const Graph& graph, const Structure& structure, const Readiness& readiness);
+// kDead where nothing needs the value; the conditions are not scheduled (kDead). Of the sites and states: when they are there.
+// With `output` the last step needs the output. What does not change from round to round is computed before the body.
+PerRow schedule(const Graph& graph, const Structure& structure, const Readiness& readiness, bool output);
 
 }  // namespace genfast

@@ -59,7 +59,7 @@ class Analysis {
       : graph_(graph), classes_(graph.nodes.size()), count_(graph.values.size(), 1), channel_class_(graph.values.size()) {}
 
   Structure run() {
-    if (graph_.channels() > 1) {
+    if (graph_.channels() > 1 && graph_.iteration.rounds == 0) {
       count_[0] = static_cast<int>(graph_.channels());
       channel_class_[0].resize(graph_.channels());
       std::iota(channel_class_[0].begin(), channel_class_[0].end(), 0);
@@ -335,6 +335,7 @@ class Analysis {
         for (int i = begin; i < end; ++i) s.stages.push_back({i, i + 1, false});
     }
     const Head& head = graph_.head;
+    if (head.kind == HeadKind::none) return s;
     for (int cls : classes_in(head.value, head.channel, head_channels(head, graph_.channels())))
       s.head.push_back(s.first_row[head.value] + cls);
     return s;

@@ -39,7 +39,7 @@ struct Structure {
   std::vector<std::vector<PlanClass>> classes;  // [node]
   std::vector<int> sequence;                    // computed rows, what they read (delayed reads apart) before them
   std::vector<Stage> stages;                    // of the sequence
-  std::vector<int> head;                        // rows a distribution reads, at graph.head_position()
+  std::vector<int> head;                        // rows a distribution reads, at graph.head_position(); none for a head of none
   int class_count(int value) const { return first_row[value + 1] - first_row[value]; }
   bool computes(int row) const { return rows[row].node >= 0 && rows[row].cls >= 0; }
 };

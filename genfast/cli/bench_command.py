@@ -32,24 +32,27 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def bundled(name: str) -> tuple[nn.Module, Any]:
-    """The network of a bundled model's recipe with fresh weights (the time does not depend on them), and an example.
+def recipes_own(name: str) -> tuple[nn.Module, Any]:
+    """The network of a recipe of images of pixel after pixel with fresh weights (the time does not depend on them), for
+    digits, and an example.
 
-    Raises ValueError for a name that is no recipe's.
+    Raises ValueError for a name that is no such recipe's.
     """
     if name.endswith(".genfast"):
         raise ValueError(f"{name}: a .genfast file holds no PyTorch model to compare with; name FILE.py:FUNCTION")
     import torch
 
-    from genfast.zoo.gated import GatedPixelCNN
-    from genfast.zoo.train import RECIPES
+    from genfast.zoo.data import digits
+    from genfast.zoo.image_task import ImageRecipe, example
+    from genfast.zoo.recipes import RECIPES
 
-    if name not in RECIPES:
-        raise ValueError(f"{name!r}: name a recipe ({', '.join(RECIPES)}) or your own file as FILE.py:FUNCTION")
-    recipe = RECIPES[name]
+    recipes = {known: entry.recipe for known, entry in RECIPES.items() if isinstance(entry.recipe, ImageRecipe)}
+    recipe = recipes.get("gated" if name == "digits" else name)
+    if recipe is None:
+        raise ValueError(f"{name!r}: name a recipe ({', '.join(recipes)}) or your own file as FILE.py:FUNCTION")
+    data = digits()
     torch.manual_seed(0)
-    model = GatedPixelCNN(17, recipe.channels, recipe.layers, 10, recipe.head_channels)
-    return model, (torch.zeros(2, 1, 8, 8), torch.arange(2))
+    return recipe.network(data, augmentations=0), example(data)
 
 
 def own(spec: str) -> tuple[nn.Module, Any, Head | None]:
@@ -221,7 +224,7 @@ def command(
     if ":" in model:
         network, example, given = own(model)
     else:
-        network, example = bundled(model)
+        network, example = recipes_own(model)
     network.eval()
     torch.set_num_threads(threads)
     gf.set_num_threads(threads)

@@ -13,6 +13,23 @@ from numpy.typing import NDArray
 GAP = 2
 
 
+def shown(model: Any, samples: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """A model's samples as levels, and how many levels there are: as they are, or where the model has an output, 256
+    levels of what its file says are black and white, ``meta["image"] = {"low": …, "high": …}``.
+
+    Raises ValueError where neither is known.
+    """
+    if model.output_shape is None:
+        if model.levels is None:
+            raise ValueError("the sites of this model are numbers without levels: write an .npz file")
+        return samples, model.levels
+    told = model.meta.get("image")
+    low, high = (told.get("low"), told.get("high")) if isinstance(told, dict) else (None, None)
+    if not isinstance(low, int | float) or not isinstance(high, int | float) or not low < high:
+        raise ValueError("this model's file does not say that its output is an image: write an .npz file")
+    return np.rint((samples.clip(low, high) - low) * (255 / (high - low))).astype(np.uint8), 256
+
+
 def to_bytes(samples: NDArray[Any], levels: int) -> NDArray[np.uint8]:
     """Levels (n, H, W), (n, 1, H, W) or (n, 3, H, W) to bytes (n, H, W) or (n, H, W, 3), black to white.
 
@@ -25,6 +42,16 @@ def to_bytes(samples: NDArray[Any], levels: int) -> NDArray[np.uint8]:
     elif samples.ndim != 3:
         raise ValueError(f"samples of shape {samples.shape[1:]} are no pictures; write an .npz file instead")
     return np.rint(samples * (255 / max(levels - 1, 1))).astype(np.uint8)
+
+
+def beside(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures (H, W[, 3]) of like kinds side by side, on white."""
+    height = max(picture.shape[0] for picture in pictures)
+    out: list[NDArray[np.uint8]] = []
+    for picture in pictures:
+        below = ((0, height - picture.shape[0]), (0, 4 * GAP if len(out) < len(pictures) - 1 else 0))
+        out.append(np.pad(picture, (*below, *((0, 0),) * (picture.ndim - 2)), constant_values=255))
+    return np.concatenate(out, axis=1)
 
 
 def grid(pictures: NDArray[np.uint8], columns: int | None = None, scale: int | None = None) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What `genfast train` can learn: its data, the figure to beat, and how the trained model is written and shown."""
+"""What `genfast train` can learn from: the data, the figure to beat, and how a trained model is shown."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    import genfast as gf
     from genfast.zoo.data import Dataset
     from genfast.zoo.text import Text
-    from genfast.zoo.train import Trained
+
+ROWS = 10  # of samples in a picture, where there are no classes; samples of a class where there are
 
 
 @dataclass
@@ -19,8 +21,8 @@ class Images:
     """Images of a data set. Raises click.UsageError when the PATH and the data set do not go together."""
 
     dataset: Dataset
-    unit: str = "bits/dim"
     baseline_name: str = "independent pixels"
+    baseline_unit: str = "bits/dim"
     shown: str = ".png"
 
     @classmethod
@@ -38,38 +40,41 @@ class Images:
         assert path is not None
         return cls(data.folder(path, size, levels or 256))
 
-    def describe(self) -> list[str]:
+    def describe(self) -> str:
         data = self.dataset
         shape = " × ".join(str(side) for side in data.train.shape[1:])
-        return [f"{data.name}: {len(data.train)} training and {len(data.test)} test images of {shape}"]
+        return f"{data.name}: {len(data.train)} training and {len(data.test)} test images of {shape}"
 
     def baseline(self) -> float:
         from genfast.zoo.baseline import independent_pixels
 
         return independent_pixels(self.dataset.train, self.dataset.test, self.dataset.levels)
 
-    def metrics(self, bits: dict[str, float], baseline: float) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         data = self.dataset
         return {
             "data": data.name,
             "levels": data.levels,
             "images": {"train": len(data.train), "test": len(data.test), "shape": list(data.train.shape[1:])},
-            "bits_per_dim": bits,
-            "independent_pixels_bits_per_dim": baseline,
         }
 
-    def export(self, trained: Trained, out: Path) -> None:
-        """Compile and write the model, and a picture of its samples."""
-        import genfast as gf
-        from genfast.cli import conditions, images
-        from genfast.zoo.image_task import example
+    def show(self, models: list[gf.Model], path: Path) -> bool:
+        """A picture of ten samples of each class, a row for a class, of each model side by side; whether there are
+        any."""
+        import numpy as np
 
-        data = self.dataset
-        gf.compile(trained.model, example(data), head=gf.heads.Categorical(data.levels), name=out.stem).save(out)
-        model = gf.load(out)
-        condition = conditions.rows(model.conditions, {}, 0, 100)
-        samples = model.sample(100, rng=0, condition=condition or None)
-        images.save(out.with_suffix(self.shown), samples, data.levels, columns=10)
+        from genfast.cli import images
+
+        grids = []
+        for model in models:
+            classes = next((c["size"] for c in model.conditions if c["name"] == "label"), 0)
+            n = ROWS * (classes or ROWS)
+            condition = {"label": np.arange(n) // ROWS} if classes else None
+            levels = images.shown(model, model.sample(n, rng=0, condition=condition))
+            grids.append(images.grid(images.to_bytes(*levels), columns=ROWS))
+        if grids:
+            images.save_png(path, images.beside(grids))
+        return bool(grids)
 
 
 @dataclass
@@ -77,8 +82,8 @@ class Characters:
     """The characters of a text, one token each."""
 
     dataset: Text
-    unit: str = "bits/char"
     baseline_name: str = "Markov chain of order 2"
+    baseline_unit: str = "bits/char"
     shown: str = ".txt"
 
     @classmethod
@@ -87,40 +92,27 @@ class Characters:
 
         return cls(text.alice() if path is None else text.of_file(path))
 
-    def describe(self) -> list[str]:
+    def describe(self) -> str:
         text = self.dataset
         kinds = len(text.vocabulary)
-        return [f"{text.name}: {len(text.train)} training and {len(text.test)} test characters, {kinds} different ones"]
+        return f"{text.name}: {len(text.train)} training and {len(text.test)} test characters, {kinds} different ones"
 
     def baseline(self) -> float:
         from genfast.zoo.baseline import markov_chain
 
         return markov_chain(self.dataset.train, self.dataset.test, len(self.dataset.vocabulary))
 
-    def metrics(self, bits: dict[str, float], baseline: float) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         text = self.dataset
         return {
             "data": text.name,
             "characters": {"train": len(text.train), "test": len(text.test)},
             "vocabulary": text.vocabulary,
-            "bits_per_character": bits,
-            "markov_2_bits_per_character": baseline,
         }
 
-    def export(self, trained: Trained, out: Path) -> None:
-        """Compile and write the model, and a page of its samples. A text begins as if a line had just ended."""
-        import genfast as gf
-        from genfast.zoo.text_task import example
-
+    def show(self, models: list[gf.Model], path: Path) -> bool:
+        """A page of samples."""
         vocabulary = self.dataset.vocabulary
-        model = gf.compile(
-            trained.model,
-            example(self.dataset, trained.recipe),
-            alignment="next",
-            bos=max(vocabulary.find("\n"), 0),
-            name=out.stem,
-            meta={"vocabulary": vocabulary},
-        )
-        model.save(out)
-        rows = ["".join(vocabulary[token] for token in row) for row in gf.load(out).sample(4, rng=0)]
-        out.with_suffix(self.shown).write_text("\n\n---\n\n".join(row.strip() for row in rows) + "\n", "utf-8")
+        rows = ["".join(vocabulary[token] for token in row) for row in models[0].sample(4, rng=0)]
+        path.write_text("\n\n---\n\n".join(row.strip() for row in rows) + "\n", "utf-8")
+        return True

@@ -12,7 +12,7 @@ import torch
 from .. import orders
 from ..errors import UnsupportedOpError
 from ..heads import Categorical
-from . import masked, sites
+from . import feedforward, inputs, masked, sites
 from .columns import in_order
 from .exported import Exported
 from .graph import DIRECT, Graph, identity, prune
@@ -22,7 +22,6 @@ from .record import Recording
 from .sites import Sites
 from .view import View
 
-PRODUCER = "genfast 0.1.0"
 ALIGNMENTS = ("infer", "same", "next")
 
 
@@ -37,8 +36,10 @@ def lower(
     alignment: str = "infer",
     bos: int = 0,
     meta: Mapping[str, Any] | None = None,
+    latent: Any = None,
 ) -> Exported:
-    """Lower a causal PyTorch model to a graph whose alignment and order may still be open.
+    """Lower a causal PyTorch model to a graph whose alignment and order may still be open; or, with `latent`, a
+    feed-forward one (see `feedforward.lower`).
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def lower(
         Kept in the file's ``meta``.
     meta : mapping from str to JSON, optional
         What else the file's ``meta`` says.
+    latent : distribution or "given", optional
+        For a feed-forward model: what its input is drawn from. `head`, `order`, `alignment` and `bos` stay unset.
     alignment : "infer", "same" or "next"
         Whether the output at p predicts site p, or the site after it in the input's own order.
     bos : int
@@ -84,9 +87,14 @@ def lower(
     -----
     Whether the model is causal for the order is for the planner to say. Design section 3 has the method.
     """
+    if latent is not None:
+        plain = isinstance(order, str) and order == "raster"
+        if head is not None or not plain or alignment not in ("infer", "same") or bos != 0:
+            raise ValueError("latent= is for feed-forward models, which have no head, order, alignment or bos")
+        return feedforward.lower(model, example, latent, name, meta)
     _check_alignment(alignment)
     model = getattr(model, "_orig_mod", model)
-    _check_parameters(model)
+    inputs.check_parameters(model)
     call = read_example(model, example)
     arguments = call.arguments
     x = arguments[0]
@@ -121,9 +129,9 @@ def lower(
     _, weights = prune(graph, [root], len(arguments), levels)
     entry.update(value=root[0], **({"values": weights[levels[0]]} if levels else {}))
     description = {
-        "producer": PRODUCER,
-        "input": {"value": 0, "shape": list(x.shape), "dtype": _dtype(x), "name": x.name},
-        "conditions": [_condition(i, a) for i, a in enumerate(arguments) if i],
+        "producer": inputs.PRODUCER,
+        "input": inputs.input_entry(x),
+        "conditions": [inputs.condition_entry(i, a) for i, a in enumerate(arguments) if i],
         "meta": {**(meta or {}), **({} if name is None else {"name": name})},
     }
     either = alignment == "infer" and _tokens(x) and entry["kind"] == "categorical"
@@ -182,48 +190,13 @@ def _check_vocabulary(meta: Mapping[str, Any] | None, levels: int | None) -> Non
     )
 
 
-def _check_parameters(model: Any) -> None:
-    if not isinstance(model, torch.nn.Module):
-        if not callable(model):
-            raise TypeError(f"model must be a torch.nn.Module or a callable, got {type(model).__name__}")
-        return
-    for name, parameter in model.named_parameters():
-        if parameter.device.type != "cpu":
-            raise ValueError(f"parameter {name!r} is on {parameter.device}: export on the CPU")
-        if not torch.isfinite(parameter).all():
-            raise ValueError(f"parameter {name!r} is not finite")
-
-
-def _dtype(argument: Argument) -> str:
-    return "int" if argument.integer else "float"
-
-
-def _condition(value: int, argument: Argument) -> dict[str, Any]:
-    entry = {"name": argument.name, "value": value, "shape": list(argument.shape), "dtype": _dtype(argument)}
-    if argument.integer:
-        entry["size"] = 2 if argument.example.dtype == torch.bool else argument.size
-    return entry
-
-
 def _input_view(lowering: Lowering, argument: Argument, grid: Sites) -> View:
-    """A new value for an input or condition, and where the elements of its tensor lie in it."""
-    graph, shape = lowering.graph, argument.shape
-    if not graph.values:
-        value = graph.value(grid.positions, grid.channels)
-        graph.grid(*grid.space)
-        addr = lowering.views.of_value(value).T
-        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
-    if len(shape) > 3:
-        raise UnsupportedOpError(
-            f"condition {argument.name!r} has shape {shape} a row; at most three dimensions are supported"
-        )
-    if len(shape) >= 2:
-        value = graph.value(int(np.prod(shape[1:])), shape[0])
-        graph.grid(*shape[1:])
-        addr = lowering.views.of_value(value).T
-        return View(torch.from_numpy(np.ascontiguousarray(addr)).reshape(1, *shape))
-    value = graph.value(1, int(np.prod(shape, dtype=int)))
-    return View(torch.from_numpy(lowering.views.of_value(value)).reshape(1, *shape))
+    """A new value for the sites or, after it, a condition, and where the elements of its tensor lie in it."""
+    if lowering.graph.values:
+        return inputs.condition_view(lowering, argument)
+    value = lowering.graph.value(grid.positions, grid.channels)
+    lowering.graph.grid(*grid.space)
+    return inputs.placed(lowering, value, argument.shape)
 
 
 def _fed(head: Any, argument: Argument) -> np.ndarray | None:

@@ -49,8 +49,9 @@ class Exported:
             table = np.concatenate([[-1], table[:-1]]).astype(np.int32)
             more = {"bos": self.bos}
             assumed.append(f"output p predicts site p + 1, and site 0 is {self.bos} unless it is given")
-        positions = graph.values[self.head["value"]][0]
-        head = {**self.head, "table": graph.final_table(table, positions)}
+        head = self.head
+        if head["kind"] != "none":
+            head = {**head, "table": graph.final_table(table, graph.values[head["value"]][0])}
         kept: dict[str, Any] = {"kind": "raster"}
         if order is not None and not np.array_equal(order, raster):
             kept = {"kind": "permutation", "table": graph.final_table(order, self.sites.count, False)}

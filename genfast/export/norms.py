@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from . import masked
-from .contract import float32, tap_tables
+from .contract import float32
 from .lower import Lowering, constant, handles
 from .ops import NotHere
 from .record import Op
@@ -41,12 +41,30 @@ def _amin(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) 
     return low.emit("neg", _amax(low, op, low.emit("neg", x), dim, keepdim))
 
 
+@handles("argmax")
+def _argmax(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    """The first index of the largest, as PyTorch gives it."""
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    dim %= len(x.shape)
+    index = torch.arange(x.shape[dim], dtype=torch.float32).reshape(
+        [-1 if d == dim else 1 for d in range(len(x.shape))]
+    )
+    top = low.emit("ge", x, low.rows.reduce("max", x, [dim], True))
+    return _amin(low, op, low.emit("where", top, index, float(x.shape[dim])), dim, keepdim)
+
+
+@handles("argmin")
+def _argmin(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    return _argmax(low, op, low.emit("neg", x), dim, keepdim)
+
+
 @handles("max")
 def _max(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -> Any:
     if isinstance(dim, (View, torch.Tensor)):
         return low.emit("maximum", x, dim)
     out = _amax(low, op, x, dim, keepdim)
-    return out if dim is None else (out, None)
+    return out if dim is None else (out, _argmax(low, op, x, dim, keepdim) if low.gradient else None)
 
 
 @handles("min")
@@ -54,7 +72,7 @@ def _min(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -
     if isinstance(dim, (View, torch.Tensor)):
         return low.emit("minimum", x, dim)
     out = _amin(low, op, x, dim, keepdim)
-    return out if dim is None else (out, None)
+    return out if dim is None else (out, _argmin(low, op, x, dim, keepdim) if low.gradient else None)
 
 
 def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) -> tuple[View, View]:
@@ -66,20 +84,23 @@ def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) 
     return mean, variance
 
 
-@handles("var")
-def _var(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return _variance(low, x, dim, correction, keepdim)[1]
-
-
-@handles("std")
-def _std(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return low.emit("sqrt", _variance(low, x, dim, correction, keepdim)[1])
-
-
-@handles("var_mean")
-def _var_mean(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    mean, variance = _variance(low, x, dim, correction, keepdim)
-    return variance, mean
+@handles("var", "std", "var_mean")
+def _var(
+    low: Lowering,
+    op: Op,
+    x: Any,
+    dim: Any = None,
+    unbiased: Any = True,
+    keep: Any = False,
+    *,
+    correction: Any = None,
+    keepdim: Any = False,
+) -> Any:
+    """All overloads: `unbiased`, by position, is a correction of 1 or 0."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    mean, variance = _variance(low, x, dim, int(unbiased) if correction is None else correction, keep or keepdim)
+    return (variance, mean) if op.name == "var_mean" else low.emit("sqrt", variance) if op.name == "std" else variance
 
 
 @handles("linalg_vector_norm", "norm")
@@ -112,59 +133,6 @@ def _softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any)
 @handles("_log_softmax", "log_softmax")
 def _log_softmax(low: Lowering, op: Op, x: Any, dim: Any, *rest: Any, **kwargs: Any) -> Any:
     return low.rows.softmax(x, dim, True)
-
-
-def _pairs(value: Any, n: int) -> list[int]:
-    value = list(value) if isinstance(value, (list, tuple)) else [value]
-    return (value * n)[:n]
-
-
-@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def _avg_pool(
-    low: Lowering,
-    op: Op,
-    x: Any,
-    kernel: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil: Any = False,
-    count_pad: Any = True,
-    divisor: Any = None,
-) -> Any:
-    n = len(x.shape) - 2
-    kernel, padding = _pairs(kernel, n), _pairs(padding, n)
-    stride = _pairs(stride, n) if stride else kernel
-    if ceil or divisor or (any(padding) and not count_pad) or n != int(op.name[-2]):
-        raise NotHere("this form of average pooling is not supported")
-    channels, shape = x.shape[1], low.recording.metas[op.out].shape
-    weight = torch.zeros(channels, channels, *kernel)
-    weight[range(channels), range(channels)] = 1 / float(np.prod(kernel))
-    return low.contract.convolution(x, weight, None, stride, padding, [1] * n, False, shape, 1)
-
-
-@handles("max_pool2d_with_indices", "max_pool2d", "max_pool3d_with_indices")
-def _max_pool(
-    low: Lowering,
-    op: Op,
-    x: Any,
-    kernel: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil: Any = False,
-) -> Any:
-    n = len(x.shape) - 2
-    kernel, padding, dilation = _pairs(kernel, n), _pairs(padding, n), _pairs(dilation, n)
-    stride = _pairs(stride, n) if stride else kernel
-    shape = low.recording.metas[op.out].shape
-    taps = np.stack(tap_tables(x.shape[0], x.shape[2:], shape[2:], kernel, stride, padding, dilation, False))
-    low.graph.grid(*shape[2:])
-    source = x.addr.movedim(1, -1).reshape(-1, x.shape[1])
-    lowest = low.views.constant(float(np.finfo(np.float32).min)).addr
-    rows = torch.from_numpy(taps).long()
-    windows = torch.where((rows >= 0).unsqueeze(-1), source[rows.clamp(min=0)], lowest)
-    out = low.rows.tree("maximum", windows, 0)[0].reshape(shape[0], *shape[2:], shape[1])
-    return View(out.movedim(-1, 1).contiguous()), None
 
 
 @handles("glu")
@@ -204,7 +172,10 @@ def _batch_norm(low: Lowering, op: Op, x: Any, weight: Any, bias: Any, mean: Any
     w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
     if training:
         dims = [d for d in range(len(x.shape)) if d != 1]
-        return _affine(low, low.rows.normalise(x, dims, eps), w, b), None, None
+        mean, variance, deviation = low.rows.moments(x, dims)
+        scale = low.emit("rsqrt", low.emit("add", variance, eps))
+        out = _affine(low, low.emit("mul", deviation, scale), w, b)
+        return out, mean.reshape(-1), scale.reshape(-1)
     scale = 1 / np.sqrt(float32(variance).astype(np.float64) + eps)
     scale = scale if w is None else scale * w
     shift = -float32(mean) * scale + (0 if b is None else b)

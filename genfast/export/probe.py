@@ -180,6 +180,8 @@ class Probe:
     `values` is None where the network is fed any number; `outputs` is how many numbers the head needs for a row.
     """
 
+    causal = True  # whether the model must be
+
     def __init__(self, model: Callable[..., Any], example: Example, values: np.ndarray | None, outputs: int) -> None:
         self.model, self.example, self.outputs = model, example, outputs
         self.stacked = False  # whether the last output was several tensors put on a new axis
@@ -293,10 +295,13 @@ def compare_batch(
     except UnsupportedOpError:
         for op in recording.ops:
             if uses_batch_statistics(op):
-                raise NotCausalError(
-                    f"the model is not causal: causality is lost in {place(op.module, op.source)}, a BatchNorm in "
-                    "training mode, whose statistics run over all positions and rows. Hint: call eval() on the model"
-                ) from None
+                norm = (
+                    f"{place(op.module, op.source)}, a BatchNorm in training mode, whose statistics run over all "
+                    "positions and rows. Hint: call eval() on the model"
+                )
+                if not probe.causal:
+                    raise UnsupportedOpError(f"rows of a batch influence each other in {norm}") from None
+                raise NotCausalError(f"the model is not causal: causality is lost in {norm}") from None
         low = {str(m.dtype).removeprefix("torch.") for m in recording.metas if m.dtype in LOW_PRECISION}
         if low:
             raise UnsupportedOpError(

@@ -74,7 +74,7 @@ class Rows:
     def reduce(self, op: str, view: View, dims: Sequence[int], keep: bool) -> View:
         """`sum` or `max` over some dims."""
         dims = [d % len(view.shape) for d in dims]
-        spatial, others = self._split(view, dims)
+        spatial, others = self._split(view, [d for d in dims if view.shape[d] > 1])
         kept = [1 if d in others else n for d, n in enumerate(view.shape)]
         if others:
             heads = self._sum_of_heads(view, others) if op == "sum" else None

@@ -55,6 +55,7 @@ SHAPE_ONLY = {
 SCANS = {"cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"}  # their decompositions are quadratic
 METADATA = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "detach_"}
 RESHAPES = {"view.default", "_unsafe_view.default", "_reshape_alias.default"}
+DROPOUTS = {"bernoulli", "dropout", "native_dropout", "alpha_dropout", "feature_dropout", "rrelu_with_noise"}
 BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit", "_batch_norm_with_update"}
 
 
@@ -128,6 +129,7 @@ class Tracer(TorchDispatchMode):
         self.version: dict[int, int] = {}
         self.copies: dict[Any, torch.Tensor] = {}
         self.kept: list[Any] = []  # so that ids and storages stay unique
+        self.forward: dict[int, tuple[str, str]] = {}  # autograd's number of an op -> where it was called
         self.inside = False  # a call that is recorded whole
 
     @staticmethod
@@ -147,11 +149,21 @@ class Tracer(TorchDispatchMode):
             id(t) in self.known or self.storage(t) in self.first or self.storage(t) in self.image
         )
 
+    def here(self) -> tuple[str, str]:
+        """Module path and source line of what runs now; of a backward op those of the op that it is the gradient of."""
+        node = torch._C._current_autograd_node()
+        if node is not None:
+            return self.forward.get(node._sequence_nr(), ("", ""))
+        found = self.modules.path(), source_line()
+        if torch.is_grad_enabled():
+            self.forward.setdefault(torch._C._autograd._get_sequence_nr() - 1, found)
+        return found
+
     def where(self) -> str:
-        return place(self.modules.path(), source_line())
+        return place(*self.here())
 
     def record(self, func: Any, args: tuple, kwargs: dict, out: Any) -> Op:
-        op = Op(func, args, kwargs, self.modules.path(), source_line())
+        op = Op(func, args, kwargs, *self.here())
         for t in pytree.tree_leaves(out):
             op.outs.append(self.recording.new(t) if isinstance(t, torch.Tensor) else None)
         self.recording.ops.append(op)
@@ -230,10 +242,14 @@ class Tracer(TorchDispatchMode):
     def dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
         name = func._schema.name.split("::")[1]
         if torch.Tag.nondeterministic_seeded in func.tags and "scaled_dot_product" not in name:
-            raise UnsupportedOpError(
-                f"aten::{name} draws random numbers in {self.where()}: is dropout in training mode? "
-                "call eval() on the model"
+            dropout = name.rstrip("_") in DROPOUTS
+            hint = (
+                "is dropout in training mode? call eval() on the model"
+                if dropout
+                else "a sample must be a function of its sites. Let the model take the noise as an input, for a "
+                "feed-forward model as part of its latent"
             )
+            raise UnsupportedOpError(f"aten::{name} draws random numbers in {self.where()}: {hint}")
         tensors = [a for a in pytree.tree_leaves((args, kwargs)) if isinstance(a, torch.Tensor)]
         if name in SHAPE_ONLY or not any(self.tainted(a) for a in tensors):
             return func(*args, **kwargs)
@@ -260,7 +276,7 @@ class Tracer(TorchDispatchMode):
         if f"{name}.{func._overloadname}" in RESHAPES:
             func = torch.ops.aten.reshape.default  # a functional twin may have other strides than the tensor had
             recorded_args = recorded_args[:2]
-        op = Op(func, recorded_args, recorded_kwargs, self.modules.path(), source_line())
+        op = Op(func, recorded_args, recorded_kwargs, *self.here())
         op.vanished = vanished(func, args, kwargs, out)
         for t in pytree.tree_leaves(out):
             op.outs.append(self.track(t) if isinstance(t, torch.Tensor) else None)

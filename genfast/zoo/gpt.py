@@ -23,7 +23,8 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention (Vaswani et al., 2017, section 3.2). forward: (n, T, channels) → the same."""
+    """Causal multi-head self-attention (Vaswani et al., 2017, section 3.2), with rotary positions where angles are
+    given. forward: (n, T, channels) → the same."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -31,10 +32,11 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None = None) -> Tensor:
         n, length, channels = x.shape
         q, k, v = self.qkv(x).view(n, length, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
+        if angles is not None:
+            q, k = rotate(q, *angles), rotate(k, *angles)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(y.transpose(1, 2).reshape(n, length, channels))
 
@@ -49,9 +51,20 @@ class Block(nn.Module):
         self.expand, self.reduce = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x), cosine, sine))
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm1(x), angles))
         return x + self.dropout(self.reduce(F.gelu(self.expand(self.norm2(x)))))
+
+
+def initialise(model: nn.Module, layers: int) -> None:
+    """Small normal weights and no biases. Residual branches start smaller, so that the sum's variance does not grow
+    with depth (GPT-2, 2.3)."""
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2:
+            last = name.endswith(("out.weight", "reduce.weight"))
+            nn.init.normal_(parameter, std=0.05 / (math.sqrt(2 * layers) if last else 1))
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
 
 
 class GPT(nn.Module):
@@ -82,13 +95,7 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.logits = nn.Linear(channels, vocabulary, bias=False)
         self.logits.weight = self.tokens.weight
-        for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
-                # Residual branches start smaller, so that the sum's variance does not grow with depth (GPT-2, 2.3).
-                last = name.endswith(("out.weight", "reduce.weight"))
-                nn.init.normal_(parameter, std=0.05 / (math.sqrt(2 * layers) if last else 1))
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        initialise(self, layers)
         half = channels // heads // 2
         angles = torch.arange(length)[:, None] * ROTARY_BASE ** (-torch.arange(half) / half)
         self.register_buffer("cosine", angles.cos(), persistent=False)
@@ -100,5 +107,5 @@ class GPT(nn.Module):
             raise ValueError(f"the context is {self.length} tokens, got {length}")
         h = self.tokens(x)
         for block in self.blocks:
-            h = block(h, self.cosine[:length], self.sine[:length])
+            h = block(h, (self.cosine[:length], self.sine[:length]))
         return self.logits(self.norm(h))

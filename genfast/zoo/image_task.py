@@ -1,10 +1,12 @@
-"""The task of learning images: the recipe of a Gated PixelCNN, its batches and its loss, for `genfast.zoo.train`."""
+"""The task of learning images pixel after pixel: batches and loss of an autoregressive network that puts out the logits
+of every pixel's level, for `genfast.zoo.train`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,32 +16,27 @@ from torch import Tensor, nn
 
 from genfast.zoo.augment import AUGMENTATIONS, augment
 from genfast.zoo.data import Dataset
-from genfast.zoo.gated import GatedPixelCNN
+from genfast.zoo.task import Recipe, Task
+
+if TYPE_CHECKING:
+    import genfast as gf
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A Gated PixelCNN and how to train it. `augmented`: share of training images that are augmented; `average`: decay
-    of the moving average of the weights, which is what is evaluated and kept; `patience`: epochs without a better
-    validation."""
+class ImageRecipe(Recipe):
+    """An autoregressive network of images and how to train it. `augmented`: share of training images that are
+    augmented."""
 
-    channels: int = 24
-    layers: int = 5
-    head_channels: int = 48
-    dropout: float = 0.2
-    epochs: int = 140
-    batch: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     augmented: float = 0.5
-    average: float = 0.998
-    validation: float = 0.1
-    patience: int = 40
-    seed: int = 0
 
     def task(self, dataset: Dataset) -> ImageTask:
         """These images, learnt by this recipe."""
         return ImageTask(dataset, self)
+
+    def network(self, dataset: Dataset, augmentations: int) -> nn.Module:
+        """forward(x, label, augmentation) → logits (n, levels, H, W), x as `network_input` gives it; without classes
+        label is None, and with `augmentations` kinds of training images augmentation is (n,) int64 or None."""
+        raise NotImplementedError
 
 
 def network_input(images: NDArray[np.uint8], levels: int) -> Tensor:
@@ -76,30 +73,21 @@ def bits_per_dim(
     return total / len(images)
 
 
-class ImageTask:
-    """See `genfast.zoo.train.Task`. The validation part is a seeded share of the training images."""
+class ImageTask(Task):
+    """See `genfast.zoo.task.Task`. The validation part is a seeded share of the training images."""
 
     unused = ("augmentation",)
 
-    def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
+    def __init__(self, dataset: Dataset, recipe: ImageRecipe) -> None:
         self.dataset, self.recipe = dataset, recipe
         order = np.random.Generator(np.random.PCG64([recipe.seed, 0])).permutation(len(dataset.train))
         cut = round(len(order) * recipe.validation)
         self.parts = {"validation": order[:cut], "train": order[cut:]}
         self.batches = -(-len(self.parts["train"]) // recipe.batch)
 
-    def build(self) -> GatedPixelCNN:
-        """The recipe's network for the dataset's levels and classes, freshly initialised from torch's generator."""
-        recipe, dataset = self.recipe, self.dataset
-        return GatedPixelCNN(
-            dataset.levels,
-            recipe.channels,
-            recipe.layers,
-            dataset.classes,
-            recipe.head_channels,
-            AUGMENTATIONS if recipe.augmented else 0,
-            recipe.dropout,
-        )
+    def build(self) -> nn.Module:
+        """The recipe's network for the dataset's levels, size and classes."""
+        return self.recipe.network(self.dataset, AUGMENTATIONS if self.recipe.augmented else 0)
 
     def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]:
         """The training loss of each batch of an epoch, to be differentiated before the next is asked for."""
@@ -112,7 +100,7 @@ class ImageTask:
             told = torch.from_numpy(kind) if recipe.augmented else None
             yield loss(model, images, data.levels, label, told)
 
-    def bits(self, model: nn.Module) -> dict[str, float]:
+    def figures(self, model: nn.Module) -> dict[str, float]:
         """Bits per dimension on the training, validation and test images."""
         data = self.dataset
         out = {}
@@ -121,3 +109,10 @@ class ImageTask:
             out[name] = bits_per_dim(model, data.train[rows], labels, data.levels)
         out["test"] = bits_per_dim(model, data.test, data.test_labels, data.levels)
         return out
+
+    def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
+        """One model of the levels, given the label."""
+        import genfast as gf
+
+        head = gf.heads.Categorical(self.dataset.levels)
+        return {"": gf.compile(model, example(self.dataset), head=head, name=name, meta=meta)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genfast.zoo.gpt import GPT
+from genfast.zoo.task import Recipe, Task
 from genfast.zoo.text import Text
+
+if TYPE_CHECKING:
+    import genfast as gf
 
 
 @dataclass(frozen=True)
-class TextRecipe:
-    """A character-level GPT and how to train it. `length`: characters of context; the other fields are those of
-    `genfast.zoo.image_task.Recipe`."""
+class TextRecipe(Recipe):
+    """A character-level GPT and how to train it. `length`: characters of context."""
 
     length: int = 256
     channels: int = 64
@@ -70,10 +74,10 @@ def bits_per_character(model: nn.Module, before: NDArray[np.uint8], tokens: NDAr
     return total / math.log(2) / (len(text) - max(first, 1))
 
 
-class TextTask:
-    """See `genfast.zoo.train.Task`. The validation part is the end of the training text."""
+class TextTask(Task):
+    """See `genfast.zoo.task.Task`. The validation part is the end of the training text."""
 
-    unused = ()
+    unit = "bits/char"
 
     def __init__(self, text: Text, recipe: TextRecipe) -> None:
         self.dataset, self.recipe = text, recipe
@@ -98,7 +102,7 @@ class TextTask:
             x, y = windows(self.train, starts, recipe.length)
             yield F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / math.log(2)
 
-    def bits(self, model: nn.Module) -> dict[str, float]:
+    def figures(self, model: nn.Module) -> dict[str, float]:
         """Bits per character; of the training text, its end, as long as the validation part."""
         train, length, size = self.train, self.recipe.length, len(self.validation)
         return {
@@ -106,3 +110,13 @@ class TextTask:
             "validation": bits_per_character(model, train, self.validation, length),
             "test": bits_per_character(model, self.dataset.train, self.dataset.test, length),
         }
+
+    def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
+        """One model of the characters, with its vocabulary. A text begins as if a line had just ended."""
+        import genfast as gf
+
+        vocabulary = self.dataset.vocabulary
+        told = {**meta, "vocabulary": vocabulary}
+        start = max(vocabulary.find("\n"), 0)
+        example_rows = example(self.dataset, self.recipe)
+        return {"": gf.compile(model, example_rows, alignment="next", bos=start, name=name, meta=told)}

@@ -9,65 +9,45 @@ import copy
 import math
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from genfast.zoo.image_task import Recipe
-from genfast.zoo.text_task import TextRecipe
-
-RECIPES: dict[str, Any] = {"digits": Recipe(), "alice": TextRecipe()}
-
-
-class Task(Protocol):
-    """Data and a recipe to learn them by.
-
-    `recipe`, a dataclass, has at least epochs, learning_rate, weight_decay, average, patience and seed; `dataset` has a
-    name; `batches` is their number in an epoch; `unused`: words in the names of parameters for training only.
-    """
-
-    recipe: Any
-    dataset: Any
-    batches: int
-    unused: tuple[str, ...]
-
-    def build(self) -> nn.Module: ...
-
-    def losses(self, model: nn.Module, rng: np.random.Generator) -> Iterator[Tensor]: ...
-
-    def bits(self, model: nn.Module) -> dict[str, float]: ...
+from genfast.errors import NumericalError
+from genfast.zoo.task import Task
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What `report` is told: after each batch (`bits` is None), and after each epoch the bits per dimension or
-    character of each part."""
+    """What `report` is told: after each batch (`figures` is None), and after each epoch the task's figures."""
 
     epoch: int
     epochs: int
     batch: int
     batches: int
-    bits: dict[str, float] | None = None
+    figures: dict[str, float] | None = None
 
 
 @dataclass
 class Trained:
-    """The best network by validation (eval mode), its bits per dimension by part, and the figures of every epoch.
+    """The best network by validation (eval mode), its figures, and those of every epoch.
 
-    `parameters` counts what the compiled model needs."""
+    `parameters` counts what the compiled models need."""
 
     model: nn.Module
-    recipe: Any
+    task: Task
     epoch: int
-    bits: dict[str, float]
+    figures: dict[str, float]
     parameters: int
     history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 @contextmanager
@@ -84,7 +64,9 @@ def deterministic(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(threads_before)
 
 
-PARTS = ("model", "average", "best", "optimizer")
+PARTS = ("model", "average", "best")
+IDENTITY = ("recipe", "dataset")
+NUMBERS = ("history", "best_epoch", "seconds")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -93,7 +75,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError, AttributeError):
         state = None
-    if not isinstance(state, dict) or not {"recipe", "dataset", "history", "best_epoch", *PARTS} <= state.keys():
+    if not isinstance(state, dict) or not {*IDENTITY, *NUMBERS, "optimizers", *PARTS} <= state.keys():
         raise ValueError(f"{path}: not a checkpoint of this recipe (use --fresh)")
     return state
 
@@ -108,16 +90,23 @@ class _Run:
         self.model = task.build()
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        self.groups = list(zip(task.groups(self.model), task.groups(self.average), strict=True))
+        self.optimizers = [
+            torch.optim.AdamW(
+                group.parameters(), recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+            )
+            for group, _ in self.groups
+        ]
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
+        self.seconds = 0.0
 
     def state(self) -> dict[str, Any]:
         modules = {name: getattr(self, name).state_dict() for name in PARTS}
         identity = {"recipe": asdict(self.recipe), "dataset": self.task.dataset.name}
-        return {**identity, **modules, "history": self.history, "best_epoch": self.best_epoch}
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        numbers = {"history": self.history, "best_epoch": self.best_epoch, "seconds": self.seconds}
+        return {**identity, **modules, "optimizers": optimizers, **numbers}
 
     def save(self, path: Path) -> None:
         """Writes beside and renames, so that a cut-off never leaves half a checkpoint."""
@@ -138,9 +127,11 @@ class _Run:
         try:
             for name in PARTS:
                 getattr(self, name).load_state_dict(state[name])
+            for optimizer, held in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(held)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{wrong}: its network has another shape (use --fresh, or another file)") from None
-        self.history, self.best_epoch = state["history"], state["best_epoch"]
+        self.history, self.best_epoch, self.seconds = state["history"], state["best_epoch"], state["seconds"]
 
     def epoch(self, number: int, report: Callable[[Progress], None]) -> None:
         recipe, batches = self.recipe, self.task.batches
@@ -148,21 +139,35 @@ class _Run:
         torch.manual_seed(recipe.seed * 1_000_003 + number)
         rng = np.random.Generator(np.random.PCG64([recipe.seed, number]))
         self.model.train()
-        for i, loss in enumerate(self.task.losses(self.model, rng)):
+        for i, (group, loss) in enumerate(self.task.steps(self.model, rng)):
+            if not bool(torch.isfinite(loss)):
+                raise NumericalError(f"the loss is {loss.item()} in epoch {number}, batch {i + 1}")
+            network, mean = self.groups[group]
+            optimizer = self.optimizers[group]
             progress = (number - 1 + i / batches) / recipe.epochs
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-            self.optimizer.zero_grad(set_to_none=True)
+            decay = 0.5 * (1 + math.cos(math.pi * progress)) if recipe.schedule == "cosine" else 1.0
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = recipe.learning_rate * decay
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
+            if recipe.clip:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+            optimizer.step()
             # The average starts short and grows, or it would remember the random start.
             steps = (number - 1) * batches + i
-            decay = min(recipe.average, (1 + steps) / (10 + steps))
+            keep = min(recipe.average, (1 + steps) / (10 + steps))
             with torch.no_grad():
-                for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                    mean.lerp_(now, 1 - decay)
+                for old, new in zip(mean.parameters(), network.parameters(), strict=True):
+                    old.lerp_(new, 1 - keep)
+                for held, now in zip(mean.buffers(), network.buffers(), strict=True):
+                    held.copy_(now)
             report(Progress(number, recipe.epochs, i + 1, batches))
+
+    def improved(self, figures: dict[str, float]) -> bool:
+        """Whether the epoch that these figures end is the best so far; without a validation the last always is."""
+        if not self.best_epoch or "validation" not in figures:
+            return True
+        return figures["validation"] < self.history[self.best_epoch - 1]["validation"]
 
 
 def train(
@@ -175,8 +180,8 @@ def train(
     """Train a recipe on its kind of data, a `data.Dataset` or a `text.Text`; or go on from `checkpoint` when that file
     is there. It is written after every epoch, so Ctrl-C loses at most one.
 
-    Raises ValueError when the checkpoint is of another recipe or data set, FloatingPointError when the loss is not
-    finite.
+    Raises ValueError when the checkpoint is of another recipe or data set, NumericalError when the training diverges;
+    the checkpoint is then that of the epoch before.
     """
     path = None if checkpoint is None else Path(checkpoint)
     with deterministic(threads):
@@ -187,17 +192,32 @@ def train(
         for number in range(len(run.history) + 1, recipe.epochs + 1):
             if number - 1 - run.best_epoch >= recipe.patience:
                 break
-            run.epoch(number, report)
-            bits = task.bits(run.average)
-            if not math.isfinite(bits["train"]):
-                raise FloatingPointError(f"the loss is not finite in epoch {number}; lower the learning rate")
-            run.history.append(bits)
-            if number == 1 or bits["validation"] < run.history[run.best_epoch - 1]["validation"]:
+            start = time.perf_counter()
+            try:
+                run.epoch(number, report)
+                figures = task.figures(run.average)
+                wrong = [f"{name} is {figure}" for name, figure in figures.items() if not math.isfinite(figure)]
+                if wrong:
+                    raise NumericalError(f"{wrong[0]} after epoch {number}")
+            except NumericalError as error:
+                raise NumericalError(f"the training diverged: {error}; {_way_out(number, path)}") from None
+            run.seconds += time.perf_counter() - start
+            if run.improved(figures):
                 run.best_epoch = number
                 run.best.load_state_dict(run.average.state_dict())
+            run.history.append(figures)
             if path is not None:
                 run.save(path)
-            report(Progress(number, recipe.epochs, 0, 0, bits))
+            report(Progress(number, recipe.epochs, 0, 0, figures))
         named = run.best.named_parameters()
         parameters = sum(p.numel() for name, p in named if not any(word in name for word in task.unused))
-        return Trained(run.best.eval(), recipe, run.best_epoch, task.bits(run.best), parameters, run.history)
+        best = run.best.eval()
+        return Trained(best, task, run.best_epoch, task.figures(best), parameters, run.history, run.seconds)
+
+
+def _way_out(epoch: int, path: Path | None) -> str:
+    """What to do about a training that diverged in this epoch."""
+    lower = "lower the learning rate"
+    if path is None or epoch == 1:
+        return lower
+    return f"{path} holds the {epoch - 1} epochs before: train anew and {lower}, or use them with --epochs {epoch - 1}"

@@ -24,7 +24,7 @@ struct ConditionInfo {
 struct Options {
   uint64_t seed = 0;
   uint64_t first_row = 0;                          // the uniforms of row i are those of row first_row + i of the seed
-  const double* u = nullptr;                       // [n][sites] in [0, 1]; replaces the seed
+  const double* u = nullptr;                       // [n][sites], for outputs [n][uniforms], in [0, 1]; replaces the seed
   std::map<std::string, const float*> conditions;  // each [n][elements of its shape]; integers as floats
 
   // Of categorical heads, in this order: logits divided by the temperature (> 0; Bernoulli heads too), the top_k largest, the
@@ -73,7 +73,7 @@ class Model {
   static Model load(const std::string& path);
   static Model load(const void* data, size_t size, const std::string& name = "<memory>");
 
-  int64_t sites() const;  // uniforms of a row: positions() times channels()
+  int64_t sites() const;  // positions() times channels()
   int64_t positions() const;
   int64_t channels() const;
   int64_t levels() const;                           // 0: sites hold numbers, sampled as floats
@@ -85,8 +85,14 @@ class Model {
   int64_t bos() const;
   std::vector<int32_t> order() const;  // site of each rank
   std::vector<ConditionInfo> conditions() const;
-  std::string meta() const;        // a JSON object
-  std::string file_bytes() const;  // the .genfast file this model came from
+  bool has_distribution() const;  // false: sites are given, and the model is only applied
+  // What the model computes from its sites, for those whose samples are not the sites themselves: decoders, classifiers, ascents.
+  bool has_output() const;
+  const std::vector<int64_t>& output_shape() const;  // of one row
+  int64_t rounds() const;                            // of an iterated model, else 0
+  int64_t uniforms() const;                          // of one output: sites(), more where rounds take some
+  std::string meta() const;                          // a JSON object
+  std::string file_bytes() const;                    // the .genfast file this model came from
 
   // n rows of `sites()` levels (or numbers), in the input's layout. A sample depends on its row's uniforms, condition and given
   // sites alone.
@@ -97,6 +103,14 @@ class Model {
   // are read before it returns; options.poll is kept, for next(): a step that it stopped is not taken. Holds the activations of all
   // rows; throws ArgumentError where they are more than the machine's memory.
   TokenStream stream(int64_t n, const int32_t* given, const Options& options = {}) const;
+  // n rows of the output, [n][elements of output_shape()], of sites that are drawn. Where `levels` or `x` [n][sites] is not null
+  // the sites are stored there too; it is needed with `known` or `prompt`. Guidance, max_tokens and stop have no effect on an
+  // output and are refused.
+  void generate(int64_t n, float* output, int32_t* levels, const Options& options = {}) const;
+  void generate(int64_t n, float* output, float* x = nullptr, const Options& options = {}) const;  // heads without levels
+  // The output of sites that are given; an iterated model begins with them. Uniforms are taken by rounds only.
+  void apply(int64_t n, const int32_t* levels, float* output, const Options& options = {}) const;
+  void apply(int64_t n, const float* x, float* output, const Options& options = {}) const;
   // log p(row) in nats (its density, of numbers), with the bits of the sampling path.
   void log_prob(int64_t n, const int32_t* levels, double* out, const Options& options = {}) const;
   void log_prob(int64_t n, const float* x, double* out, const Options& options = {}) const;
