@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import genfast as gf
 from genfast.model import BUNDLED
 from genfast.zoo import comparison_pictures as pictures
@@ -50,7 +48,7 @@ GENERATORS = (
     Generator("digits-vae", "VAE", "vae"),
     Generator("digits-gan", "GAN", "gan"),
     Generator("digits-wgan", "WGAN-GP", "wgan"),
-    Generator("digits-ascent", "gradient ascent on a classifier", "ascent"),
+    Generator("digits-classifier-ascent", "gradient ascent on a classifier", "classifier"),
 )
 
 
@@ -142,7 +140,7 @@ def compare(
                 entry["times"] = times(generator.recipe, model, digits, settings.batches, settings.repeats)
         result["generators"][name] = entry
         write(path, json.dumps(result, indent=1) + "\n")
-    if "digits-ascent" in result["generators"] and "digits-classifier" in gf.models():
+    if "digits-classifier-ascent" in result["generators"] and "digits-classifier" in gf.models():
         result["fooling"] = fooling(reference, settings.seed)
         pictures.save_fooling(images, result["fooling"]["examples"], digits.levels)
         write(path, json.dumps(result, indent=1) + "\n")
@@ -161,9 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="measure again what comparison.json already holds")
     options = parser.parse_args(arguments)
     try:
-        compare(
-            options.out, QUICK if options.quick else Settings(), options.only, options.fresh, not options.no_times
-        )
+        compare(options.out, QUICK if options.quick else Settings(), options.only, options.fresh, not options.no_times)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}")
         return 1

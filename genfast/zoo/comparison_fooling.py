@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import genfast as gf
 from genfast.zoo import metrics
+from genfast.zoo.classifier import ASCENT
 from genfast.zoo.comparison_measures import Reference, to_levels, unit
 
 EACH = 20
@@ -41,7 +42,7 @@ def fooling(reference: Reference, seed: int) -> dict[str, Any]:
     example for each class."""
     data = reference.dataset
     assert data.test_labels is not None
-    ascent, classifier = gf.load("digits-ascent"), gf.load("digits-classifier")
+    ascent, classifier = gf.load("digits-classifier-ascent"), gf.load("digits-classifier")
     labels = np.repeat(np.arange(data.classes), EACH)
     made, start = ascent.sample(len(labels), rng=seed, condition={"label": labels}, return_latent=True)
     sets: dict[str, tuple[NDArray[Any], NDArray[np.int64]]] = {
@@ -75,4 +76,4 @@ def fooling(reference: Reference, seed: int) -> dict[str, Any]:
                         "judged_confidence": float(judged[i].max()),
                     }
                 )
-    return {"images": figures, "examples": examples}
+    return {"images": figures, "examples": examples, "steps": f"{ASCENT['steps']} steps of {ASCENT['optimizer']}"}

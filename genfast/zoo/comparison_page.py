@@ -14,39 +14,53 @@ This page is written by one command, figures and pictures included:
 
     {command}
 
-Every generator is a bundled model, trained on the same {train} images (scikit-learn's 8×8 digits, 17 grey levels), and is
-told which digit to draw. It draws {sets} sets of {images} images, with the labels of the test images. What a network puts out
+Every generator is a bundled model, trained on the same {train} images (scikit-learn's 8×8 digits, 17 grey levels),
+and is
+told which digit to draw. It draws {sets} sets of {images} images, with the labels of the test images. What a network
+puts out
 between two grey levels is rounded to the nearer one first, so that no generator is known by its greys.
 
 ## How to read the figures
 
 - **bits/dim**: −log₂ of the probability of a test image, a pixel; only where the model knows it. Less is better.
-- **Fréchet**: the distance between generated and training images in the {features} features of a classifier, the *judge*, as normal
-  distributions ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)). Less is better. It is no FID: the judge is not Inception, and {images} images are few; compare with the test images' row.
-- **precision, recall**: the share of generated images among the training images in the judge's features, and the other way round
+- **Fréchet**: the distance between generated and training images in the {features} features of a classifier, the
+  *judge*, as normal
+  distributions ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)). Less is better. It is no FID: the judge is
+not Inception, and {images} images are few; compare with the test images' row.
+- **precision, recall**: the share of generated images among the training images in the judge's features, and the
+  other way round
   ([Kynkäänniemi et al. 2019](https://arxiv.org/abs/1904.06991), k = 3). The first is quality, the second diversity.
-- **accuracy**: how often the judge sees the digit that was asked for. **classes**: 2 to the entropy of what it sees; {classes} is all of them equally often.
+- **accuracy**: how often the judge sees the digit that was asked for. **classes**: 2 to the entropy of what it sees;
+  {classes} is all of them equally often.
 - **spread**: the mean distance of two images of a class, over that of the training images. A collapsed generator has 0.
-- **nearest**: the median distance to the nearest training image, pixels from 0 to 1. **closer**: the probability that a generated image is
-  nearer to the training images than a test image is ([Meehan et al. 2020](https://arxiv.org/abs/2004.05675)); 0.5 is right, 1 means copies, or images blurred towards the mean.
+- **nearest**: the median distance to the nearest training image, pixels from 0 to 1. **closer**: the probability that
+  a generated image is
+  nearer to the training images than a test image is ([Meehan et al. 2020](https://arxiv.org/abs/2004.05675)); 0.5 is
+right, 1 means copies, or images blurred towards the mean.
 
-The judge is trained by this command on the same training images, apart from the bundled models: its own seed and architecture. It classifies
-{accuracy:.1%} of the test images correctly. ± is the standard deviation between the {sets} sets, each against its own {images} training images.
+The judge is trained by this command on the same training images, apart from the bundled models: its own seed and
+architecture. It classifies
+{accuracy:.1%} of the test images correctly. ± is the standard deviation between the {sets} sets, each against its own
+{images} training images.
 """
 
 TIMES = """\
 ## Time of an image
 
-The same network in PyTorch and in genfast: one thread of {cpu}, f32, torch {torch}, genfast's target {target}; medians of up to {repeats} warm
-calls. PyTorch's networks have untrained weights, which does not change the time. An autoregressive network is sampled in PyTorch by
+The same network in PyTorch and in genfast: one thread of {cpu}, f32, torch {torch}, genfast's target {target};
+medians of up to {repeats} warm
+calls. PyTorch's networks have untrained weights, which does not change the time. An autoregressive network is sampled
+in PyTorch by
 the usual loop, a forward pass for each pixel; a decoder by one pass; the ascent by its loop over autograd.
 """
 
 FOOLING = """\
 ## Images that fool a classifier
 
-`digits-ascent` starts from noise and follows the gradient of log p(digit | image) of `digits-classifier`, {steps}. The result
-does not look like a digit, and the classifier is sure of it. The judge, which nobody attacked, and the Gated PixelCNN, which knows what images are probable,
+`digits-classifier-ascent` starts from noise and follows the gradient of log p(digit | image) of `digits-classifier`,
+{steps}. The result
+does not look like a digit, and the classifier is sure of it. The judge, which nobody attacked, and the Gated
+PixelCNN, which knows what images are probable,
 see it for what it is. The same figures of the GAN's images and of test images stand beside it.
 
 ![the start, the result, and what two classifiers say of it]({folder}/fooling.png)
@@ -141,12 +155,13 @@ def page(result: dict[str, Any]) -> str:
         out.append(table(["", "batch", "PyTorch's way", "PyTorch, an image", "genfast, an image", "ratio"], timed))
     out.append(
         "\n## Distances to the training images\n\n"
-        "Boxes from the first to the third quartile, whiskers from 5 % to 95 %; the line is the test images' median.\n\n"
+        "Boxes from the first to the third quartile, whiskers from 5 % to 95 %; the line is the test images' "
+        "median.\n\n"
         f"![distances to the nearest training image]({IMAGES}/distances.png)\n"
     )
     out.append(
-        "\n## Images\n\nThe first samples of the seed, none chosen: a row for each digit. Beside them, the first three of each row in"
-        " order, each above the training image that is nearest to it.\n"
+        "\n## Images\n\nThe first samples of the seed, none chosen: a row for each digit. Beside them, the first three "
+        "of each row in order, each above the training image that is nearest to it.\n"
     )
     for name, title in [("real", "test images"), *((name, entry["title"]) for name, entry in generators.items())]:
         of = "" if name == "real" else f" (`{name}`)"

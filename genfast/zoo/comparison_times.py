@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import genfast as gf
+from genfast.zoo.classifier import ASCENT
 from genfast.zoo.comparison_measures import is_conditional
 from genfast.zoo.data import Dataset
 from genfast.zoo.recipes import RECIPES
@@ -42,6 +44,19 @@ def at_once(network: nn.Module, labels: Tensor, levels: int, height: int, width:
     """Pixels that do not read each other: one pass draws them all. Images (n, 1, H, W)."""
     logits = network(torch.zeros(len(labels), 1, height, width), labels)
     return draw_level(logits, torch.rand(len(labels), height, width)).unsqueeze(1) / (levels - 1)
+
+
+def climb(network: nn.Module, labels: Tensor, height: int, width: int) -> Tensor:
+    """Gradient ascent on log p(label | image) as `genfast.zoo.classifier` has it compiled. Images (n, 1, H, W)."""
+    x = (0.5 + 0.25 * torch.randn(len(labels), 1, height, width)).requires_grad_()
+    optimizer = torch.optim.Adam([x], ASCENT["step_size"], maximize=True)
+    for _ in range(ASCENT["steps"]):
+        objective = -F.cross_entropy(network(x), labels, reduction="sum")
+        (x.grad,) = torch.autograd.grad(objective, [x])
+        optimizer.step()
+        with torch.no_grad():
+            x.clamp_(*ASCENT["clip"])
+    return x.detach()
 
 
 def median(call: Callable[[], Any], repeats: int) -> float:
@@ -73,22 +88,24 @@ def machine() -> dict[str, str]:
 def torch_way(recipe: str, model: gf.Model, dataset: Dataset, batch: int) -> tuple[str, Callable[[], Any]]:
     """How `batch` images are made in PyTorch, in words, and the call that does it with an untrained network."""
     labels = torch.arange(batch) % dataset.classes
-    shape = dataset.levels, *dataset.train.shape[2:]
-    if recipe == "ascent":
-        settings = model.meta["ascent"]
-        network = RECIPES["classifier"].recipe.task(dataset).build().eval()
-        return f"{settings['steps']} steps of autograd", lambda: climb(network, labels, shape[1:], settings)
+    height, width = dataset.train.shape[2:]
+    shape = dataset.levels, height, width
     task = RECIPES[recipe].recipe.task(dataset)
     network = task.build().eval()
+    if recipe == "classifier":
+        return f"{ASCENT['steps']} steps of autograd", lambda: climb(network, labels, height, width)
     if recipe == "independent":
         return "one pass", lambda: at_once(network, labels, *shape)
     if not model.output_shape:
         return f"{shape[1] * shape[2]} passes", lambda: pixel_by_pixel(network, labels, *shape)
-    decoder = getattr(network, "generator", None) or network.decoder
+    decoder: Any = getattr(network, "generator", None) or network.decoder
+
+    code = task.recipe.code
 
     @torch.no_grad()
     def decode() -> Tensor:
-        return decoder(torch.randn(batch, task.recipe.code), labels)
+        images: Tensor = decoder(torch.randn(batch, code), labels)
+        return images
 
     return "one pass", decode
 

@@ -65,7 +65,8 @@ def train_judge(dataset: Dataset, seed: int = 0, epochs: int = 60, batch: int = 
     rng = np.random.Generator(np.random.PCG64([seed, 0]))
     with deterministic(1):
         torch.manual_seed(seed)
-        network = JudgeNetwork(*dataset.train.shape[2:], dataset.classes)
+        height, width = dataset.train.shape[2:]
+        network = JudgeNetwork(height, width, dataset.classes)
         optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
         steps = epochs * -(-len(dataset.train) // batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: 0.5 * (1 + math.cos(math.pi * k / steps)))
