@@ -15,53 +15,52 @@ This page is written by one command, figures and pictures included:
     {command}
 
 Every generator is a bundled model, trained on the same {train} images (scikit-learn's 8×8 digits, 17 grey levels),
-and is
-told which digit to draw. It draws {sets} sets of {images} images, with the labels of the test images. What a network
-puts out
-between two grey levels is rounded to the nearer one first, so that no generator is known by its greys.
+and is told which digit to draw. It draws {sets} sets of {images} images, with the labels of the test images. What a
+network puts out between two grey levels is rounded to the nearer one first, so that no generator is known by its
+greys.
 
 ## How to read the figures
 
 - **bits/dim**: −log₂ of the probability of a test image, a pixel; only where the model knows it. Less is better.
 - **Fréchet**: the distance between generated and training images in the {features} features of a classifier, the
-  *judge*, as normal
-  distributions ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)). Less is better. It is no FID: the judge is
-not Inception, and {images} images are few; compare with the test images' row.
+  *judge*, as normal distributions ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)). Less is better. It is no
+  FID: the judge is not Inception, and {images} images are few; compare with the test images' row.
 - **precision, recall**: the share of generated images among the training images in the judge's features, and the
-  other way round
-  ([Kynkäänniemi et al. 2019](https://arxiv.org/abs/1904.06991), k = 3). The first is quality, the second diversity.
+  other way round ([Kynkäänniemi et al. 2019](https://arxiv.org/abs/1904.06991), k = 3). The first is quality, the
+  second diversity.
 - **accuracy**: how often the judge sees the digit that was asked for. **classes**: 2 to the entropy of what it sees;
   {classes} is all of them equally often.
 - **spread**: the mean distance of two images of a class, over that of the training images. A collapsed generator has 0.
 - **nearest**: the median distance to the nearest training image, pixels from 0 to 1. **closer**: the probability that
-  a generated image is
-  nearer to the training images than a test image is ([Meehan et al. 2020](https://arxiv.org/abs/2004.05675)); 0.5 is
-right, 1 means copies, or images blurred towards the mean.
+  a generated image is nearer to the training images than a test image is
+  ([Meehan et al. 2020](https://arxiv.org/abs/2004.05675)); 0.5 is right, 1 means copies, or images blurred towards
+  the mean.
 
 The judge is trained by this command on the same training images, apart from the bundled models: its own seed and
-architecture. It classifies
-{accuracy:.1%} of the test images correctly. ± is the standard deviation between the {sets} sets, each against its own
-{images} training images.
+architecture. It classifies {accuracy:.1%} of the test images correctly. ± is the standard deviation between the
+{sets} sets, each against its own {images} training images.
+
 """
 
 TIMES = """\
 ## Time of an image
 
 The same network in PyTorch and in genfast: one thread of {cpu}, f32, torch {torch}, genfast's target {target};
-medians of up to {repeats} warm
-calls. PyTorch's networks have untrained weights, which does not change the time. An autoregressive network is sampled
-in PyTorch by
-the usual loop, a forward pass for each pixel; a decoder by one pass; the ascent by its loop over autograd.
+medians of up to {repeats} warm calls. PyTorch's networks have untrained weights, which does not change the time. An
+autoregressive network is sampled in PyTorch by the usual loop, a forward pass for each pixel; a decoder by one pass;
+the ascent by its loop over autograd.
 """
 
 FOOLING = """\
 ## Images that fool a classifier
 
 `digits-classifier-ascent` starts from noise and follows the gradient of log p(digit | image) of `digits-classifier`,
-{steps}. The result
-does not look like a digit, and the classifier is sure of it. The judge, which nobody attacked, and the Gated
-PixelCNN, which knows what images are probable,
-see it for what it is. The same figures of the GAN's images and of test images stand beside it.
+{steps}. The result does not look like a digit, and the classifier is sure of it. The Gated PixelCNN, which knows what
+images are probable, finds it less probable than noise (log₂ 17 = 4.09 bits a pixel), and the training images are
+far away. The judge was trained apart and never attacked; where it agrees all the same, the attack carries over to it,
+as such attacks between networks trained on the same images do
+([Szegedy et al. 2014](https://arxiv.org/abs/1312.6199)). The same figures of the GAN's images
+and of test images stand beside it.
 
 ![the start, the result, and what two classifiers say of it]({folder}/fooling.png)
 
