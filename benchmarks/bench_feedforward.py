@@ -185,7 +185,7 @@ def call_of(side: str, name: str, z: Tensor) -> Callable[[], np.ndarray]:
 
 
 def multiply_adds(name: str) -> int:
-    """Of one row of the network as PyTorch counts them: taps that lie outside, which genfast leaves out, are counted."""
+    """Of one row of the network as PyTorch counts them: with taps that lie outside, which genfast leaves out."""
     with FlopCounterMode(display=False) as counter:
         network(name)(latents(name, 1))
     return counter.get_total_flops() // 2
