@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 for needed in ("torch", "sklearn", "matplotlib"):
@@ -25,12 +26,24 @@ def test_the_course_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert [int(n) for n in re.findall(r"^=== (\d)\.", done.stdout, re.M)] == list(range(1, 10))
-    same = re.search(r"([\d.]+)% of the pixels are the same", done.stdout)
-    assert same
-    assert float(same[1]) > 99  # float rounding may put a uniform on the other side of a level's edge
-    sure = re.search(r"sure of all ten: ([\d.]+)%", done.stdout)
-    assert sure
-    assert float(sure[1]) > 99
+
+    def printed(pattern: str) -> list[float]:
+        return [float(number) for number in re.findall(pattern, done.stdout)]
+
+    (same,) = printed(r"([\d.]+)% of the pixels are the same")
+    assert same > 99  # float rounding may put a uniform on the other side of a level's edge
+    independent, *networks = printed(r"(?m)^  (?:independent pixels|PixelCNN|Gated PixelCNN|ImageGPT) +([\d.]+)$")
+    assert len(networks) == 3 and max(networks) < independent < np.log2(17)
+    normal, fitted, vae = printed(r"codes from .*: a classifier sees the wanted digit in (\d+)%")
+    assert normal < 60 and min(fitted, vae) > 90
+    (sure,) = printed(r"sure of all 100 images: ([\d.]+)%")
+    (second,) = printed(r"agrees with (\d+)%")
+    assert sure > 99 and second < 60
+    (climbed,) = printed(r"a density model: ([\d.]+) bits")
+    (gan,) = printed(r"the density model: ([\d.]+) bits")
+    assert gan < np.log2(17) < climbed
+    few, few_and_made = re.search(r" 50: ([\d.]+)% alone, ([\d.]+)% with", done.stdout).groups()
+    assert float(few_and_made) > float(few) + 10
     page = (ROOT / "docs" / "course.md").read_text("utf-8")
     shown = set(re.findall(r"images/course/([\w-]+\.png)", page))
     assert {path.name for path in tmp_path.glob("*.png")} == shown
