@@ -69,6 +69,11 @@ def optimization(source: str) -> str:
 class BuildExt(build_ext):
     """build_ext with a message a person can act on when the compiler is missing or too old."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if not os.environ.get("GENFAST_BUILD_JOBS"):
+            self.parallel = self.parallel or 3  # the small extensions fill the gaps of the large one
+
     def build_extensions(self) -> None:
         words = getattr(self.compiler, "compiler_so_cxx", None) or self.compiler.compiler_so
         command = list(itertools.takewhile(lambda word: not word.startswith("-"), words))  # perhaps "ccache g++"
