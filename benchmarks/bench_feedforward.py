@@ -12,7 +12,9 @@ mode everywhere.
 from __future__ import annotations
 
 import functools
+import statistics
 import tempfile
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,14 +155,11 @@ def onnx(name: str) -> Any:
 
 
 def eager_call(name: str, z: Tensor) -> Callable[[], np.ndarray]:
-    """Whichever memory format is faster for this network and batch."""
-    import time
+    """Whichever memory format is faster for this network and batch, by the median of a few runs."""
 
     def timed(net: nn.Module) -> float:
         net(z)
-        start = time.perf_counter()
-        net(z)
-        return time.perf_counter() - start
+        return statistics.median(timeit.repeat(lambda: net(z), number=1, repeat=5))
 
     plain = network(name)
     last = MODELS[name][0]().eval().to(memory_format=torch.channels_last)
@@ -191,14 +190,16 @@ def multiply_adds(name: str) -> int:
     return counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("batch", [1, 16, 256])
+# The sides of one model and batch follow each other: a machine's speed drifts.
 @pytest.mark.parametrize("side", ["genfast", "PyTorch eager", "torch.compile", "ONNX Runtime"])
+@pytest.mark.parametrize("batch", [1, 16, 256])
 @pytest.mark.parametrize("name", MODELS)
 def test_decoder(benchmark, threads, name, side, batch):
     z = latents(name, batch)
     with torch.inference_mode():
         call = call_of(side, name, z)
-        np.testing.assert_allclose(call(), network(name)(z).numpy(), rtol=1e-5, atol=1e-5)
+        expected = network(name)(z).numpy()
+        np.testing.assert_allclose(call(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
         benchmark.group = f"{name}, batch {batch}"
         benchmark.extra_info.update(model=name, batch=batch, side=side, multiply_adds=multiply_adds(name))
         benchmark.pedantic(call, rounds=ROUNDS[batch], warmup_rounds=1)
