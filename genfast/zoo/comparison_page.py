@@ -56,11 +56,11 @@ FOOLING = """\
 
 `digits-classifier-ascent` starts from noise and follows the gradient of log p(digit | image) of `digits-classifier`,
 {steps}. The result does not look like a digit, and the classifier is sure of it. The Gated PixelCNN, which knows what
-images are probable, gives it more bits than if every grey level were as likely (log₂ 17 = 4.09 a pixel), and the training
-images are far away. The judge was trained apart and never attacked; where it agrees all the same, the attack carries over to it,
-as such attacks between networks trained on the same images do
-([Szegedy et al. 2014](https://arxiv.org/abs/1312.6199)). The same figures of the GAN's images
-and of test images stand beside it.
+images are probable, gives it more bits than if every grey level were as likely (log₂ 17 = 4.09 a pixel), and the
+training images are far away. The judge was trained apart and never attacked; where it agrees all the same, the attack
+carries over to it, as such attacks between networks trained on the same images do
+([Szegedy et al. 2014](https://arxiv.org/abs/1312.6199)). The same figures of the GAN's images and of test images stand
+beside it.
 
 ![the start, the result, and what two classifiers say of it]({folder}/fooling.png)
 
