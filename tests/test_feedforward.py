@@ -165,6 +165,21 @@ def test_activations_are_what_pytorch_computes(name: str) -> None:
     close(apply(model, inputs), net(*inputs))
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
+def test_waves_are_what_pytorch_computes(name: str, scale: float) -> None:
+    function = getattr(torch, name)
+    model = gf.compile(lambda x: function(scale * x), torch.zeros(1, 500), latent="given")
+    x = np.linspace(-7, 7, 1000, dtype=np.float32).reshape(2, 500)
+    exact = getattr(np, name)((np.float32(scale) * x).astype(float))
+    assert np.abs(model.apply(x) - exact).max() < 3e-7
+
+
+def test_a_truth_value_is_returned_as_a_number() -> None:
+    model = gf.compile(lambda x: x > 0, torch.zeros(1, 3), latent="given")
+    np.testing.assert_array_equal(model.apply(np.float32([[-1, 0, 2]])), np.float32([[0, 0, 1]]))
+
+
 def test_a_latent_is_drawn_by_its_inverse_cdf() -> None:
     net = randomize(f.ConvVAEDecoder())
     model = gf.compile(net, torch.zeros(1, 6), latent=gf.Laplace(np.arange(6.0), 2))

@@ -12,6 +12,9 @@ def described(model: Any) -> dict[str, Any]:
     return {"name": model.meta.get("name"), **told, **shapes, "conditions": model.conditions}
 
 
+WIDTH = 200  # of a table that goes into a file or a pipe
+
+
 @click.command(name="models")
 @click.option(
     "--json", "as_json", is_flag=True, help="All that their files tell: data, seed, the command that made one."
@@ -28,7 +31,7 @@ def command(as_json: bool) -> None:
     import json
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     import genfast as gf
 
@@ -36,7 +39,7 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{**row, "name": name} for name, row in rows.items()], indent=1))
         return
-    table = Table("name", "kind", "shape", "conditions", "parameters", "figures")
+    table = Table(Column("name", no_wrap=True), "kind", "shape", "conditions", "parameters", "figures")
     for name, row in rows.items():
         shapes = [" × ".join(map(str, shape)) for shape in (row["input_shape"], row["output_shape"]) if shape]
         conditions = [
@@ -52,4 +55,6 @@ def command(as_json: bool) -> None:
             f"{row['parameters']:,}" if row["parameters"] else "",
             ", ".join(figures),
         )
-    Console(markup=False, emoji=False).print(table)
+    console = Console(markup=False, emoji=False)
+    # Cells that are cut off cannot be searched for.
+    console.print(table, width=None if console.is_terminal else max(console.width, WIDTH))
