@@ -55,6 +55,6 @@ def command(as_json: bool) -> None:
             f"{row['parameters']:,}" if row["parameters"] else "",
             ", ".join(figures),
         )
-    console = Console(markup=False, emoji=False)
     # Cells that are cut off cannot be searched for.
-    console.print(table, width=None if console.is_terminal else max(console.width, WIDTH))
+    width = None if click.get_text_stream("stdout").isatty() else WIDTH
+    Console(markup=False, emoji=False, width=width).print(table)
