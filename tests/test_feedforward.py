@@ -232,3 +232,20 @@ def test_a_latent_that_is_none_is_refused(latent: Any) -> None:
 def test_a_decoder_has_no_head() -> None:
     with pytest.raises((TypeError, ValueError), match="head"):
         gf.compile(nn.Linear(4, 2).eval(), torch.zeros(1, 4), head=gf.heads.Bernoulli(), latent=gf.Normal(0, 1))
+
+
+def test_an_integer_input_takes_integers_only() -> None:
+    model = gf.compile(nn.Embedding(9, 3), torch.zeros(1, 4, dtype=torch.long), latent="given")
+    assert model.apply(np.full((2, 4), 8)).shape == (2, 4, 3)
+    with pytest.raises(ValueError, match=r"x\[0, 1\] is 1\.5, not an integer"):
+        model.apply(np.array([[1, 1.5, 2, 3]]))
+    with pytest.raises(gf.NumericalError, match="9 rows"):
+        model.apply(np.full((1, 4), 9))
+
+
+def test_an_instance_norm_that_keeps_statistics_is_named() -> None:
+    net = nn.Sequential(nn.InstanceNorm1d(3, track_running_stats=True))
+    before = net[0].running_mean.clone()
+    with pytest.raises(gf.Error, match=r"InstanceNorm1d in training mode.*eval\(\)"):
+        gf.compile(net, torch.randn(1, 3, 5), latent="given")
+    assert torch.equal(net[0].running_mean, before)

@@ -29,6 +29,7 @@ def command(as_json: bool) -> None:
       genfast sample digits
     """
     import json
+import sys
 
     from rich.console import Console
     from rich.table import Column, Table
@@ -56,5 +57,5 @@ def command(as_json: bool) -> None:
             ", ".join(figures),
         )
     # Cells that are cut off cannot be searched for.
-    width = None if click.get_text_stream("stdout").isatty() else WIDTH
+    width = None if sys.stdout.isatty() else WIDTH
     Console(markup=False, emoji=False, width=width).print(table)
