@@ -4,15 +4,14 @@ from typing import Any
 
 import click
 
+WIDTH = 200  # of a table that goes into a file or a pipe
+
 
 def described(model: Any) -> dict[str, Any]:
     """What is worth knowing of a model, as JSON; what its file does not tell is None."""
     told = {name: model.meta.get(name) for name in ("kind", "data", "figures", "parameters", "seed", "command")}
     shapes = {"input_shape": model.input_shape, "output_shape": model.output_shape, "levels": model.levels}
     return {"name": model.meta.get("name"), **told, **shapes, "conditions": model.conditions}
-
-
-WIDTH = 200  # of a table that goes into a file or a pipe
 
 
 @click.command(name="models")
@@ -29,7 +28,7 @@ def command(as_json: bool) -> None:
       genfast sample digits
     """
     import json
-import sys
+    import sys
 
     from rich.console import Console
     from rich.table import Column, Table
