@@ -146,3 +146,19 @@ def test_pictures_side_by_side() -> None:
     both = images.beside([np.zeros((4, 3), np.uint8), np.zeros((2, 5), np.uint8)])
     assert both.shape == (4, 3 + 4 * images.GAP + 5)
     assert both[2:, -5:].min() == 255
+
+
+def test_labels_of_a_generated_data_set_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("generate", "digits", "--per-class", "2", "--classes", "3,8", "-o", "data")
+    (file,) = Path("data").glob("*.npz")
+    run("complete", "digits", str(file), "-n", "2", "-o", "done.npz")
+    assert np.load("done.npz")["condition_label"].tolist() == np.repeat(np.load(file)["labels"], 2).tolist()
+
+
+def test_counts_that_do_not_agree_are_those_of_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("few.npz", samples=np.zeros((3, 1, 8, 8), np.uint8), condition_label=np.zeros(2, int))
+    assert "3 images, and a label of 2" in fails(1, "complete", "digits", "few.npz")
+    np.savez("none.npz", samples=np.zeros((0, 1, 8, 8), np.uint8))
+    assert "none.npz: no images" in fails(1, "complete", "digits", "none.npz")

@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Keep a part of IMAGES and let MODEL draw the rest, several times.
 
-    IMAGES: an .npz file that genfast sample wrote, an .npy file of levels, a picture or a folder of .png pictures of
-    the model's size. A PNG shows a row for each image: what is kept, the image, the completions. Without --label the
+    IMAGES: an .npz file of genfast sample or generate, an .npy file of levels, a picture or a folder of .png pictures
+    of the model's size. A PNG shows a row for each image: what is kept, the image, the completions. Without --label the
     labels are those of the .npz file; where there are none, completions count through the labels.
 
     The known pixels must not depend on others in the model's order: for models that draw row after row, top ones.

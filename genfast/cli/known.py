@@ -41,7 +41,8 @@ def mask(text: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 def read_images(path: Path, model: Any) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
     """Images (n, *input_shape) as the model's levels, and the conditions that came with them: an .npz file that
-    `genfast sample` wrote, an .npy file of levels, a picture or a folder of pictures in the model's size.
+    `genfast sample` or `genfast generate` wrote, an .npy file of levels, a picture or a folder of pictures in the
+    model's size.
 
     Raises ValueError for other contents, OSError when the file cannot be read.
     """
@@ -52,14 +53,22 @@ def read_images(path: Path, model: Any) -> tuple[NDArray[Any], dict[str, NDArray
                 loaded = np.load(stream, allow_pickle=False)
                 table = loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
         except (ValueError, EOFError, KeyError):
-            raise ValueError(f"{path}: not an .npy file, nor an .npz file of genfast sample") from None
+            raise ValueError(f"{path}: not an .npy file, nor an .npz file of genfast") from None
         samples = table if isinstance(table, np.ndarray) else table.get("samples")
         if samples is None or samples.shape[1:] != shape:
             given = "no samples" if samples is None else f"an array of {samples.shape}"
-            raise ValueError(f"{path}: images of shape ('n', *{shape}) are needed, got {given}")
+            raise ValueError(f"{path}: images of shape (n, {', '.join(map(str, shape))}) are needed, got {given}")
         told = {} if isinstance(table, np.ndarray) else table
+        if not len(samples):
+            raise ValueError(f"{path}: no images")
         start = "condition_"
-        return samples, {name.removeprefix(start): rows for name, rows in told.items() if name.startswith(start)}
+        conditions = {name.removeprefix(start): rows for name, rows in told.items() if name.startswith(start)}
+        if "labels" in told:  # as `genfast generate` writes them
+            conditions.setdefault("label", told["labels"])
+        for name, rows in conditions.items():
+            if len(np.atleast_1d(rows)) != len(samples):
+                raise ValueError(f"{path}: {len(samples)} images, and a {name} of {len(np.atleast_1d(rows))}")
+        return samples, conditions
     from PIL import Image, UnidentifiedImageError
 
     from genfast.cli import images
