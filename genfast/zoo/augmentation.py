@@ -92,9 +92,7 @@ def choose(dataset: data.Dataset, n: int, seed: int) -> data.Dataset:
         rank[labels == k] = np.arange((labels == k).sum())
     rows = order[np.argsort(rank, kind="stable")[:n]]
     images, labels = dataset.train[rows], dataset.train_labels[rows]
-    return dataclasses.replace(
-        dataset, train=images, train_labels=labels, test=images[:2], test_labels=labels[:2]
-    )
+    return dataclasses.replace(dataset, train=images, train_labels=labels, test=images[:2], test_labels=labels[:2])
 
 
 def generate(name: str, few: data.Dataset, settings: Settings, seed: int) -> tuple[Arrays, dict[str, Any]]:

@@ -1,0 +1,154 @@
+"""The figures of `genfast.zoo.augmentation` as a table, a picture and a page of the docs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Cells = dict[str, dict[str, float]]
+
+ARMS = {"both": "N real and generated", "generated": "generated alone"}
+
+
+def figures(cells: Cells, name: str, n: int, figure: str) -> dict[int, float]:
+    """A figure of one generator ("real": of the real images) and N, by seed."""
+    found = (key.rsplit("/", 2) for key in cells)
+    return {
+        int(seed): cells[f"{name}/{n}/{seed}"][figure]
+        for each, size, seed in found
+        if (each, size) == (name, str(n)) and figure in cells[f"{name}/{n}/{seed}"]
+    }
+
+
+def estimate(values: list[float]) -> tuple[float, float]:
+    """Mean and its standard error, which is NaN of a single value."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(np.mean(values)), float(error)
+
+
+def gain(cells: Cells, name: str, n: int) -> tuple[float, float]:
+    """How much more the classifier gets right with the generated images beside the real ones: the mean over the seeds
+    of the difference, which share real images and first weights, and its standard error."""
+    both, real = figures(cells, name, n, "both"), figures(cells, "real", n, "real")
+    return estimate([both[seed] - real[seed] for seed in sorted(both.keys() & real.keys())])
+
+
+def shown(mean: float, error: float) -> str:
+    """Percentages."""
+    return f"{100 * mean:.1f}" + ("" if np.isnan(error) else f" ± {100 * error:.1f}")
+
+
+def table(settings: dict[str, Any], cells: Cells) -> str:
+    """Test accuracy in percent, mean and standard error over the seeds, as Markdown."""
+    sizes = [n for n in settings["sizes"] if figures(cells, "real", n, "real")]
+    lines = ["| trained on | " + " | ".join(f"N = {n}" for n in sizes) + " |", "| --- |" + " --- |" * len(sizes)]
+
+    def row(title: str, name: str, figure: str) -> None:
+        values = [list(figures(cells, name, n, figure).values()) for n in sizes]
+        lines.append(f"| {title} | " + " | ".join(shown(*estimate(v)) if v else "" for v in values) + " |")
+
+    row("**N real images**", "real", "real")
+    for figure, arm in ARMS.items():
+        lines.append(f"| *{arm}* |" + " |" * len(sizes))
+        for name in settings["generators"]:
+            row(name, name, figure)
+    return "\n".join(lines)
+
+
+def verdicts(settings: dict[str, Any], cells: Cells) -> list[str]:
+    """In words, for each N: where generated images beside the real ones help and hurt by more than two standard
+    errors, and how far generated ones alone fall behind."""
+    out = []
+    for n in settings["sizes"]:
+        if not figures(cells, "real", n, "real"):
+            continue
+        gains = {name: gain(cells, name, n) for name in settings["generators"] if figures(cells, name, n, "both")}
+        helps = [f"{name} (+{100 * m:.1f} ± {100 * e:.1f})" for name, (m, e) in gains.items() if m > 2 * e]
+        hurts = [f"{name} (−{-100 * m:.1f} ± {100 * e:.1f})" for name, (m, e) in gains.items() if -m > 2 * e]
+        real, _ = estimate(list(figures(cells, "real", n, "real").values()))
+        alone = {name: estimate(list(figures(cells, name, n, "generated").values()))[0] for name in gains}
+        best, worst = max(alone, key=alone.__getitem__), min(alone, key=alone.__getitem__)
+        out.append(
+            f"- **N = {n}.** Helps: {', '.join(helps) or 'none'}. Hurts: {', '.join(hurts) or 'none'}. Alone, against "
+            f"{100 * real:.1f} of the real images: from {100 * alone[worst]:.1f} ({worst}) to {100 * alone[best]:.1f} "
+            f"({best})."
+        )
+    return out
+
+
+def draw(settings: dict[str, Any], cells: Cells, path: Path) -> None:
+    """Accuracy over N for every generator, one panel an arm, error bars of one standard error. Raises
+    ModuleNotFoundError without matplotlib."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    sizes = [n for n in settings["sizes"] if figures(cells, "real", n, "real")]
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+    colours = pyplot.get_cmap("tab10").colors
+    real = [estimate(list(figures(cells, "real", n, "real").values())) for n in sizes]
+    for panel, (arm, title) in zip(panels, ARMS.items(), strict=True):
+        means, errors = np.array(real).T
+        panel.errorbar(sizes, 100 * means, 100 * errors, color="black", linewidth=2.5, capsize=3, label="real images")
+        for i, name in enumerate(settings["generators"]):
+            held = [(n, *estimate(v)) for n in sizes if (v := list(figures(cells, name, n, arm).values()))]
+            if not held:
+                continue
+            at, means, errors = np.array(held).T
+            # Side by side, or the bars would hide each other.
+            at = at * 1.012 ** (i - len(settings["generators"]) / 2)
+            panel.errorbar(at, 100 * means, 100 * errors, color=colours[i % 10], capsize=2, linewidth=1.2, label=name)
+        panel.set_xscale("log")
+        panel.set_xticks(sizes, [str(n) for n in sizes])
+        panel.minorticks_off()
+        panel.set_xlabel("real images N")
+        panel.set_title(title)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("test accuracy, %")
+    panels[1].legend(fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def page(settings: dict[str, Any], cells: Cells) -> str:
+    """The page of the docs."""
+    seeds = max((int(key.rsplit("/", 1)[1]) for key in cells), default=-1) + 1
+    sampled = [c["sampling_seconds"] for c in cells.values() if "sampling_seconds" in c]
+    trained = [c["training_seconds"] for c in cells.values() if "training_seconds" in c]
+    cost = (
+        f"A generator is trained in {np.median(trained):.1f} s (median, one thread of a busy machine), and its "
+        f"{settings['generated']} images are sampled by genfast in {np.median(sampled):.2f} s."
+        if sampled
+        else ""
+    )
+    return f"""# What generated training data is good for
+
+Written by `python -m genfast.zoo.augmentation -o docs/` from what it computed (`augmentation.json`).
+
+The data are scikit-learn's handwritten digits, 8×8. From the training images N are chosen, equally many of each class.
+A generator is trained on these N images **and no others** ({settings["steps"]} steps; the sizes of the networks are in
+`genfast/zoo/augmentation.py`), compiled, and asked for {settings["generated"]} images, equally many of each class. Then
+the same small convolutional network, from the same first weights, takes {settings["classifier_steps"]} steps of batches
+of {settings["batch"]}: of real images; half of real and half of generated ones; of generated ones alone. The table has
+its accuracy on the test images, in percent: mean ± standard error over {seeds} seeds, which choose the images,
+the first weights and the uniforms. *shifted copies* is no generator: the real images moved by one pixel, which is what a
+generator must be better than to be worth its training.
+
+The budgets are small, so that the whole takes an hour of one core: this says what a generator of a few seconds is good
+for, not what the best one would be. {cost}
+
+{table(settings, cells)}
+
+![test accuracy over N](images/augmentation.png)
+
+## What comes out
+
+Differences to the real images alone, in percentage points, of more than two standard errors (paired by seed; with this
+many comparisons some are chance):
+
+{chr(10).join(verdicts(settings, cells))}
+"""
