@@ -39,9 +39,11 @@ sanitize:
 	build/sanitize/pool_stress 20
 
 mutations-%:
-	build/sanitize/mutate genfast/models/digits.genfast 5000 $*
-	build/sanitize/mutate build/sanitize/attention.genfast 2500 $*
-	build/sanitize/mutate build/sanitize/loop.genfast 2500 $*
+	build/sanitize/mutate genfast/models/digits.genfast 4000 $*
+	build/sanitize/mutate build/sanitize/attention.genfast 1500 $*
+	build/sanitize/mutate build/sanitize/loop.genfast 1500 $*
+	build/sanitize/mutate build/sanitize/decoder.genfast 1500 $*
+	build/sanitize/mutate build/sanitize/rounds.genfast 1500 $*
 
 build/sanitize/mutate: $(ASAN_OBJECTS)
 	$(CXX) $(ASAN) -pthread $^ -o $@

@@ -6,7 +6,9 @@ Continuous    Uniform, Normal, LogNormal, HalfNormal, Exponential, Laplace, Logi
 Discrete      Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson, Hypergeometric, DiscreteUniform, Categorical
 Made of them  Truncated, Mixture, Affine, Discretized; from_scipy, from_torch; NumericalInverse for any density
 Joints        Chain; MultivariateNormal, GaussianMixture, DiscreteBayesNet, MarkovChain, GaussianCopula, StudentTCopula
-Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers
+Models        compile, load, models, Model, heads: causal PyTorch networks as incremental samplers, and decoders
+              interpolate: what a decoder makes of the latents between two
+              compile_ascent: gradient ascent on a classifier
 Data sets     generate: labelled samples by the million, in files
 Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
 Machine       cpu_target, num_threads, set_num_threads
@@ -59,8 +61,10 @@ from genfast.stream import Stream
 
 if TYPE_CHECKING:
     from genfast._philox import Philox
+    from genfast.ascent import compile_ascent
     from genfast.chain import Chain
     from genfast.distributions import Affine, Discretized, Mixture, NumericalInverse, Truncated, from_scipy, from_torch
+    from genfast.interpolation import interpolate
     from genfast.joints import (
         DiscreteBayesNet,
         GaussianCopula,
@@ -126,11 +130,13 @@ __all__ = [
     "VonMises",
     "Weibull",
     "compile",
+    "compile_ascent",
     "cpu_target",
     "from_scipy",
     "from_torch",
     "generate",
     "heads",
+    "interpolate",
     "load",
     "models",
     "num_threads",
@@ -142,6 +148,7 @@ __getattr__ = exports(
     globals(),
     {
         "genfast._philox": ("Philox",),
+        "genfast.ascent": ("compile_ascent",),
         "genfast.chain": ("Chain",),
         "genfast.distributions": (
             "Affine",
@@ -152,6 +159,7 @@ __getattr__ = exports(
             "from_scipy",
             "from_torch",
         ),
+        "genfast.interpolation": ("interpolate",),
         "genfast.joints": (
             "DiscreteBayesNet",
             "GaussianCopula",

@@ -633,7 +633,8 @@ class Model:
         dtype : "bf16" or "int8"
         check : array_like of shape (n, \\*input_shape), optional
             Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
-            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it.
+            ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it. Of a model with an
+            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square).
         condition : mapping from str to array_like, optional
             As in `log_prob`, for `check`.
 
@@ -894,14 +895,7 @@ def compile(
     ImportError
         If PyTorch is not installed.
     """
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"name must be a str or None, got {type(name).__name__}")
-    meta = {} if meta is None else meta
-    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
-        raise TypeError(f"meta must be a mapping from str, got {meta!r}")
-    if not isinstance(meta.get("name", ""), str):
-        raise TypeError(f"meta['name'] must be a str, got {type(meta['name']).__name__}")
-    json.dumps(dict(meta), allow_nan=False)  # its error before the work
+    meta = check_meta(name, meta, named=False)
     try:
         from genfast.export import lower
     except ModuleNotFoundError as error:
@@ -912,12 +906,27 @@ def compile(
     kwargs = {} if latent is None else {"latent": latent}
     exported = lower(model, example, head, order=order, name=name, alignment=alignment, bos=bos, meta=meta, **kwargs)
 
-    def plan(data: bytes) -> Model:
-        compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))
-        compiled._core.plan()
-        return compiled
+    return exported.settle(lambda data: planned(data, name), lambda data: _core.infer_order(data))
 
-    return exported.settle(plan, lambda data: _core.infer_order(data))
+
+def check_meta(name: Any, meta: Any, named: bool = True) -> dict[str, Any]:
+    """The file's meta, with the name in it unless `named` is false. Raises TypeError, ValueError."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str or None, got {type(name).__name__}")
+    meta = {} if meta is None else meta
+    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
+        raise TypeError(f"meta must be a mapping from str, got {meta!r}")
+    if not isinstance(meta.get("name", ""), str):
+        raise TypeError(f"meta['name'] must be a str, got {type(meta['name']).__name__}")
+    json.dumps(dict(meta), allow_nan=False)  # its error before the work
+    return {**meta, **({"name": name} if named and name is not None else {})}
+
+
+def planned(data: bytes, name: str | None) -> Model:
+    """The model of a file, planned, so that what cannot be says so now."""
+    compiled = Model(_core.Model.from_bytes(data, name or "<compiled>"))
+    compiled._core.plan()
+    return compiled
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Model:

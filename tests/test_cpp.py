@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from file_for_tests import node
+from test_format_output import decoder, iterated
 
 import genfast as gf
 
@@ -100,6 +102,22 @@ def test_wrong_arguments_are_one_line(program, tmp_path):
         assert word in done.stderr
         assert done.stderr.count("\n") == 1
         assert not out.exists()
+
+
+def test_a_decoder_gives_pythons_bits(build, tmp_path):
+    decode, out = build("decode"), tmp_path / "out.f32"
+    file = iterated()
+    file.graph["conditions"], file.graph["values"][5] = [], [4, 1]
+    file.graph["nodes"].insert(0, node("const", 5, "to", data=1))
+    file.weights.append([1.0, 2.0, 3.0, 4.0])
+    for name, data in (("decoder", decoder().bytes()), ("rounds", file.bytes())):
+        path = tmp_path / f"{name}.genfast"
+        path.write_bytes(data)
+        subprocess.run([decode, path, "70", "9", out], check=True)
+        assert np.array_equal(np.fromfile(out, np.float32), gf.load(path).sample(70, rng=9).ravel())
+    gf.load("digits").save(tmp_path / "digits.genfast")
+    done = subprocess.run([decode, tmp_path / "digits.genfast", "1", "0", out], capture_output=True, text=True)
+    assert done.returncode == 1 and "sample.cc" in done.stderr
 
 
 def test_the_text_example_writes_pythons_text(writer, tmp_path):

@@ -34,7 +34,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 MAY_IMPORT_TORCH = ("export/", "zoo/", "cli/bench_command.py")
 # Who may import a part of the package beside that part itself.
-PYTHON_USERS = {"cli": (), "zoo": ("cli/",), "export": ("model.py", "cli/", "zoo/")}
+PYTHON_USERS = {"cli": (), "zoo": ("cli/",), "export": ("model.py", "ascent.py", "cli/", "zoo/")}
 
 
 def below(room: str) -> set[str]:

@@ -43,7 +43,7 @@ REFUSED = {
     "sort": (lambda x: x.sort(1)[0], "sort"),
     "topk": (lambda x: x.topk(4, 1)[0], "topk"),
     "cumprod": (lambda x: x.cumprod(1), "cumprod"),
-    "argmax": (lambda x: x + x.argmax(1, keepdim=True), "argmax"),
+    "kthvalue": (lambda x: x + x.kthvalue(2, 1, keepdim=True)[0], "kthvalue"),
     "max_indices": (lambda x: x + x.max(1, keepdim=True)[1], "indices"),
     "product": (both, "attention weights may only"),
     "sdpa_dropout": (lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1), r"eval\(\)"),

@@ -308,7 +308,8 @@ def test_the_bundled_text_model_is_the_recipes() -> None:
     import genfast as gf
 
     model, alice = gf.load("alice"), text.alice()
-    assert model.meta == {"name": "alice", "vocabulary": alice.vocabulary}
+    assert model.meta["vocabulary"] == alice.vocabulary
+    assert model.meta["command"] == "genfast train alice"
     rows = alice.test[: 256 * 28].reshape(28, 256)
     later = -model.log_prob(rows) / np.log(2)
     # Whole rows have less context than the 2.008 bits of the recipe's figures, which count from the 128th character on.

@@ -22,6 +22,7 @@ struct Filters {
 // A tile of rows to decode. Arrays are the caller's, already checked; `rows` is at most the decoder's capacity.
 struct Tile {
   int64_t rows = 0;
+  int threads = 1;            // that may work on it
   const double* u = nullptr;  // [site][row]; null when every site is given
   int32_t* levels = nullptr;  // [site][row], heads with levels: drawn, or given
   float* x = nullptr;         // [site][row], the family head: drawn, or given
@@ -40,7 +41,8 @@ struct Tile {
   float guidance = 1;
 };
 
-// Runs a plan for one tile, step by step. Holds the activations; used by one thread at a time.
+// Runs a plan for one tile, step by step. Holds the activations; used by one thread at a time, which shares large groups with the
+// pool where the tile allows it.
 class Decoder {
  public:
   virtual ~Decoder() = default;

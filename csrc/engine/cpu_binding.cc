@@ -3,7 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/tap_patterns.h"
+
 namespace genfast {
+namespace {
+
+// One element of a pointwise node, in multiply-adds.
+constexpr int64_t kWorkOfMap = 16;
+// Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2. Values of a few
+// channels take more of them, so many floats, for a call costs as much as some hundred.
+constexpr int64_t kBlockRows = 48, kNarrowBlock = 768;
+
+}  // namespace
 
 CpuBinding::CpuBinding(const CpuPlan& cpu_plan, CpuArena& arena)
     : cpu_plan_(cpu_plan),
@@ -66,18 +77,60 @@ void CpuBinding::bind_task(const Task& task, const Positions& positions) {
 }
 
 void CpuBinding::bind_group(const Group& group) {
+  CommandGroup bound{static_cast<int32_t>(step_.parts.size()), 0, 0, 0, false};
+  work_ = 0;
+  for (const Positions& positions : split_group(group)) bind_positions(group, positions);
+  int64_t widest = 1;
+  for (const Task& task : group.tasks) {
+    const Node& node = graph_.nodes[task.node];
+    bound.attends = bound.attends || node.kind == NodeKind::attend;
+    widest = std::max(widest, graph_.values[node.out].channels);
+  }
+  bound.block_rows = std::max(kBlockRows, kNarrowBlock / widest);
+  bound.end = static_cast<int32_t>(step_.parts.size());
+  bound.work = work_;
+  step_.groups.push_back(bound);
+}
+
+// No task of a group reads what the group computes at another position, so its positions may be computed in any order.
+std::vector<CpuBinding::Positions> CpuBinding::split_group(const Group& group) const {
+  if (group.positions.size() == 1) return {group.positions};
+  std::vector<Source> taps;
+  std::vector<int64_t> tap_work;
+  for (const Task& task : group.tasks) {
+    if (graph_.nodes[task.node].kind != NodeKind::gemm) continue;
+    for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) {
+      for (const PieceSegment& segment : piece->segments) {
+        const int64_t work = segment.run.count * round_up(piece->columns, 16);
+        const auto same = [&](const Source& tap) { return tap.value == segment.value && tap.table == segment.table; };
+        const auto found = std::find_if(taps.begin(), taps.end(), same);
+        if (found != taps.end()) {
+          tap_work[static_cast<size_t>(found - taps.begin())] += work;
+          continue;
+        }
+        taps.push_back(segment.source());
+        tap_work.push_back(work);
+      }
+    }
+  }
+  if (taps.size() < 2) return {group.positions};
+  return split_by_taps(group.positions, tap_work, arena_.capacity(),
+                       [&](size_t tap, int32_t p) { return arena_.read(taps[tap], p) != nullptr; });
+}
+
+void CpuBinding::bind_positions(const Group& group, const Positions& positions) {
   const auto begin = static_cast<int32_t>(step_.commands.size());
   for (size_t k = 0; k < group.tasks.size(); ++k) {
     const Task& task = group.tasks[k];
     if (graph_.nodes[task.node].kind == NodeKind::gemm) {
       const Epilogue epilogue = find_epilogue(group, k);
-      for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) bind_gemm(*piece, epilogue, group.positions);
+      for (const auto& piece : cpu_plan_.pieces[task.node][task.cls]) bind_gemm(*piece, epilogue, positions);
       k += epilogue.tasks;
     } else {
-      bind_task(task, group.positions);
+      bind_task(task, positions);
     }
   }
-  step_.groups.push_back({begin, static_cast<int32_t>(step_.commands.size()), static_cast<int64_t>(group.positions.size())});
+  step_.parts.push_back({begin, static_cast<int32_t>(step_.commands.size()), static_cast<int64_t>(positions.size())});
 }
 
 // All channels of a value, at the reader's own position.
@@ -140,10 +193,7 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, con
   int64_t kept = 0;
   bool boundary = false;  // of a segment that is left out because it lies outside at every position
   for (const PieceSegment& segment : piece.segments) {
-    Source source;
-    source.value = segment.value;
-    source.table = segment.table;
-    source.channel = segment.channel;
+    const Source source = segment.source();
     const float** row = sources + kept * static_cast<int64_t>(n);
     bool used = false;
     for (size_t i = 0; i < n; ++i) {
@@ -157,6 +207,7 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, con
     segments[kept].new_chunk = boundary;
     strides[kept] = arena_.stride(segment.value);
     boundary = false;
+    work_ += segment.run.count * round_up(piece.columns, 16) * static_cast<int64_t>(n);
     ++kept;
   }
   GemmCommand command{};
@@ -213,6 +264,7 @@ void CpuBinding::finish(PositionCommand& call, const Positions& positions) {
     if (joined) run[i] = run[i + 1] + 1;
   }
   call.run = run;
+  work_ += kWorkOfMap * call.columns * static_cast<int64_t>(positions.size());
   add(Command::Kind::call, step_.calls, call);
 }
 
@@ -309,6 +361,7 @@ void CpuBinding::bind_attend(const Node& node, const Positions& positions) {
   args.dim_v = attention.dim_v;
   args.scale = attention.scale;
   args.bias_step = graph_.values[node.out].positions * attention.keys;
+  work_ += attention.heads * attention.keys * (attention.dim + attention.dim_v) * static_cast<int64_t>(positions.size());
   add(Command::Kind::attend, step_.attends, command);
 }
 

@@ -25,6 +25,8 @@ class CpuBinding {
   using Positions = std::vector<int32_t>;
 
   void bind_group(const Group& group);
+  std::vector<Positions> split_group(const Group& group) const;
+  void bind_positions(const Group& group, const Positions& positions);
   void bind_task(const Task& task, const Positions& positions);
   Epilogue find_epilogue(const Group& group, size_t task) const;
   bool reads_whole(const Source& source, int out) const;
@@ -50,6 +52,7 @@ class CpuBinding {
   CpuArena& arena_;
   std::vector<int32_t> readers_;  // [value] how many sources read it
   StepCommands step_;             // being bound
+  int64_t work_ = 0;              // of the group being bound
 };
 
 }  // namespace genfast

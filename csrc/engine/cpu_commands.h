@@ -71,9 +71,18 @@ struct Command {
   int32_t index;  // into the step's vector of that kind
 };
 
-struct CommandGroup {
+// Positions of a group and what is done to them, one command after another.
+struct CommandPart {
   int32_t begin, end;  // of the step's commands
   int64_t positions;
+};
+
+// A group of the plan: its rows, of all parts, may be taken in any order and on any threads.
+struct CommandGroup {
+  int32_t begin, end;  // of the step's parts
+  int64_t work;        // multiply-adds of one row of the tile, about
+  int64_t block_rows;  // rows that pass through all its commands before the next ones, about
+  bool attends;
 };
 
 struct SiteCommand {
@@ -84,6 +93,7 @@ struct SiteCommand {
 
 struct StepCommands {
   std::vector<CommandGroup> groups;
+  std::vector<CommandPart> parts;
   std::vector<Command> commands;
   std::vector<GemmCommand> gemms;
   std::vector<PositionCommand> calls;
@@ -92,9 +102,10 @@ struct StepCommands {
   Pool pool;
 
   size_t bytes() const {
-    return pool.bytes() + groups.capacity() * sizeof(CommandGroup) + commands.capacity() * sizeof(Command) +
-           gemms.capacity() * sizeof(GemmCommand) + calls.capacity() * sizeof(PositionCommand) +
-           attends.capacity() * sizeof(AttendCommand) + sites.capacity() * sizeof(SiteCommand);
+    return pool.bytes() + groups.capacity() * sizeof(CommandGroup) + parts.capacity() * sizeof(CommandPart) +
+           commands.capacity() * sizeof(Command) + gemms.capacity() * sizeof(GemmCommand) +
+           calls.capacity() * sizeof(PositionCommand) + attends.capacity() * sizeof(AttendCommand) +
+           sites.capacity() * sizeof(SiteCommand);
   }
 };
 

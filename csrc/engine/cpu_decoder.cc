@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/errors.h"
+#include "base/thread_pool.h"
 #include "engine/cpu_arena.h"
 #include "engine/cpu_binding.h"
 #include "engine/cpu_heads.h"
@@ -11,8 +12,9 @@
 namespace genfast {
 namespace {
 
-// Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2.
-constexpr int64_t kBlockRows = 48;
+// A group of so many multiply-adds is shared with other threads, which take some microseconds to come, in blocks of at least so
+// many rows.
+constexpr int64_t kSharedWork = int64_t{1} << 21, kFewestRows = 8;
 // Bound steps are kept for the next tile up to here; the rest of a long plan is bound again each time.
 constexpr size_t kBoundBytes = size_t{64} << 20;
 // Scratch for attention scores: as many heads at a time as L2 holds beside their keys.
@@ -35,8 +37,9 @@ class CpuDecoder : public Decoder {
       scores = std::max(scores, std::max(one, std::min(one * node.attention.heads, kScores)));
       if (node.attention.bitmap != kDirect) keys = std::max(keys, node.attention.keys);
     }
-    scores_ = AlignedBuffer<float>(static_cast<size_t>(scores));
-    visible_ = AlignedBuffer<int32_t>(static_cast<size_t>(keys));
+    most_scores_ = static_cast<size_t>(scores);
+    most_keys_ = static_cast<size_t>(keys);
+    scratch_.push_back(make_scratch());
     const Plan& plan = *cpu_plan_->plan;
     for (int32_t site : plan.known) known_.push_back(binding_.bind_site(site));
     if (plan.body >= 0) states_ = std::make_unique<CpuStates>(graph_, plan, arena_);
@@ -77,6 +80,13 @@ class CpuDecoder : public Decoder {
   }
 
  private:
+  // Of attention.
+  struct Scratch {
+    AlignedBuffer<float> scores;
+    AlignedBuffer<int32_t> visible;
+  };
+  Scratch make_scratch() const { return {AlignedBuffer<float>(most_scores_), AlignedBuffer<int32_t>(most_keys_)}; }
+
   void run(int64_t index) {
     std::unique_ptr<const StepCommands>& bound = bound_[static_cast<size_t>(index)];
     if (bound) return run_step(*bound);
@@ -116,28 +126,59 @@ class CpuDecoder : public Decoder {
   }
 
   void run_group(const StepCommands& step, const CommandGroup& group, int64_t rows) {
-    const int64_t m = group.positions * rows;
-    const int64_t blocks = std::max<int64_t>(1, (m + kBlockRows / 2) / kBlockRows);
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t begin = m * b / blocks, end = m * (b + 1) / blocks;
-      for (int32_t c = group.begin; c < group.end; ++c) {
-        const int32_t index = step.commands[c].index;
-        switch (step.commands[c].kind) {
-          case Command::Kind::gemm: {
-            GemmArgs args = step.gemms[index].args;
-            args.group_rows = rows;
-            args.m_begin = begin;
-            args.m_end = end;
-            kernels_->gemm(args);
-            break;
-          }
-          case Command::Kind::call:
-            run_positions(step.calls[index], rows, begin, end);
-            break;
-          case Command::Kind::attend:
-            run_attend(step.attends[index], rows, begin, end);
-            break;
+    if (tile_->threads > 1 && group.work * rows >= kSharedWork) return share_group(step, group, rows);
+    for (int32_t p = group.begin; p < group.end; ++p) {
+      const int64_t m = step.parts[p].positions * rows, blocks = blocks_of(m, group.block_rows);
+      for (int64_t b = 0; b < blocks; ++b) run_block(step, step.parts[p], rows, m * b / blocks, m * (b + 1) / blocks, scratch_[0]);
+    }
+  }
+
+  static int64_t blocks_of(int64_t m, int64_t rows) { return std::max<int64_t>(1, (m + rows / 2) / rows); }
+
+  // On several threads, in blocks small enough to keep them all busy. Those that attend need scratch of their own: few jobs.
+  void share_group(const StepCommands& step, const CommandGroup& group, int64_t rows) {
+    struct Block {
+      const CommandPart* part;
+      int64_t begin, end;
+    };
+    int64_t all = 0;
+    for (int32_t p = group.begin; p < group.end; ++p) all += step.parts[p].positions * rows;
+    const int64_t block_rows = std::clamp<int64_t>(all / (2 * tile_->threads), kFewestRows, group.block_rows);
+    std::vector<Block> list;
+    for (int32_t p = group.begin; p < group.end; ++p) {
+      const int64_t m = step.parts[p].positions * rows, blocks = blocks_of(m, block_rows);
+      for (int64_t b = 0; b < blocks; ++b) list.push_back({&step.parts[p], m * b / blocks, m * (b + 1) / blocks});
+    }
+    const int64_t count = static_cast<int64_t>(list.size());
+    const int64_t jobs = group.attends ? std::min<int64_t>(count, tile_->threads) : count;
+    if (group.attends)
+      while (static_cast<int64_t>(scratch_.size()) < jobs) scratch_.push_back(make_scratch());
+    parallel_for(jobs, tile_->threads, [&](int64_t job) {
+      Scratch& scratch = scratch_[group.attends ? static_cast<size_t>(job) : 0];
+      for (int64_t i = count * job / jobs; i < count * (job + 1) / jobs; ++i)
+        run_block(step, *list[static_cast<size_t>(i)].part, rows, list[static_cast<size_t>(i)].begin,
+                  list[static_cast<size_t>(i)].end, scratch);
+    });
+  }
+
+  void run_block(const StepCommands& step, const CommandPart& part, int64_t rows, int64_t begin, int64_t end, Scratch& scratch) {
+    for (int32_t c = part.begin; c < part.end; ++c) {
+      const int32_t index = step.commands[c].index;
+      switch (step.commands[c].kind) {
+        case Command::Kind::gemm: {
+          GemmArgs args = step.gemms[index].args;
+          args.group_rows = rows;
+          args.m_begin = begin;
+          args.m_end = end;
+          kernels_->gemm(args);
+          break;
         }
+        case Command::Kind::call:
+          run_positions(step.calls[index], rows, begin, end);
+          break;
+        case Command::Kind::attend:
+          run_attend(step.attends[index], rows, begin, end, scratch);
+          break;
       }
     }
   }
@@ -154,16 +195,16 @@ class CpuDecoder : public Decoder {
     }
   }
 
-  void run_attend(const AttendCommand& command, int64_t rows, int64_t begin, int64_t end) {
+  void run_attend(const AttendCommand& command, int64_t rows, int64_t begin, int64_t end, Scratch& scratch) {
     const Node& node = graph_.nodes[command.node];
     const Attention& attention = node.attention;
     AttendArgs args = command.args;
-    args.scores = scores_.data();
-    args.scores_size = static_cast<int64_t>(scores_.size());
+    args.scores = scratch.scores.data();
+    args.scores_size = static_cast<int64_t>(scratch.scores.size());
     for (int64_t m = begin; m < end; m += args.rows) {
       const int64_t i = m / rows, r = m % rows, p = command.positions[i];
       args.rows = std::min(rows - r, end - m);
-      see(attention, p, args);
+      see(attention, p, scratch, args);
       if (node.bias >= 0) args.bias = graph_.weights[node.bias].data + p * attention.keys;
       args.q = command.q[i] + r * args.q_stride;
       args.out = command.out[i] + r * args.out_stride;
@@ -173,19 +214,19 @@ class CpuDecoder : public Decoder {
   }
 
   // The keys that position p sees.
-  void see(const Attention& attention, int64_t p, AttendArgs& args) {
+  void see(const Attention& attention, int64_t p, Scratch& scratch, AttendArgs& args) {
     if (attention.bitmap == kDirect) {
       args.first = graph_.tables[attention.begin][p];
       args.count = graph_.tables[attention.end][p] - args.first;
       return;
     }
     const int32_t* words = graph_.tables[attention.bitmap].data() + p * attention.words();
-    int32_t* next = visible_.data();
+    int32_t* next = scratch.visible.data();
     for (int64_t w = 0; w < attention.words(); ++w)
       for (uint32_t bits = static_cast<uint32_t>(words[w]); bits; bits &= bits - 1)
         *next++ = static_cast<int32_t>(32 * w + __builtin_ctz(bits));
-    args.visible = visible_.data();
-    args.count = next - visible_.data();
+    args.visible = scratch.visible.data();
+    args.count = next - scratch.visible.data();
   }
 
   void run_rows(const PositionCommand& call, int64_t i, int64_t r, int64_t rows) {
@@ -224,8 +265,8 @@ class CpuDecoder : public Decoder {
   std::vector<std::unique_ptr<const StepCommands>> bound_;  // [step], null until first run
   size_t bound_bytes_ = 0;
   std::vector<SiteCommand> known_;  // there before the first step: given, or without a distribution
-  AlignedBuffer<float> scores_;
-  AlignedBuffer<int32_t> visible_;
+  size_t most_scores_ = 0, most_keys_ = 0;
+  std::vector<Scratch> scratch_;  // [job] of a group that several threads share; the first is there always
   CpuHeads heads_;
   std::unique_ptr<CpuStates> states_;  // of plans with a body
   std::vector<const float*> output_;   // [position] row 0, of plans with an output

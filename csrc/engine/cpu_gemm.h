@@ -16,6 +16,14 @@ struct PieceSegment {
   int value, table;
   int64_t channel;
   GemmSegment run;
+
+  Source source() const {
+    Source source;
+    source.value = value;
+    source.table = table;
+    source.channel = channel;
+    return source;
+  }
 };
 
 struct GemmPiece {

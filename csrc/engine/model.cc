@@ -270,6 +270,7 @@ void Model::Impl::run(int64_t n, Call& call) {
   const int64_t work = std::max<int64_t>(1, ready->plan().stats.step_multiply_adds * copies);
   if (ready->plan().steps.size() == 1 || call.output) capacity = std::clamp<int64_t>(kMostWorkOfStep / work, 1, capacity);
   const int64_t tiles = (n + capacity - 1) / capacity, total = n * call.units();
+  call.tile_threads = static_cast<int>(std::max<int64_t>(1, threads / tiles));
 
   Progress progress(options, 0, total);
   auto job = [&](int64_t t) {

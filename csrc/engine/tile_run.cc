@@ -31,6 +31,7 @@ TileRun::TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begi
   Tile& tile = work.tile;
   tile = Tile();
   tile.rows = tile_rows_;
+  tile.threads = call.tile_threads;
   tile.temperature = options_.temperature;
   tile.filters = {options_.top_k, options_.top_p, options_.min_p};
   tile.guidance = call.guided ? options_.guidance : 1;

@@ -17,6 +17,7 @@ struct Call {
   const Options* options = nullptr;
   std::vector<const float*> conditions, unconditional;  // [condition of the graph], for all rows
   bool guided = false;
+  int tile_threads = 1;  // threads for each tile, where there are more of them than tiles
 
   // Drawing: the rows' sites [n][sites], where given sites stand before, and all sites after. May all be null where there is an
   // output.

@@ -148,8 +148,10 @@ void add_output(const Graph& graph, const Structure& s, Readiness& r) {
 }  // namespace
 
 void place_states(const Graph& graph, const Structure& s, const Readiness& r, PerRow& when) {
-  for (int64_t site = 0; site < graph.sites(); ++site)
-    when[site_row(graph, site)][site % graph.positions()] = r.site_step[site] + 1;
+  for (int64_t site = 0; site < graph.sites(); ++site) {
+    int32_t& there = when[site_row(graph, site)][site % graph.positions()];
+    there = std::max(there, r.site_step[site] + 1);
+  }
   if (r.body < 0) return;
   for (const State& state : graph.iteration.states)
     for (int row = s.first_row[state.value]; row < s.first_row[state.value + 1]; ++row)

@@ -31,8 +31,10 @@ void for_each_site(const Graph& graph, int64_t draw, F&& f) {
   for (int64_t site = draw; site < graph.sites(); site += graph.positions()) f(static_cast<int32_t>(site));
 }
 
-// The row of value 0 that a site is an element of.
-inline int site_row(const Graph& graph, int64_t site) { return static_cast<int>(site / graph.positions()); }
+// The row of value 0 that a site is an element of. In rounds all channels are there together, after the draws: one class.
+inline int site_row(const Graph& graph, int64_t site) {
+  return graph.iteration.rounds > 0 ? 0 : static_cast<int>(site / graph.positions());
+}
 
 // With nothing left to draw and no output, one step evaluates every distribution. Throws NotCausalError when some distribution
 // reads a site that is not drawn yet, ArgumentError when that of a known site does.

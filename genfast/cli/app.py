@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "sample": "Sample images from a model.",
+    "complete": "Keep a part of images and draw the rest.",
     "generate": "Write a data set of samples, by the million.",
     "explain": "Say how a model runs and what it costs.",
     "quantize": "Round a model's weights to bf16 or int8.",

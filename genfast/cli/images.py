@@ -19,7 +19,7 @@ def shown(model: Any, samples: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
     Raises ValueError where neither is known.
     """
-    if getattr(model, "output_shape", None) is None:
+    if model.output_shape is None:
         if model.levels is None:
             raise ValueError("the sites of this model are numbers without levels: write an .npz file")
         return samples, model.levels

@@ -1,29 +1,55 @@
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
+def described(model: Any) -> dict[str, Any]:
+    """What is worth knowing of a model, as JSON; what its file does not tell is None."""
+    told = {name: model.meta.get(name) for name in ("kind", "data", "figures", "parameters", "seed", "command")}
+    shapes = {"input_shape": model.input_shape, "output_shape": model.output_shape, "levels": model.levels}
+    return {"name": model.meta.get("name"), **told, **shapes, "conditions": model.conditions}
+
+
 @click.command(name="models")
-def command() -> None:
-    """List the bundled models.
+@click.option(
+    "--json", "as_json", is_flag=True, help="All that their files tell: data, seed, the command that made one."
+)
+def command(as_json: bool) -> None:
+    """List the bundled models, with what they make and how good they are.
 
     \b
     Examples:
       genfast models
+      genfast models --json
       genfast sample digits
     """
+    import json
+
     from rich.console import Console
     from rich.table import Table
 
     import genfast as gf
 
-    table = Table("name", "shape", "levels", "conditions")
-    for name in gf.models():
-        model = gf.load(name)
+    rows = {name: described(gf.load(name)) for name in gf.models()}
+    if as_json:
+        click.echo(json.dumps([{**row, "name": name} for name, row in rows.items()], indent=1))
+        return
+    table = Table("name", "kind", "shape", "conditions", "parameters", "figures")
+    for name, row in rows.items():
+        shapes = [" × ".join(map(str, shape)) for shape in (row["input_shape"], row["output_shape"]) if shape]
         conditions = [
             f"{c['name']}: {c['dtype']}" + (f" below {c['size']}" if c["dtype"] == "int" else f" {list(c['shape'])}")
-            for c in model.conditions
+            for c in row["conditions"]
         ]
-        shape = " × ".join(str(size) for size in model.input_shape)
-        table.add_row(name, shape, str(model.levels), ", ".join(conditions) or "none")
+        figures = [f"{figure:.4g} {unit}" for unit, figure in (row["figures"] or {}).items()]
+        table.add_row(
+            name,
+            row["kind"] or "",
+            " → ".join(shapes) + (f", {row['levels']} levels" if row["levels"] else ""),
+            ", ".join(conditions) or "none",
+            f"{row['parameters']:,}" if row["parameters"] else "",
+            ", ".join(figures),
+        )
     Console(markup=False, emoji=False).print(table)

@@ -109,6 +109,7 @@ def command(
       genfast sample digits -n 64 --seed 0 -o digits.png
       genfast sample digits -n 10 --label 3 --temperature 0.9 -o threes.png
       genfast sample digits -n 8 --first-row 56 -o last-row.png
+      genfast sample digits-gan -n 64 --condition label=3 -o threes.png
       genfast sample model.genfast -n 1000 -o folder/
       genfast sample model.genfast -n 100000 --threads 2 -o samples.npz
       genfast sample text.genfast --prompt "Alice" --max-tokens 200 --top-p 0.95
@@ -124,6 +125,7 @@ def command(
     given = parse(conditions, label)
     without = parse(unconditional, None)
     loaded = gf.load(model)
+    loaded._expect_distribution("sample")
     text = loaded.is_tokens
     if number is None:
         number = 1 if text else 64
@@ -137,14 +139,13 @@ def command(
             raise click.UsageError("-n 0: a picture needs at least one sample; write an .npz file instead")
     if text and kind not in (None, "npz"):
         raise click.UsageError(f"-o {out}: tokens are no picture; write an .npz file, or leave -o out")
+    shape = loaded.output_shape or loaded.input_shape
     if not text and kind != "npz":
-        if loaded.levels is None:
-            raise click.UsageError("the sites of this model are numbers without levels: write an .npz file")
-        images.to_bytes(np.empty((0, *loaded.input_shape), np.uint8), loaded.levels)  # its error before the sampling
+        images.to_bytes(*images.shown(loaded, np.empty((0, *shape), np.uint8)))  # its error before the sampling
     if threads is not None:
         gf.set_num_threads(threads)
     with enough_memory(number):
-        if first_row + number < 2**63 and number * max(int(np.prod(loaded.input_shape)), 8) >= MEMORY:
+        if first_row + number < 2**63 and number * max(int(np.prod(shape)), loaded.sites, 8) >= MEMORY:
             raise MemoryError
         condition = rows(loaded.conditions, given, first_row, number)
         wanted = [c for c in loaded.conditions if c["name"] in without]
@@ -198,9 +199,12 @@ def command(
         used = {f"condition_{name}": value for name, value in condition.items()}
         extra = {"seed": seed, "temperature": temperature, **used}
         assert out is not None
-        images.save(out, samples, loaded.levels or 0, first_row, columns, scale, extra)
+        levels = 0 if loaded.output_shape or not loaded.levels else loaded.levels
+        if kind != "npz":
+            samples, levels = images.shown(loaded, samples)
+        images.save(out, samples, levels, first_row, columns, scale, extra)
     if not quiet:
-        things = "samples" if text or (kind == "npz" and loaded.levels is None) else "images"
+        things = "samples" if text or not levels else "images"
         speed = f"{number / seconds:,.0f} {things}/s" if seconds > 0 else "no time"
         console.print(
             f"{number} {things} in {seconds:.3f} s, {speed} ({gf.cpu_target()})" + (f" → {out}" if kind else "")

@@ -9,7 +9,19 @@ import click
 from genfast.cli.train_settings import changed
 
 # The registry itself is genfast.zoo.recipes, which needs torch; a test keeps them equal.
-NAMES = ("independent", "pixelcnn", "gated", "imagegpt", "made", "text")
+NAMES = (
+    "independent",
+    "pixelcnn",
+    "gated",
+    "imagegpt",
+    "made",
+    "autoencoder",
+    "vae",
+    "classifier",
+    "gan",
+    "wgan",
+    "text",
+)
 # What the recipes of the first two bundled models are called too; their files bear the data's name alone.
 FIRST = {"digits": "gated", "alice": "text"}
 
@@ -51,6 +63,13 @@ def command(
       gated         Gated PixelCNN; also called digits
       imagegpt      a transformer over the pixels
       made          a masked perceptron
+      autoencoder   decoder of random codes, one of codes like those of images (-fitted), and the encoder (-encoder)
+      vae           variational autoencoder, and its encoder
+      gan           generative adversarial network
+      wgan          the same with the Wasserstein loss
+    \b
+    Which tell the class of an image:
+      classifier    a small convolutional network
     \b
     Of "Alice in Wonderland", or of the text file PATH:
       text          a GPT of characters; also called alice

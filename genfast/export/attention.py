@@ -21,6 +21,8 @@ ABSORBING = -1e7  # a number that a score added to it vanishes in
 
 def product(low: Lowering, a: View, b: View) -> View:
     """A batched product (N, M, D) × (N, D, K) of input-dependent matrices."""
+    if low.gradient:
+        return View(Scores(low, a, b.permute(0, 2, 1)).addr)
     if isinstance(a, Scores) and a.soft:
         return attend(low, a, b)
     if isinstance(b, Scores) and b.soft:

@@ -61,11 +61,16 @@ def _by_address(m: np.ndarray) -> np.ndarray:
 
 
 class Contract:
-    """Emits gemm nodes."""
+    """Emits gemm nodes.
+
+    With `narrow`, a convolution to few channels may become two: one that makes the products of all taps where the
+    source is, and one that adds them up. It looks over positions in the first, so it is not for causal models.
+    """
 
     def __init__(self, views: Views) -> None:
         self.views = views
         self.graph: Graph = views.graph
+        self.narrow = False
 
     def gemm(self, m: View, taps: Sequence[np.ndarray | None], weight: np.ndarray, bias: np.ndarray | None) -> View:
         """The view (positions, N) of a gemm.
@@ -100,6 +105,13 @@ class Contract:
         padded = -1 if bias is None else self.graph.weight(np.pad(bias, (0, -n % 16)))
         out = self.graph.node("gemm", positions, n, segments=segments, data=data, bias=padded)
         return self.views.whole(out)
+
+    def in_two(self, m: View, taps: Sequence[np.ndarray], weight: np.ndarray, bias: np.ndarray | None) -> View:
+        """What `gemm` gives, from the products of all taps side by side."""
+        count, _, n = weight.shape
+        wide = self.gemm(m, [None], np.ascontiguousarray(weight.transpose(1, 0, 2)).reshape(1, -1, count * n), None)
+        chosen = np.eye(count * n, dtype=np.float32).reshape(count, n, count * n).transpose(0, 2, 1)
+        return self.gemm(wide, taps, np.ascontiguousarray(chosen), bias)
 
     def _sources(self, view: View) -> Any:
         """(value, channel, table, first column, columns) of a matrix's runs; a run that is all zero is left out."""
@@ -173,9 +185,19 @@ class Contract:
         for g in range(0, groups, bundle):
             low, high = g * each, min(g + bundle, groups) * each
             columns = m.map(partial(_columns, g * size, (g + bundle) * size))
-            out.append(self.gemm(columns, taps, _diagonal(parts[g : g + bundle]), None if b is None else b[low:high]))
+            weights, biases = _diagonal(parts[g : g + bundle]), None if b is None else b[low:high]
+            narrow = self.narrow and _is_cheaper_in_two(weights.shape, m.shape[0], taps)
+            out.append((self.in_two if narrow else self.gemm)(columns, taps, weights, biases))
         joined = out[0] if len(out) == 1 else View(torch.cat([part.addr for part in out], 1))
         return joined.map(lambda t: t.reshape(n, *out_space, out_channels).movedim(-1, 1))
+
+
+def _is_cheaper_in_two(shape: Sequence[int], rows: int, taps: Sequence[np.ndarray]) -> bool:
+    """Whether a product of all taps and then their sum is less than half of the work, columns being paid by `WIDTH`."""
+    count, channels, n = shape
+    read = sum(int((tap >= 0).sum()) for tap in taps)
+    width, wide = (-(-c // WIDTH) * WIDTH for c in (n, count * n))
+    return 2 * (rows * channels * wide + read * n * width) < read * channels * width
 
 
 def _columns(low: int, high: int, t: torch.Tensor) -> torch.Tensor:

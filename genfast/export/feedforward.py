@@ -94,7 +94,7 @@ def lower(
     """
     model = getattr(model, "_orig_mod", model)
     inputs.check_parameters(model)
-    _check_mode(model)
+    check_mode(model)
     call = read_example(model, example)
     x = call.arguments[0]
     if x.integer and isinstance(latent, str) and x.example.dtype == torch.bool:
@@ -110,7 +110,7 @@ def lower(
     lowering = FeedForwardLowering(recording, graph)
     grid = layout(recording, x)
     graph.grid(*grid.space)
-    lowering.env[recording.inputs[0]] = _sites_view(lowering, graph.value(grid.positions, grid.channels), x.shape)
+    lowering.env[recording.inputs[0]] = sites_view(lowering, graph.value(grid.positions, grid.channels), x.shape)
     for argument, tensor in zip(call.arguments[1:], recording.inputs[1:], strict=True):
         lowering.env[tensor] = inputs.condition_view(lowering, argument)
     view = lowering.run()
@@ -139,7 +139,7 @@ def lower(
     return Exported(graph, grid, head, table, raster, description, recording.assumed, ("same",), False, 0)
 
 
-def _check_mode(model: Any) -> None:
+def check_mode(model: Any) -> None:
     """UnsupportedOpError for a BatchNorm in training mode, which may not even run on one row."""
     modules = model.named_modules() if isinstance(model, torch.nn.Module) else ()
     for path, module in modules:
@@ -191,6 +191,10 @@ def layout(recording: Recording, argument: Argument) -> Sites:
 class FeedForwardLowering(Lowering):
     """Lays the numbers of one position out over many where a view makes an image or a sequence of them."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.contract.narrow = True
+
     def lower(self, op: Op) -> Any:
         out = super().lower(op)
         if op.name not in RESHAPES or not isinstance(out, View) or isinstance(out, Scores) or out.meta is None:
@@ -201,7 +205,7 @@ class FeedForwardLowering(Lowering):
         return spread(self.views, out, read[1])
 
 
-def _sites_view(lowering: Lowering, value: int, shape: tuple[int, ...]) -> View:
+def sites_view(lowering: Lowering, value: int, shape: tuple[int, ...]) -> View:
     """The view (1, *shape) of value 0."""
     positions, channels = lowering.graph.values[value]
     whole = View.strided(value, positions * channels, (channels, positions), (1, channels), 0)

@@ -109,8 +109,9 @@ class _Folding:
         products = self.products(what.source)
         if products is None:
             return False
-        new = [self.scaled(gemm, what.scale[a:b], what.shift[a:b]) for gemm, a, b in products]
-        if None in new:
+        scaled = [self.scaled(gemm, what.scale[a:b], what.shift[a:b]) for gemm, a, b in products]
+        new = [fields for fields in scaled if fields is not None]
+        if len(new) < len(scaled):
             return False
         for (gemm, _, _), fields in zip(products, new, strict=True):
             gemm.update(fields)

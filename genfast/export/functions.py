@@ -36,7 +36,7 @@ class Functions(TorchFunctionMode):
             return self.one_hot(*args, **kwargs)
         if func in (torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.__array__) and self.tracer.tainted(args[0]):
             self.tracer.value_read(func.__name__)
-        if func in RECURRENT and self.is_layer(args):
+        if func in RECURRENT and not torch.is_grad_enabled() and self.is_layer(args):  # autograd looks inside
             return self.tracer.whole(RECURRENT[func], args)
         return func(*args, **kwargs)
 

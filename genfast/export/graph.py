@@ -193,4 +193,8 @@ def prune(
     tables = sorted((new, old) for old, new in used_tables.items() if old != DIRECT)
     graph.tables, graph.sources = [graph.tables[old] for _, old in tables], [graph.sources[old] for _, old in tables]
     graph.weights = [graph.weights[old] for _, old in sorted((n, o) for o, n in used_weights.items() if o != DIRECT)]
+    # What is known to be there already is known by its new index, or a later pass would be given another array.
+    graph._tables = {key: used_tables[old] for key, old in graph._tables.items() if old in used_tables}
+    graph._weights = {key: used_weights[old] for key, old in graph._weights.items() if old in used_weights}
+    graph._nodes = {}
     return values, used_weights

@@ -14,8 +14,8 @@ from .probe import Argument
 HIDDEN = -1e30  # the logit of a component of weight 0: exp of it beside any other is 0
 
 
-def check(latent: Any, argument: Argument) -> Distribution:
-    """The distribution of a latent whose parameters broadcast to the shape of the network's input.
+def check(latent: Any, argument: Argument, name: str = "latent") -> Distribution:
+    """The distribution of a latent (`name`, for messages) whose parameters broadcast to the network's input.
 
     Raises
     ------
@@ -24,32 +24,33 @@ def check(latent: Any, argument: Argument) -> Distribution:
     ValueError
         If the parameters do not broadcast to the input's shape.
     """
-    distribution = as_distribution(latent, "latent")
-    components(distribution)
+    distribution = as_distribution(latent, name)
+    components(distribution, name)
     try:
         fits = np.broadcast_shapes(distribution.batch_shape, argument.shape) == argument.shape
     except ValueError:
         fits = False
     if not fits:
         raise ValueError(
-            f"latent: parameters of shape {distribution.batch_shape} do not broadcast to the input's {argument.shape}"
+            f"{name}: parameters of shape {distribution.batch_shape} do not broadcast to the input's {argument.shape}"
         )
     if argument.integer and not distribution.is_discrete:
         raise TypeError(
-            f"latent: the input {argument.name!r} takes integers, {type(distribution).__name__} is continuous"
+            f"{name}: the input {argument.name!r} takes integers, {type(distribution).__name__} is continuous"
         )
     return distribution
 
 
-def components(distribution: Distribution) -> list[Elementwise]:
+def components(distribution: Distribution, name: str = "latent") -> list[Elementwise]:
     """The distributions of one family that it is a mixture of; itself alone for a family. TypeError for any other."""
-    parts = distribution.components if isinstance(distribution, Mixture) else [distribution]
-    if not all(isinstance(d, Elementwise) and d._family == parts[0]._family for d in parts):
+    given = distribution.components if isinstance(distribution, Mixture) else [distribution]
+    parts = [d for d in given if isinstance(d, Elementwise)]
+    if len(parts) < len(given) or any(d._family != parts[0]._family for d in parts):
         raise TypeError(
-            f"latent must be one family of genfast or a mixture of one, got {distribution!r}: put what is done to its "
+            f"{name} must be one family of genfast or a mixture of one, got {distribution!r}: put what is done to its "
             "draws into the model"
         )
-    return list(parts)
+    return parts
 
 
 def head(distribution: Distribution, shape: tuple[int, ...]) -> tuple[dict[str, Any], np.ndarray]:
@@ -66,7 +67,7 @@ def head(distribution: Distribution, shape: tuple[int, ...]) -> tuple[dict[str, 
         return len(columns) - len(arrays)
 
     logits = -1
-    if len(parts) > 1:
+    if len(parts) > 1 and isinstance(distribution, Mixture):
         weights = np.moveaxis(np.broadcast_to(distribution.weights, (*distribution.batch_shape, len(parts))), -1, 0)
         with np.errstate(divide="ignore"):
             logits = channels([np.maximum(np.log(w), HIDDEN) for w in weights])

@@ -23,11 +23,15 @@ from .view import View
 from .views import Views
 
 HANDLERS: dict[str, Callable[..., Any]] = {}
+READS: dict[str, int | None] = {}
 
 
-def handles(*names: str) -> Callable:
+def handles(*names: str, reads: int | None = None) -> Callable:
+    """Registers what lowers some ops, of whose arguments it takes the first `reads`, by default all."""
+
     def add(f: Callable) -> Callable:
         HANDLERS.update(dict.fromkeys(names, f))
+        READS.update(dict.fromkeys(names, reads))
         return f
 
     return add
@@ -39,10 +43,15 @@ def lowers(name: str) -> bool:
 
 
 class Lowering:
-    """The state of a walk: `env` maps recorded tensors to views."""
+    """The state of a walk: `env` maps recorded tensors to views.
 
-    def __init__(self, recording: Recording, graph: Graph) -> None:
+    With `gradient` the recording holds one, which reads intermediate results again: products of two input-dependent
+    matrices are written out, and windows are searched for their maximum from the first element to the last.
+    """
+
+    def __init__(self, recording: Recording, graph: Graph, gradient: bool = False) -> None:
         self.recording = recording
+        self.gradient = gradient
         self.graph = graph
         self.views = Views(graph)
         self.pointwise = Pointwise(self.views)
@@ -78,8 +87,9 @@ class Lowering:
         return self.env[ref.id]
 
     def lower(self, op: Op) -> Any:
-        args, kwargs = map_refs(lambda x: self.view(x, op) if is_ref(x) else x, (op.args, op.kwargs))
         name = op.name
+        read = op.args[: READS.get(name)]
+        args, kwargs = map_refs(lambda x: self.view(x, op) if is_ref(x) else x, (read, op.kwargs))
         if any(isinstance(x, Scores) for x in args):
             scores = step(op, args, kwargs)
             if scores is not None:
@@ -298,4 +308,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import attention, loops, norms, pooling  # noqa: E402, F401  (they register their ops)
+from . import attention, backward, loops, norms, pooling  # noqa: E402, F401  (they register their ops)

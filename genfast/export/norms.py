@@ -64,7 +64,7 @@ def _max(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -
     if isinstance(dim, (View, torch.Tensor)):
         return low.emit("maximum", x, dim)
     out = _amax(low, op, x, dim, keepdim)
-    return out if dim is None else (out, None)
+    return out if dim is None else (out, _argmax(low, op, x, dim, keepdim) if low.gradient else None)
 
 
 @handles("min")
@@ -72,7 +72,7 @@ def _min(low: Lowering, op: Op, x: Any, dim: Any = None, keepdim: Any = False) -
     if isinstance(dim, (View, torch.Tensor)):
         return low.emit("minimum", x, dim)
     out = _amin(low, op, x, dim, keepdim)
-    return out if dim is None else (out, None)
+    return out if dim is None else (out, _argmin(low, op, x, dim, keepdim) if low.gradient else None)
 
 
 def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) -> tuple[View, View]:
@@ -84,20 +84,23 @@ def _variance(low: Lowering, x: View, dim: Any, correction: Any, keepdim: bool) 
     return mean, variance
 
 
-@handles("var")
-def _var(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return _variance(low, x, dim, correction, keepdim)[1]
-
-
-@handles("std")
-def _std(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return low.emit("sqrt", _variance(low, x, dim, correction, keepdim)[1])
-
-
-@handles("var_mean")
-def _var_mean(low: Lowering, op: Op, x: Any, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    mean, variance = _variance(low, x, dim, correction, keepdim)
-    return variance, mean
+@handles("var", "std", "var_mean")
+def _var(
+    low: Lowering,
+    op: Op,
+    x: Any,
+    dim: Any = None,
+    unbiased: Any = True,
+    keep: Any = False,
+    *,
+    correction: Any = None,
+    keepdim: Any = False,
+) -> Any:
+    """All overloads: `unbiased`, by position, is a correction of 1 or 0."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    mean, variance = _variance(low, x, dim, int(unbiased) if correction is None else correction, keep or keepdim)
+    return (variance, mean) if op.name == "var_mean" else low.emit("sqrt", variance) if op.name == "std" else variance
 
 
 @handles("linalg_vector_norm", "norm")
@@ -169,7 +172,10 @@ def _batch_norm(low: Lowering, op: Op, x: Any, weight: Any, bias: Any, mean: Any
     w, b = constant(weight, "a norm's weight"), constant(bias, "a norm's bias")
     if training:
         dims = [d for d in range(len(x.shape)) if d != 1]
-        return _affine(low, low.rows.normalise(x, dims, eps), w, b), None, None
+        mean, variance, deviation = low.rows.moments(x, dims)
+        scale = low.emit("rsqrt", low.emit("add", variance, eps))
+        out = _affine(low, low.emit("mul", deviation, scale), w, b)
+        return out, mean.reshape(-1), scale.reshape(-1)
     scale = 1 / np.sqrt(float32(variance).astype(np.float64) + eps)
     scale = scale if w is None else scale * w
     shift = -float32(mean) * scale + (0 if b is None else b)

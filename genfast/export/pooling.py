@@ -15,10 +15,11 @@ from .ops import NotHere
 from .record import Op
 from .view import View
 
+LOWEST = float(np.finfo(np.float32).min)
 DENSE = 32  # channels up to which an average is one product with a diagonal weight
 
 
-def _each(value: Any, n: int) -> list[int]:
+def each(value: Any, n: int) -> list[int]:
     value = list(value) if isinstance(value, (list, tuple)) else [value]
     return (value * n)[:n]
 
@@ -35,6 +36,24 @@ def _reduced(low: Lowering, op: str, windows: torch.Tensor, shape: Sequence[int]
     low.graph.grid(*shape[2:])
     out = low.rows.tree(op, windows, 0)[0].reshape(shape[0], *shape[2:], shape[1])
     return View(out.movedim(-1, 1).contiguous())
+
+
+def _maximum(low: Lowering, x: View, taps: np.ndarray, shape: Sequence[int]) -> View:
+    """The largest of windows, by halves, or in order where a gradient needs it so."""
+    if low.gradient and shape[0] == 1:
+        return maxima_so_far(low, x, taps, shape)[-1]
+    return _reduced(low, "maximum", _windows(low, x, taps, LOWEST), shape)
+
+
+def maxima_so_far(low: Lowering, x: View, taps: np.ndarray, shape: Sequence[int]) -> list[View]:
+    """For each tap the largest of the windows' elements up to it, as tensors of the result's shape (1, C, …)."""
+    low.graph.grid(*shape[2:])
+    windows = _windows(low, x, taps, LOWEST)
+    out: list[View] = []
+    for window in windows:
+        element = View(window.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1).contiguous())
+        out.append(low.emit("maximum", out[-1], element) if out else element)
+    return out
 
 
 def _averaged(low: Lowering, x: View, taps: np.ndarray, counts: np.ndarray, shape: Sequence[int]) -> View:
@@ -59,8 +78,8 @@ def _avg_pool(
     n = len(x.shape) - 2
     if n != int(op.name[-2]):
         raise NotHere("this form of average pooling is not supported")
-    kernel, padding = _each(kernel, n), _each(padding, n)
-    stride = _each(stride, n) if stride else kernel
+    kernel, padding = each(kernel, n), each(padding, n)
+    stride = each(stride, n) if stride else kernel
     channels, shape = x.shape[1], low.recording.metas[op.out].shape
     if channels <= DENSE and not (ceil or divisor or (any(padding) and not count_pad)):
         weight = torch.zeros(channels, channels, *kernel)
@@ -91,14 +110,14 @@ def _max_pool(
     ceil: Any = False,
 ) -> Any:
     n = len(x.shape) - 2
-    kernel, padding, dilation = _each(kernel, n), _each(padding, n), _each(dilation, n)
-    stride = _each(stride, n) if stride else kernel
+    kernel, padding, dilation = each(kernel, n), each(padding, n), each(dilation, n)
+    stride = each(stride, n) if stride else kernel
     shape = low.recording.metas[op.out].shape
     taps = np.stack(tap_tables(x.shape[0], x.shape[2:], shape[2:], kernel, stride, padding, dilation, False))
-    return _reduced(low, "maximum", _windows(low, x, taps, float(np.finfo(np.float32).min)), shape), None
+    return _maximum(low, x, taps, shape), None
 
 
-def _adaptive(space: Sequence[int], out: Sequence[int], rows: int) -> np.ndarray:
+def adaptive_taps(space: Sequence[int], out: Sequence[int], rows: int) -> np.ndarray:
     """Tables (taps, positions) of adaptive pooling's windows, padded with -1.
 
     Window i of an axis reads floor(i · n / m) … ceil((i + 1) · n / m) - 1.
@@ -113,9 +132,9 @@ def _adaptive(space: Sequence[int], out: Sequence[int], rows: int) -> np.ndarray
     for taps in itertools.product(*(range(len(a)) for a in axes)):
         table = np.zeros([1] * len(space), np.int64)
         inside = np.ones([1] * len(space), bool)
-        for d, (axis, tap, n) in enumerate(zip(axes, taps, space, strict=True)):
-            y = axis[tap].reshape([-1 if e == d else 1 for e in range(len(space))])
-            table, inside = table * n + y, inside & (y >= 0)
+        for d, (axis, t, size) in enumerate(zip(axes, taps, space, strict=True)):
+            y = axis[t].reshape([-1 if e == d else 1 for e in range(len(space))])
+            table, inside = table * size + y, inside & (y >= 0)
         flat = np.where(inside, table, -1).reshape(-1)
         total = int(np.prod(space))
         tables.append(np.concatenate([np.where(flat >= 0, flat + r * total, -1) for r in range(rows)]))
@@ -125,12 +144,11 @@ def _adaptive(space: Sequence[int], out: Sequence[int], rows: int) -> np.ndarray
 @handles("adaptive_max_pool2d", "adaptive_max_pool3d")
 def _adaptive_max_pool(low: Lowering, op: Op, x: Any, size: Any) -> Any:
     shape = low.recording.metas[op.out].shape
-    taps = _adaptive(x.shape[2:], shape[2:], shape[0])
-    return _reduced(low, "maximum", _windows(low, x, taps, float(np.finfo(np.float32).min)), shape), None
+    return _maximum(low, x, adaptive_taps(x.shape[2:], shape[2:], shape[0]), shape), None
 
 
 @handles("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool3d")
 def _adaptive_avg_pool(low: Lowering, op: Op, x: Any, size: Any) -> Any:
     shape = low.recording.metas[op.out].shape
-    taps = _adaptive(x.shape[2:], shape[2:], shape[0])
+    taps = adaptive_taps(x.shape[2:], shape[2:], shape[0])
     return _averaged(low, x, taps, (taps >= 0).sum(0), shape)

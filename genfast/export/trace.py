@@ -129,6 +129,7 @@ class Tracer(TorchDispatchMode):
         self.version: dict[int, int] = {}
         self.copies: dict[Any, torch.Tensor] = {}
         self.kept: list[Any] = []  # so that ids and storages stay unique
+        self.forward: dict[int, tuple[str, str]] = {}  # autograd's number of an op -> where it was called
         self.inside = False  # a call that is recorded whole
 
     @staticmethod
@@ -148,11 +149,21 @@ class Tracer(TorchDispatchMode):
             id(t) in self.known or self.storage(t) in self.first or self.storage(t) in self.image
         )
 
+    def here(self) -> tuple[str, str]:
+        """Module path and source line of what runs now; of a backward op those of the op that it is the gradient of."""
+        node = torch._C._current_autograd_node()
+        if node is not None:
+            return self.forward.get(node._sequence_nr(), ("", ""))
+        found = self.modules.path(), source_line()
+        if torch.is_grad_enabled():
+            self.forward.setdefault(torch._C._autograd._get_sequence_nr() - 1, found)
+        return found
+
     def where(self) -> str:
-        return place(self.modules.path(), source_line())
+        return place(*self.here())
 
     def record(self, func: Any, args: tuple, kwargs: dict, out: Any) -> Op:
-        op = Op(func, args, kwargs, self.modules.path(), source_line())
+        op = Op(func, args, kwargs, *self.here())
         for t in pytree.tree_leaves(out):
             op.outs.append(self.recording.new(t) if isinstance(t, torch.Tensor) else None)
         self.recording.ops.append(op)
@@ -265,7 +276,7 @@ class Tracer(TorchDispatchMode):
         if f"{name}.{func._overloadname}" in RESHAPES:
             func = torch.ops.aten.reshape.default  # a functional twin may have other strides than the tensor had
             recorded_args = recorded_args[:2]
-        op = Op(func, recorded_args, recorded_kwargs, self.modules.path(), source_line())
+        op = Op(func, recorded_args, recorded_kwargs, *self.here())
         op.vanished = vanished(func, args, kwargs, out)
         for t in pytree.tree_leaves(out):
             op.outs.append(self.track(t) if isinstance(t, torch.Tensor) else None)

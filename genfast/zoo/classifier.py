@@ -94,7 +94,7 @@ class ClassifierTask(Task):
     """
 
     unit = "nats"
-    pictured = ()
+    pictured = ("-ascent",)
 
     def __init__(self, dataset: Dataset, recipe: ClassifierRecipe) -> None:
         if recipe.kind not in KINDS:
@@ -114,6 +114,7 @@ class ClassifierTask(Task):
         for images, labels in self.parts.shuffled(rng):
             shifted, _ = augment(images, self.recipe.augmented, rng)
             x, label = self.parts.tensors(shifted, labels)
+            assert label is not None
             yield F.cross_entropy(model(x), label)
 
     @torch.no_grad()
@@ -123,6 +124,7 @@ class ClassifierTask(Task):
         out = {}
         for name in ("train", "validation", "test"):
             x, label = self.parts.tensors(*self.parts.part(name))
+            assert label is not None
             logits = model(x)
             out[name] = float(F.cross_entropy(logits, label))
         return {**out, "accuracy": float((logits.argmax(1) == label).double().mean())}
@@ -132,8 +134,18 @@ class ClassifierTask(Task):
         return {"accuracy": figures["accuracy"]}
 
     def compiled(self, model: nn.Module, name: str, meta: dict[str, Any]) -> dict[str, gf.Model]:
-        """One model from images to logits."""
+        """From images to logits; and "-ascent", from noise up the gradient to images that the classifier is sure of."""
         import genfast as gf
 
         example = self.parts.example(labelled=False)
-        return {"": gf.compile(model, example, latent="given", name=name, meta=meta)}
+        ascent = gf.compile_ascent(
+            model,
+            example,
+            step_size=0.05,
+            steps=200,
+            optimizer="adam",
+            clip=(0.0, 1.0),
+            name=f"{name}-ascent",
+            meta={**meta, "image": {"low": 0.0, "high": 1.0}},
+        )
+        return {"": gf.compile(model, example, latent="given", name=name, meta=meta), "-ascent": ascent}

@@ -132,8 +132,9 @@ class GANTask(Task):
 
     def build(self) -> GAN:
         """The recipe's networks for the dataset's images and classes, freshly initialised from torch's generator."""
-        recipe, size = self.recipe, self.dataset.train.shape[2:]
-        return GAN(*size, recipe.code, recipe.channels, recipe.critic_channels, self.classes)
+        recipe = self.recipe
+        height, width = self.dataset.train.shape[2:]
+        return GAN(height, width, recipe.code, recipe.channels, recipe.critic_channels, self.classes)
 
     def groups(self, model: nn.Module) -> list[nn.Module]:
         """The critic and the generator."""

@@ -82,4 +82,4 @@ class MADE(nn.Module):
                 if tables is not None and index is not None:
                     h = h + tables[i](index)
         h = h.unflatten(1, (self.features, *self.size))
-        return self.logits(F.relu(self.head(F.relu(h)))) + self.bias
+        return self.logits(F.relu(self.head(h))) + self.bias

@@ -35,7 +35,8 @@ class PixelCNNRecipe(ImageRecipe):
     channels: int = 48
     blocks: int = 5
     head_channels: int = 48
-    dropout: float = 0.1
+    dropout: float = 0.2
+    epochs: int = 120
 
     def network(self, dataset: Dataset, augmentations: int) -> PixelCNN:
         """A PixelCNN for the dataset's levels and classes."""
@@ -81,6 +82,7 @@ class ImageGPTRecipe(ImageRecipe):
     layers: int = 3
     heads: int = 4
     dropout: float = 0.1
+    epochs: int = 160
 
     def network(self, dataset: Dataset, augmentations: int) -> ImageGPT:
         """An ImageGPT for the dataset's levels, size and classes."""
@@ -104,7 +106,9 @@ class MADERecipe(ImageRecipe):
     layers: int = 1
     features: int = 4
     head_channels: int = 32
-    dropout: float = 0.1
+    dropout: float = 0.0
+    epochs: int = 150
+    learning_rate: float = 5e-3
 
     def network(self, dataset: Dataset, augmentations: int) -> MADE:
         """A MADE for the dataset's levels, size and classes."""

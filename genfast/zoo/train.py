@@ -141,7 +141,7 @@ class _Run:
         self.model.train()
         for i, (group, loss) in enumerate(self.task.steps(self.model, rng)):
             if not bool(torch.isfinite(loss)):
-                raise NumericalError(f"the loss is {float(loss)} in epoch {number}, batch {i + 1}")
+                raise NumericalError(f"the loss is {loss.item()} in epoch {number}, batch {i + 1}")
             network, mean = self.groups[group]
             optimizer = self.optimizers[group]
             progress = (number - 1 + i / batches) / recipe.epochs

@@ -71,11 +71,23 @@ inline void walk(const genfast::Graph& graph) {
   for (int64_t site = 0; site < graph.sites(); ++site) {
     const int64_t at = graph.head_position(site);
     expect(at >= -1 && at < graph.values.at(head.value).positions, "the head leads outside its source");
-    expect(at >= 0 || head.kind == genfast::HeadKind::categorical, "a site without a distribution");
+    expect(at >= 0 || head.kind == genfast::HeadKind::categorical || head.kind == genfast::HeadKind::none,
+           "a site without a distribution");
   }
   expect(head.channel >= 0 && head.channel + genfast::head_channels(head, graph.channels()) <= graph.values[head.value].channels,
          "the head leaves its source");
   if (head.has_levels()) expect(graph.weights.at(head.values).size >= head.levels, "the head's values are too few");
+  if (graph.output.value >= 0) {
+    int64_t size = 1;
+    for (const int64_t extent : graph.output.shape) size *= extent;
+    const genfast::Value& output = graph.values.at(graph.output.value);
+    expect(size == output.positions * output.channels, "the output has another size than its shape");
+  }
+  for (const auto& state : graph.iteration.states) {
+    const genfast::Value &value = graph.values.at(state.value), &next = graph.values.at(state.next);
+    expect(value.producer < 0, "something computes a state");
+    expect(value.positions == next.positions && value.channels == next.channels, "a state changes its size");
+  }
   auto order = graph.order;
   std::sort(order.begin(), order.end());
   for (size_t i = 0; i < order.size(); ++i) expect(order[i] == static_cast<int32_t>(i), "the order is not a permutation");
@@ -86,6 +98,12 @@ inline void walk(const genfast::Graph& graph) {
 }
 
 #ifdef RUN
+// A scale near the largest float draws infinities, which are no numbers to give back.
+template <class T>
+bool all_finite(const std::vector<T>& x) {
+  return std::all_of(x.begin(), x.end(), [](T number) { return number - number == 0; });
+}
+
 // Two rows through the whole library, when the graph is small enough to try thousands like it.
 template <class T>
 void run_rows(const genfast::Model& model, const genfast::Options& options) {
@@ -107,6 +125,7 @@ void run_rows(const genfast::Model& model, const genfast::Options& options) {
   one.wavefront = false;
   model.sample(2, other.data(), one);
   expect(x == other, "wavefronts change the sample");
+  if (!all_finite(x)) return;
   model.log_prob(2, x.data(), log_prob.data(), options);
   model.logits(2, x.data(), outputs.data(), options);
   model.rosenblatt(2, x.data(), lower.data(), upper.data(), options);
@@ -116,6 +135,29 @@ void run_rows(const genfast::Model& model, const genfast::Options& options) {
   one.known = known.data();
   model.sample(2, other.data(), one);
   expect(x == other, "known sites change the others");
+  model.explain();
+}
+
+constexpr int64_t kMostRounds = 50;
+
+// Two rows through the output. A sample's is that of its sites.
+template <class T>
+void run_output(const genfast::Model& model, const genfast::Options& options) {
+  size_t size = 2;
+  for (const int64_t extent : model.output_shape()) size *= static_cast<size_t>(extent);
+  const auto n = static_cast<size_t>(2 * model.sites());
+  std::vector<T> x(n, T{0});
+  std::vector<float> drawn(size), given(size), again(size);
+  if (model.has_distribution()) {
+    model.generate(2, drawn.data(), x.data(), options);
+    genfast::Options one = options;
+    one.wavefront = false;
+    model.generate(2, again.data(), static_cast<T*>(nullptr), one);
+    expect(drawn == again, "wavefronts change the output");
+  }
+  if (!all_finite(x)) return;
+  model.apply(2, x.data(), given.data(), options);
+  expect(!model.has_distribution() || drawn == given, "given sites change the output");
   model.explain();
 }
 
@@ -133,6 +175,9 @@ inline void run(const genfast::Graph& graph) {
       conditions.emplace_back(size, 0.0f);
       options.conditions[condition.name] = conditions.back().data();
     }
+    if (model.has_output() && model.rounds() <= kMostRounds)
+      model.levels() ? run_output<int32_t>(model, options) : run_output<float>(model, options);
+    if (!model.has_distribution()) return;
     if (model.levels())
       run_rows<int32_t>(model, options);
     else

@@ -1,4 +1,5 @@
-"""Writes what `make sanitize` mutates beside the bundled model: attention of every form, loops, a fixed first site.
+"""Writes what `make sanitize` mutates beside the bundled model: attention of every form, loops, a fixed first site,
+outputs and rounds.
 
 python tests/fuzz/seeds.py DIRECTORY
 """
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from outputs_for_tests import feed_forward, iterated
 from plans_for_tests import Builder, Random
 
 SITES = 6
@@ -77,8 +79,17 @@ def loop() -> bytes:
     return finish(b, b.add("map", SITES, 2, op="tanh", args=[[mixed, -1, 0, 0]], params=[]))
 
 
+def decoder() -> bytes:
+    return feed_forward(10, given=False)
+
+
+def rounds() -> bytes:
+    """States that change places, rolled."""
+    return iterated(4, jitter=1)
+
+
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
-    for make in (attention, loop):
+    for make in (attention, loop, decoder, rounds):
         (directory / f"{make.__name__}.genfast").write_bytes(make())
