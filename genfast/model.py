@@ -692,7 +692,7 @@ class Model:
         if not self._core.has_distribution:
             raise ValueError(
                 f"{what} needs a distribution, and this model has none: its inputs are given. Call apply(x) with x of "
-                f"shape {('n', *self.input_shape)} for its output"
+                f"shape (n, {', '.join(map(str, self.input_shape))}) for its output"
             )
 
     def _expect_tokens(self, what: str) -> None:

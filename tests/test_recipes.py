@@ -261,3 +261,11 @@ def test_bundled_models_of_pixels_reach_their_figures(name: str) -> None:
     bits = model.bits_per_dim(digits.test, condition={"label": digits.test_labels}).mean()
     assert bits == pytest.approx(model.meta["figures"]["bits/dim"], abs=1e-3)
     assert len(model._core.file_bytes()) < 256_000
+
+
+def test_a_generator_learns_from_few_batches_too() -> None:
+    whole = data.digits()
+    few = replace(whole, train=whole.train[:40], train_labels=whole.train_labels[:40])
+    task = RECIPES["wgan"].recipe.task(few)
+    assert task.batches > task.parts.batches  # its steps beside the critic's
+    assert 1 in [group for group, _ in task.steps(task.build(), np.random.default_rng(0))]

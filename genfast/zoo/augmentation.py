@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from genfast.zoo import data
 from genfast.zoo.augment import augment
@@ -98,13 +98,13 @@ def choose(dataset: data.Dataset, n: int, seed: int) -> data.Dataset:
 def generate(name: str, few: data.Dataset, settings: Settings, seed: int) -> tuple[Arrays, dict[str, Any]]:
     """Images (m, 1, H, W) in [0, 1] and their labels of a generator trained on `few`, classes in turn, and how long
     training and sampling took."""
-    labels = np.arange(settings.generated) % few.classes
+    labels: NDArray[np.int64] = np.arange(settings.generated, dtype=np.int64) % few.classes
     if name == SHIFTED:
         rng = np.random.Generator(np.random.PCG64([seed, 2]))
         assert few.train_labels is not None
         rows = rng.integers(0, len(few.train), settings.generated)
-        images, _ = augment(few.train[rows], 1.0, rng)
-        return (network_input(images, few.levels).numpy(), few.train_labels[rows]), {}
+        shifted, _ = augment(few.train[rows], 1.0, rng)
+        return (network_input(shifted, few.levels).numpy(), few.train_labels[rows]), {}
     generator = GENERATORS[name]
     recipe = dataclasses.replace(RECIPES[generator.recipe].recipe, seed=seed, **generator.smaller)
     epochs = max(1, -(-settings.steps // max(recipe.task(few).batches, 1)))
@@ -114,7 +114,9 @@ def generate(name: str, few: data.Dataset, settings: Settings, seed: int) -> tup
     trained_at = time.perf_counter()
     samples = model.sample(settings.generated, rng=seed, condition={"label": labels})
     figures = {"training_seconds": trained_at - start, "sampling_seconds": time.perf_counter() - trained_at}
-    images = samples if samples.dtype == np.float32 else network_input(samples, few.levels).numpy()
+    images: NDArray[np.float32] = samples
+    if samples.dtype != np.float32:
+        images = network_input(samples, few.levels).numpy()
     return (images, labels), figures
 
 
@@ -132,7 +134,8 @@ def accuracy(parts: list[Arrays], test: Arrays, classes: int, settings: Settings
     from the same weights, whatever the parts."""
     torch.manual_seed(seed)
     rng = np.random.Generator(np.random.PCG64([seed, 3]))
-    model: nn.Module = Classifier(*parts[0][0].shape[2:], classes, dropout=0.2)
+    height, width = parts[0][0].shape[2:]
+    model = Classifier(height, width, classes, dropout=0.2)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.classifier_steps)
     for _ in range(settings.classifier_steps):

@@ -88,7 +88,7 @@ def draw(settings: dict[str, Any], cells: Cells, path: Path) -> None:
 
     sizes = [n for n in settings["sizes"] if figures(cells, "real", n, "real")]
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.6), sharey=True)
-    colours = pyplot.get_cmap("tab10").colors
+    colours = pyplot.get_cmap("tab10")
     real = [estimate(list(figures(cells, "real", n, "real").values())) for n in sizes]
     for panel, (arm, title) in zip(panels, ARMS.items(), strict=True):
         means, errors = np.array(real).T
@@ -100,7 +100,7 @@ def draw(settings: dict[str, Any], cells: Cells, path: Path) -> None:
             at, means, errors = np.array(held).T
             # Side by side, or the bars would hide each other.
             at = at * 1.012 ** (i - len(settings["generators"]) / 2)
-            panel.errorbar(at, 100 * means, 100 * errors, color=colours[i % 10], capsize=2, linewidth=1.2, label=name)
+            panel.errorbar(at, 100 * means, 100 * errors, color=colours(i % 10), capsize=2, linewidth=1.2, label=name)
         panel.set_xscale("log")
         panel.set_xticks(sizes, [str(n) for n in sizes])
         panel.minorticks_off()
@@ -135,8 +135,8 @@ A generator is trained on these N images **and no others** ({settings["steps"]} 
 the same small convolutional network, from the same first weights, takes {settings["classifier_steps"]} steps of batches
 of {settings["batch"]}: of real images; half of real and half of generated ones; of generated ones alone. The table has
 its accuracy on the test images, in percent: mean ± standard error over {seeds} seeds, which choose the images,
-the first weights and the uniforms. *shifted copies* is no generator: the real images moved by one pixel, which is what a
-generator must be better than to be worth its training.
+the first weights and the uniforms. *shifted copies* is no generator: the real images moved by one pixel, which is what
+a generator must be better than to be worth its training.
 
 The budgets are small, so that the whole takes an hour of one core: this says what a generator of a few seconds is good
 for, not what the best one would be. {cost}

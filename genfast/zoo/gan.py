@@ -127,7 +127,9 @@ class GANTask(Task):
             raise ValueError(f"critic_steps is at least 1, got {recipe.critic_steps}")
         self.dataset, self.recipe = dataset, recipe
         self.parts = ImageParts(dataset, recipe.validation, recipe.batch, recipe.seed)
-        self.batches = self.parts.batches + self.parts.batches // recipe.critic_steps
+        # In an epoch of fewer batches than that the generator would never take a step.
+        self.critic_steps = min(recipe.critic_steps, max(self.parts.batches, 1))
+        self.batches = self.parts.batches + self.parts.batches // self.critic_steps
         self.classes = dataset.classes if recipe.conditional else 0
 
     def build(self) -> GAN:
@@ -142,13 +144,14 @@ class GANTask(Task):
         return [model.critic, model.generator]
 
     def steps(self, model: nn.Module, rng: np.random.Generator) -> Iterator[tuple[int, Tensor]]:
-        """The losses of an epoch: the critic's on every batch, the generator's after every `critic_steps` of them."""
+        """The losses of an epoch: the critic's on every batch, the generator's after every `critic_steps` of them, once
+        at least."""
         assert isinstance(model, GAN)
         for step, (images, labels) in enumerate(self.parts.shuffled(rng)):
             real, label = self.parts.tensors(images, labels if self.classes else None)
             shift = rng.integers(-1, 2, 2).tolist()
             yield 0, self.critic_loss(model, shifted(real, *shift), label, shift)
-            if (step + 1) % self.recipe.critic_steps == 0:
+            if (step + 1) % self.critic_steps == 0:
                 yield 1, self.generator_loss(model, len(real), label, shift)
 
     def critic_loss(self, model: GAN, real: Tensor, label: Tensor | None, shift: list[int]) -> Tensor:

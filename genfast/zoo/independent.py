@@ -29,19 +29,22 @@ class Independent(nn.Module):
     """Logits of every pixel's level that depend on the label alone.
 
     probabilities: (classes, levels, H, W), or classes = 1 for a model that is called without label.
-    forward: x (n, 1, H, W) float, whose values have no effect; label (n,) int64 → logits (n, levels, H, W).
+    forward: x (n, 1, H, W) float, whose values have no effect; label (n,) int64 → logits (n, levels, H, W). The table
+    has the levels of a pixel side by side, which is how a sampler reads them.
     """
 
     def __init__(self, probabilities: NDArray[np.float64], labelled: bool) -> None:
         super().__init__()
         self.labelled = labelled
-        self.logits = nn.Parameter(torch.from_numpy(np.log(probabilities).astype(np.float32)))
+        self.logits = nn.Parameter(
+            torch.from_numpy(np.log(probabilities).astype(np.float32)).permute(0, 2, 3, 1).contiguous()
+        )
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         if self.labelled:
-            return self.logits[label]
+            return self.logits[label].permute(0, 3, 1, 2)
         # gf.compile takes no network that reads nothing: this one reads the rows above, times zero.
-        return self.logits + 0 * F.pad(x, (0, 0, 1, 0))[:, :, :-1]
+        return self.logits.permute(0, 3, 1, 2) + 0 * F.pad(x, (0, 0, 1, 0))[:, :, :-1]
 
 
 class IndependentTask(Task):
