@@ -7,6 +7,8 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from genfast.distributions import Normal
 from genfast.model import Model, check_meta, planned
 from genfast.model_arguments import real
@@ -15,6 +17,7 @@ __all__ = ["compile_ascent"]
 
 OPTIMIZERS = ("sgd", "adam")
 MAX_STEPS = 10**6
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def compile_ascent(
@@ -137,9 +140,9 @@ def compile_ascent(
 def _number(value: Any, name: str, above: bool = False, below: float = math.inf) -> float:
     """A finite number from 0 on, `above` 0, `below` a bound. Raises TypeError, ValueError."""
     number = real(value, name)
-    if not (number > 0 if above else number >= 0) or not number < below:
+    if not (number > 0 if above else number >= 0) or not number < below or number > LARGEST:
         least = "positive" if above else "at least 0"
-        most = "finite" if below == math.inf else f"below {below:g}"
+        most = "finite in float32" if below == math.inf else f"below {below:g}"
         raise ValueError(f"{name} must be {least} and {most}, got {value!r}")
     return number
 
@@ -161,6 +164,6 @@ def _pair(value: Any, name: str) -> tuple[float, float]:
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be two numbers, got {value!r}") from None
     pair = real(first, name), real(second, name)
-    if not all(map(math.isfinite, pair)):
-        raise ValueError(f"{name} must be finite, got {value!r}")
+    if not all(abs(number) <= LARGEST for number in pair):
+        raise ValueError(f"{name} must be finite in float32, got {value!r}")
     return pair

@@ -17,7 +17,7 @@ from genfast.errors import FormatError, NumericalError
 from genfast.model import Model, load
 from genfast.model_arguments import check_conditions, check_filters, count
 from genfast.progress import reporter
-from genfast.rng import as_seed
+from genfast.rng import as_seed, is_counted
 
 __all__ = ["generate"]
 
@@ -98,6 +98,9 @@ def generate(
     NumericalError
         As `Model.sample`; also for NaN in pictures.
     """
+    for value, argument, or_model in ((model, "model", " or a genfast.Model"), (directory, "directory", "")):
+        if not isinstance(value, str | os.PathLike) and not (or_model and isinstance(value, Model)):
+            raise TypeError(f"{argument} must be a path{or_model}, got {type(value).__name__}")
     loaded = model if isinstance(model, Model) else load(model)
     filters = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     plan = _Plan(loaded, per_class, n, classes, condition, seed, format, rows_per_file, filters)
@@ -148,6 +151,8 @@ class _Plan:
         self.per_class, self.rows = _check_counts(self.classes, per_class, n)
         if seed is None:
             raise TypeError("seed must be an integer: without one no call could go on where another ended")
+        if not is_counted(seed):
+            raise TypeError(f"seed must be an integer or a genfast.Stream, got {type(seed).__name__}")
         self.seed = as_seed(seed)
         if format not in files.FORMATS:
             raise ValueError(f"format must be one of {', '.join(files.FORMATS)}, got {format!r}")
@@ -172,6 +177,8 @@ class _Plan:
 
     def _tables(self, condition: Any) -> dict[str, np.ndarray]:
         """A table (k, \\*shape) for each condition."""
+        if condition is not None and not isinstance(condition, Mapping):
+            raise TypeError(f"condition must map names to arrays, got {type(condition).__name__}")
         given = dict(condition or {})
         if self.label is not None and self.label["name"] in given:
             raise ValueError(f"condition {self.label['name']!r} is the label: give classes instead")
@@ -299,6 +306,8 @@ def _check_classes(label: dict[str, Any] | None, classes: Any) -> list[int] | No
         if classes is not None:
             raise ValueError("the model has no label, and so no classes")
         return None
+    if classes is not None and not isinstance(classes, Iterable):
+        raise TypeError(f"classes must be several labels, got {classes!r}: write [{classes!r}]")
     size = label["size"]
     chosen = list(range(size)) if classes is None else [count(each, "classes: a label") for each in classes]
     if not chosen or len(set(chosen)) < len(chosen):

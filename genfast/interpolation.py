@@ -45,7 +45,9 @@ def interpolate(
     NumericalError
         As `Model.apply`.
     """
-    if model.output_shape is None or model.levels is not None:
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be a genfast.Model, got {type(model).__name__}: load it first")
+    if model.output_shape is None or model.levels is not None or model._core.integer_input:
         raise ValueError("interpolate is for models with an output whose sites hold numbers, such as decoders")
     n = count(n)
     if n < 2:

@@ -156,6 +156,8 @@ def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarr
         with np.errstate(over="ignore", invalid="ignore"):
             fed = array.astype(np.float32)
         bad, allowed = ~np.isfinite(fed), "finite in float32"
+        if model._core.integer_input and not bad.any():
+            bad, allowed = fed != np.floor(fed), "an integer, which the network takes"
     else:
         bad, allowed = (array < 0) | (array >= levels), f"one of the levels 0 to {levels - 1}"
         if len(model._core.fixed_sites):

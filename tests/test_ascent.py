@@ -293,7 +293,7 @@ def plain() -> nn.Module:
     [
         ({"steps": 0}, ValueError, "steps must be from 1"),
         ({"steps": 2.0}, TypeError, "steps"),
-        ({"step_size": float("nan")}, ValueError, "step_size must be positive and finite, got nan"),
+        ({"step_size": float("nan")}, ValueError, "step_size must be positive and finite in float32, got nan"),
         ({"step_size": 0}, ValueError, "step_size"),
         ({"optimizer": "lbfgs"}, ValueError, "optimizer must be 'sgd' or 'adam', got 'lbfgs'"),
         ({"momentum": 1}, ValueError, "momentum must be at least 0 and below 1"),
@@ -329,6 +329,7 @@ def sorted_scores(x):
     ("net", "error", "match"),
     [
         (double, gf.UnsupportedOpError, "no gradient with respect to its input"),
+        (torch.no_grad()(lambda x: x.flatten(1)[:, :10]), gf.UnsupportedOpError, "no gradient with respect to its"),
         (lambda x: x.flatten(1)[:, :10].round(), gf.UnsupportedOpError, "gradient of the classifier is zero"),
         (lambda x: x.flatten(1)[:, :10].argmax(1), gf.UnsupportedOpError, "int64, which has no gradient"),
         (lambda x: x.flatten(1)[:, :1], ValueError, r"\(B, K\), got \('B', 1\)"),

@@ -165,6 +165,21 @@ def test_activations_are_what_pytorch_computes(name: str) -> None:
     close(apply(model, inputs), net(*inputs))
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
+def test_waves_are_what_pytorch_computes(name: str, scale: float) -> None:
+    function = getattr(torch, name)
+    model = gf.compile(lambda x: function(scale * x), torch.zeros(1, 500), latent="given")
+    x = np.linspace(-7, 7, 1000, dtype=np.float32).reshape(2, 500)
+    exact = getattr(np, name)((np.float32(scale) * x).astype(float))
+    assert np.abs(model.apply(x) - exact).max() < 3e-7
+
+
+def test_a_truth_value_is_returned_as_a_number() -> None:
+    model = gf.compile(lambda x: x > 0, torch.zeros(1, 3), latent="given")
+    np.testing.assert_array_equal(model.apply(np.float32([[-1, 0, 2]])), np.float32([[0, 0, 1]]))
+
+
 def test_a_latent_is_drawn_by_its_inverse_cdf() -> None:
     net = randomize(f.ConvVAEDecoder())
     model = gf.compile(net, torch.zeros(1, 6), latent=gf.Laplace(np.arange(6.0), 2))
@@ -217,3 +232,20 @@ def test_a_latent_that_is_none_is_refused(latent: Any) -> None:
 def test_a_decoder_has_no_head() -> None:
     with pytest.raises((TypeError, ValueError), match="head"):
         gf.compile(nn.Linear(4, 2).eval(), torch.zeros(1, 4), head=gf.heads.Bernoulli(), latent=gf.Normal(0, 1))
+
+
+def test_an_integer_input_takes_integers_only() -> None:
+    model = gf.compile(nn.Embedding(9, 3), torch.zeros(1, 4, dtype=torch.long), latent="given")
+    assert model.apply(np.full((2, 4), 8)).shape == (2, 4, 3)
+    with pytest.raises(ValueError, match=r"x\[0, 1\] is 1\.5, not an integer"):
+        model.apply(np.array([[1, 1.5, 2, 3]]))
+    with pytest.raises(gf.NumericalError, match="9 rows"):
+        model.apply(np.full((1, 4), 9))
+
+
+def test_an_instance_norm_that_keeps_statistics_is_named() -> None:
+    net = nn.Sequential(nn.InstanceNorm1d(3, track_running_stats=True))
+    before = net[0].running_mean.clone()
+    with pytest.raises(gf.Error, match=r"InstanceNorm1d in training mode.*eval\(\)"):
+        gf.compile(net, torch.randn(1, 3, 5), latent="given")
+    assert torch.equal(net[0].running_mean, before)

@@ -335,3 +335,19 @@ def test_the_command(whole: Path, tmp_path: Path) -> None:
         assert message in result.stderr
         assert "Traceback" not in result.output
     assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"model": 3}, "model must be a path or a genfast.Model, got int"),
+        ({"directory": None}, "directory must be a path, got NoneType"),
+        ({"condition": 3}, "condition must map names to arrays, got int"),
+        ({"classes": 5}, "classes must be several labels, got 5"),
+        ({"seed": np.random.default_rng(0)}, "seed must be an integer or a genfast.Stream, got Generator"),
+    ],
+)
+def test_arguments_of_wrong_types_are_named(tmp_path, wrong, said) -> None:
+    arguments = {"model": "digits-gan", "directory": tmp_path / "data", "per_class": 2, "seed": 0, **wrong}
+    with pytest.raises(TypeError, match=said):
+        gf.generate(arguments.pop("model"), arguments.pop("directory"), **arguments)

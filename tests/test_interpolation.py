@@ -51,3 +51,8 @@ def test_refusals(change, match):
     fine = {"model": same(), "a": [1, 0, 0], "b": [0, 1, 0], "n": 4}
     with pytest.raises(ValueError, match=match):
         gf.interpolate(**fine | change)
+
+
+def test_models_and_latents_that_cannot_be_interpolated() -> None:
+    with pytest.raises(TypeError, match=r"model must be a genfast\.Model, got str"):
+        gf.interpolate("digits-gan", np.zeros(16), np.ones(16), 3)

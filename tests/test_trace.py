@@ -47,7 +47,7 @@ REFUSED = {
     "max_indices": (lambda x: x + x.max(1, keepdim=True)[1], "indices"),
     "product": (both, "attention weights may only"),
     "sdpa_dropout": (lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.1), r"eval\(\)"),
-    "sin": (lambda x: x.sin(), "aten::sin"),
+    "erfinv": (lambda x: x.erfinv(), "aten::erf_inv|aten::erfinv"),
     "nonzero": (lambda x: x + x.nonzero().sum(), "nonzero"),
     "mask_index": (lambda x: x + x[x > 0].sum(), "shape that depends on input values"),
     "item": (lambda x: x * x.max().item(), "reads the value"),

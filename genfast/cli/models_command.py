@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+WIDTH = 200  # of a table that goes into a file or a pipe
+
 
 def described(model: Any) -> dict[str, Any]:
     """What is worth knowing of a model, as JSON; what its file does not tell is None."""
@@ -26,9 +28,10 @@ def command(as_json: bool) -> None:
       genfast sample digits
     """
     import json
+    import sys
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     import genfast as gf
 
@@ -36,7 +39,7 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{**row, "name": name} for name, row in rows.items()], indent=1))
         return
-    table = Table("name", "kind", "shape", "conditions", "parameters", "figures")
+    table = Table(Column("name", no_wrap=True), "kind", "shape", "conditions", "parameters", "figures")
     for name, row in rows.items():
         shapes = [" × ".join(map(str, shape)) for shape in (row["input_shape"], row["output_shape"]) if shape]
         conditions = [
@@ -52,4 +55,6 @@ def command(as_json: bool) -> None:
             f"{row['parameters']:,}" if row["parameters"] else "",
             ", ".join(figures),
         )
-    Console(markup=False, emoji=False).print(table)
+    # Cells that are cut off cannot be searched for.
+    width = None if sys.stdout.isatty() else WIDTH
+    Console(markup=False, emoji=False, width=width).print(table)

@@ -93,7 +93,8 @@ class Step:
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             leaf = x.detach().requires_grad_()
             scores = self.scores(leaf.clone(), conditions)
-            if not scores.requires_grad:
+            # A view made under no_grad asks for a gradient and has none.
+            if not scores.requires_grad or scores.is_leaf or not _reaches(scores.grad_fn, leaf):
                 raise UnsupportedOpError(
                     "the classifier's output has no gradient with respect to its input: does forward detach it, leave "
                     "torch, or run under torch.no_grad()?"
@@ -202,3 +203,17 @@ def lower(
     return iterated(
         classifier, labelled, step, step.states, settings.steps, start, settings.jitter, meta=meta, assumed=assumed
     )
+
+
+def _reaches(node: Any, leaf: torch.Tensor) -> bool:
+    """Whether autograd's graph leads from a node to a leaf."""
+    seen, ahead = set(), [node]
+    while ahead:
+        at = ahead.pop()
+        if at is None or at in seen:
+            continue
+        if getattr(at, "variable", None) is leaf:
+            return True
+        seen.add(at)
+        ahead.extend(before for before, _ in at.next_functions)
+    return False

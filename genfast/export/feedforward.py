@@ -140,14 +140,20 @@ def lower(
 
 
 def check_mode(model: Any) -> None:
-    """UnsupportedOpError for a BatchNorm in training mode, which may not even run on one row."""
+    """UnsupportedOpError for a norm in training mode, which may not even run on one row, or change as it runs."""
     modules = model.named_modules() if isinstance(model, torch.nn.Module) else ()
     for path, module in modules:
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.training:
-            raise UnsupportedOpError(
-                f"module {path!r} is a {type(module).__name__} in training mode, whose statistics run over the rows of "
-                "a batch: call eval() on the model"
-            )
+        if not module.training:
+            continue
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            why = "whose statistics run over the rows of a batch"
+        elif isinstance(module, torch.nn.modules.instancenorm._InstanceNorm) and module.track_running_stats:
+            why = "which updates its running statistics"
+        else:
+            continue
+        raise UnsupportedOpError(
+            f"module {path!r} is a {type(module).__name__} in training mode, {why}: call eval() on the model"
+        )
 
 
 def read_as(recording: Recording, tensor: int) -> tuple[tuple[int, ...], int | None] | None:

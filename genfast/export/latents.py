@@ -47,8 +47,8 @@ def components(distribution: Distribution, name: str = "latent") -> list[Element
     parts = [d for d in given if isinstance(d, Elementwise)]
     if len(parts) < len(given) or any(d._family != parts[0]._family for d in parts):
         raise TypeError(
-            f"{name} must be one family of genfast or a mixture of one, got {distribution!r}: put what is done to its "
-            "draws into the model"
+            f"{name} must be one family of genfast or a mixture of one, got {distribution!r}. Put what "
+            "is done to its draws into the model; for equally likely categories take a DiscreteUniform"
         )
     return parts
 

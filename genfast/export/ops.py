@@ -71,6 +71,33 @@ def _round(e: Pointwise, x: View, *, decimals: int = 0) -> View:
     return e.emit("round", x)
 
 
+def _sine(e: Pointwise, x: View, half: float) -> View:
+    """sin(x − half·π) times (−1)^k for the nearest multiple k: Taylor's polynomial to degree 11 of what Cody and
+    Waite's reduction by two parts of π leaves, which is at most π/2 (Cody & Waite, *Software manual for the elementary
+    functions*, 1980). Its error is below 2e-7 up to |x| = 1e4 or so, where float32 knows x itself no better.
+    """
+    k = e.emit("round", e.emit("madd", x, 1 / math.pi, -half))
+    at = e.emit("add", k, half) if half else k
+    high = float(np.float32(math.pi))
+    r = e.emit("madd", at, -(math.pi - high), e.emit("madd", at, -high, x))
+    square = e.emit("square", r)
+    series: Any = -1 / math.factorial(11)
+    for n in (9, 7, 5, 3):
+        series = e.emit("madd", series, square, (-1) ** (n // 2) / math.factorial(n))
+    odd = e.emit("madd", e.emit("floor", e.emit("mul", k, 0.5)), -2.0, k)
+    return e.emit("mul", e.emit("madd", e.emit("mul", r, square), series, r), e.emit("madd", odd, -2.0, 1.0))
+
+
+@rule("sin")
+def _sin(e: Pointwise, x: View) -> View:
+    return _sine(e, x, 0.0)
+
+
+@rule("cos")
+def _cos(e: Pointwise, x: View) -> View:
+    return e.emit("neg", _sine(e, x, 0.5))
+
+
 @rule("clamp", "clip")
 def _clamp(e: Pointwise, x: View, min: Any = None, max: Any = None) -> View:
     if isinstance(min, (View, torch.Tensor)) or isinstance(max, (View, torch.Tensor)):

@@ -318,6 +318,7 @@ def uses_batch_statistics(op: Op) -> bool:
 
 
 def _compare(recording: Recording, model: torch.Tensor, replay: torch.Tensor, what: str, hint: str) -> None:
+    model, replay = (t.float() if t.dtype == torch.bool else t for t in (model, replay))
     parts = list(zip(*(t.reshape(-1).split(COMPARED) for t in (model, replay)), strict=False))
     if any(bool(torch.isnan(a).any() or torch.isposinf(a).any()) for a, _ in parts):
         masks = ". A mask of -inf that a condition makes may hide everything: fill it with -1e9 instead"
