@@ -96,9 +96,10 @@ def verdicts(settings: dict[str, Any], cells: Cells) -> list[str]:
 
 
 def signs(settings: dict[str, Any], cells: Cells, against: str) -> str:
-    """How many of the comparisons of generators are below and above zero, and how many by their 95% intervals."""
+    """How many comparisons of generators, of those over several seeds, are below and above zero, and how many with
+    their whole 95% intervals."""
     pairs = [(name, n) for name in settings["generators"] if name != SHIFTED for n in settings["sizes"]]
-    found = [gain(cells, name, n, against) for name, n in pairs if figures(cells, name, n, "both")]
+    found = [pair for name, n in pairs if np.isfinite((pair := gain(cells, name, n, against))[1])]
     below, above = sum(m < 0 for m, _ in found), sum(m > 0 for m, _ in found)
     all_below, all_above = sum(-m > e for m, e in found), sum(m > e for m, e in found)  # the whole interval
     return (
@@ -165,13 +166,14 @@ A generator is trained on these N images **and no others** ({settings["steps"]} 
 the same small convolutional network, from the same first weights, takes {settings["classifier_steps"]} steps of batches
 of {settings["batch"]}: of real images; half of real and half of generated ones; of generated ones alone. The table has
 its accuracy on the test images, in percent: mean ± standard error over {seeds} seeds, which choose the images,
-the first weights and the uniforms. *Shifted copies* is no generator: the real images moved by one pixel, which is what
-a generator must be better than to be worth its training.
+the first weights and the uniforms; without ± it is of one seed. *Shifted copies* is no generator: the real images moved
+by one pixel, which is what a generator must be better than to be worth its training.
 
 *Half the batch* is training on the real images alone in batches of {settings["batch"] // 2}: what the real half of a
 mixed batch teaches by itself. It tells the harm of generated images from that of seeing fewer real ones.
 
-The budgets are small: this says what a generator of a few seconds is good for, not what the best one would be. {cost}
+The budgets are small: this says what a generator of a few seconds is good for, not what the best one would be.
+*gated (5 × steps)* shows how much hangs on them. {cost}
 
 {table(settings, cells)}
 
@@ -181,8 +183,8 @@ The budgets are small: this says what a generator of a few seconds is good for, 
 
 Differences in percentage points, paired by seed, whose 95% interval (Student's t; after the ±) leaves out zero. With so
 few seeds the intervals are wide, and *none* means not shown rather than not there; of each hundred comparisons without
-any effect, about five would be listed. *Half the batch* was added after the rest had been seen, to find out why
-it came out as it did.
+any effect, about five would be listed. *Half the batch* and *5 × steps* were added after the rest had been seen, to
+find out why it came out as it did.
 
 {chr(10).join(verdicts(settings, cells))}
 
