@@ -51,9 +51,23 @@ def test_a_quick_run_is_kept_and_shown(
 def test_gains_are_paired_by_seed() -> None:
     cells = {f"real/50/{seed}": {"real": 0.5 + 0.1 * seed} for seed in range(3)}
     cells |= {f"gan/50/{seed}": {"both": 0.6 + 0.1 * seed, "generated": 0.1} for seed in range(3)}
-    mean, error = augmentation_report.gain(cells, "gan", 50)
+    mean, width = augmentation_report.gain(cells, "gan", 50)
     assert mean == pytest.approx(0.1)
-    assert error == pytest.approx(0, abs=1e-12)
+    assert width == pytest.approx(0, abs=1e-12)
     said = augmentation_report.verdicts({"sizes": [50, 100], "generators": ["gan"]}, cells)
     assert len(said) == 1
-    assert "gan (+10.0" in said[0]
+    assert "Against real images alone: helps gan (+10.0 ± 0.0); hurts none." in said[0]
+
+
+def test_three_seeds_prove_little() -> None:
+    both = [0.51, 0.53, 0.54]
+    cells = {f"real/50/{seed}": {"real": 0.5, "half": 0.55 - 0.01 * (seed == 0)} for seed in range(3)}
+    cells |= {f"gan/50/{seed}": {"both": both[seed], "generated": 0.1} for seed in range(3)}
+    mean, width = augmentation_report.gain(cells, "gan", 50)
+    assert width == pytest.approx(
+        4.30265 * np.std(both, ddof=1) / 3**0.5, rel=1e-5
+    )  # Student's t, 2 degrees of freedom
+    assert 0 < mean < width < 2.2 * mean  # more than two standard errors, and not enough
+    assert augmentation_report.gain(cells, "gan", 50, "half")[0] == pytest.approx(-0.02)
+    said = augmentation_report.signs({"sizes": [50], "generators": ["gan"]}, cells, "real")
+    assert "0 are below zero (0 with the whole interval) and 1 above (0 with the whole interval)" in said
