@@ -11,10 +11,13 @@
 #endif
 
 // Internal linkage and always inlined, so that a copy compiled for one CPU target can never be linked into another.
+// GENFAST_HD marks what else runs on both sides: members, constants' owners, long functions that should stay calls.
 #if defined(__CUDACC__)
 #define GENFAST_INLINE static __host__ __device__ __forceinline__
+#define GENFAST_HD __host__ __device__
 #else
 #define GENFAST_INLINE static inline __attribute__((always_inline))
+#define GENFAST_HD
 #endif
 
 namespace genfast {

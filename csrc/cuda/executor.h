@@ -1,0 +1,63 @@
+// Executors: who runs a phase of device code. Everything in this room that computes is written as phases, `each(n, f)`: f(0) …
+// f(n - 1) in any order, on as many threads as there are, and a barrier behind them. A block of a GPU runs it, a whole grid, or, for
+// tests and for machines without one, a loop on the host: one source, the same bits. No phase may read what another item of it writes.
+#pragma once
+#include <cstdint>
+
+#include "numerics/lane.h"
+
+namespace genfast {
+namespace cuda {
+
+// A loop in place of a block. Items may be taken backwards or shuffled: results that change have a race.
+class HostExecutor {
+ public:
+  enum class Order { rising, falling, shuffled };
+  explicit HostExecutor(Order order = Order::rising) : order_(order) {}
+
+  template <class F>
+  void each(int64_t n, const F& f) {
+    switch (order_) {
+      case Order::rising:
+        for (int64_t i = 0; i < n; ++i) f(i);
+        break;
+      case Order::falling:
+        for (int64_t i = n; i-- > 0;) f(i);
+        break;
+      case Order::shuffled: {
+        // A step that has no divisor in common with n visits every item once.
+        int64_t step = n / 2 + 1 + static_cast<int64_t>(turn_++ % 7);
+        while (divisor(step, n) > 1) ++step;
+        for (int64_t i = 0, at = n / 3; i < n; ++i, at = (at + step) % n) f(at);
+        break;
+      }
+    }
+  }
+
+ private:
+  static int64_t divisor(int64_t a, int64_t b) {
+    while (b) {
+      const int64_t rest = a % b;
+      a = b;
+      b = rest;
+    }
+    return a;
+  }
+  Order order_;
+  uint64_t turn_ = 0;
+};
+
+#if defined(__CUDACC__)
+// The threads of one block.
+class BlockExecutor {
+ public:
+  template <class F>
+  __device__ void each(int64_t n, const F& f) {
+    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) f(i);
+    __syncthreads();
+  }
+};
+#endif
+
+}  // namespace cuda
+}  // namespace genfast
