@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "bindings/gil.h"
+#include "engine/backend.h"
 #include "genfast/genfast.h"
 
 namespace py = pybind11;
@@ -282,6 +283,8 @@ void bind_model(py::module_& m) {
                     if (PyBytes_AsStringAndSize(data.ptr(), &bytes, &size) != 0) throw py::error_already_set();
                     return Model::load(bytes, static_cast<size_t>(size), name);
                   })
+      .def("to", &Model::to)
+      .def_property_readonly("device", &Model::device)
       .def_property_readonly("sites", &Model::sites)
       .def_property_readonly("positions", &Model::positions)
       .def_property_readonly("channels", &Model::channels)
@@ -329,6 +332,8 @@ void bind_model(py::module_& m) {
       .def("rosenblatt", &rosenblatt)
       .def("logits", &logits);
 
+  // For other extension modules, which cannot link to this one: calls that add a device.
+  m.def("backend_registry", [] { return py::capsule(reinterpret_cast<void*>(&register_backend), kBackendRegistry); });
   m.def("set_num_threads", &set_num_threads);
   m.def("num_threads", &num_threads);
   m.def("cpu_target", &cpu_target);

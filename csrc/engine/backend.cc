@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/errors.h"
 
@@ -23,7 +24,7 @@ Registry& registry() {
 
 void register_backend(const std::string& device, BackendFactory factory) {
   std::lock_guard<std::mutex> lock(registry().mutex);
-  registry().factories[device] = factory;
+  registry().factories[device] = std::move(factory);
 }
 
 const Backend& backend(const std::string& device) {

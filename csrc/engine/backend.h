@@ -1,7 +1,8 @@
-// Backend: what a device must offer to run Plans. One virtual call per step of a tile of rows, never per element. The CPU's is
-// cpu_backend.cc; another extension module may register its own by name, so this room never names other devices.
+// Backend: what a device must offer to run Plans. One virtual call per step, or several, of a tile of rows, never per element. The
+// CPU's is cpu_backend.cc; another extension module may register its own by name, so this room never names other devices.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ struct Tile {
   // Classifier-free guidance: rows 2i and 2i + 1 are one sample, conditional and unconditional; the levels of both are the same and
   // drawn from unconditional + guidance · (conditional - unconditional). Off when 1.
   float guidance = 1;
+  bool watched = false;  // what is drawn is there after every run, not only at the end
 };
 
 // Runs a plan for one tile, step by step. Holds the activations; used by one thread at a time, which shares large groups with the
@@ -49,10 +51,12 @@ class Decoder {
   // Takes a tile, which must stay where it is until its last step, and places what is known: conditions, and the given levels of
   // sites that no step draws. Errors number rows from first_row on.
   virtual void begin(const Tile& tile, int64_t first_row) = 0;
-  // Runs one step of the plan and draws its sites. Steps run in order, from 0 on, the body of a plan as often as there are rounds;
-  // whoever has enough stops there. Throws NumericalError naming the row and the site, or the round.
-  virtual void step(int64_t index) = 0;
-  // Writes tile.output, after the last step. Throws NumericalError naming the row and the element that is not finite.
+  // Runs steps [first, last) of the plan and draws their sites. Steps run in order, from 0 on, the body of a plan alone and as often
+  // as there are rounds; whoever has enough stops there. Throws NumericalError naming the row and the site, or the round; a device
+  // may do so later, at the latest in finish().
+  virtual void run(int64_t first, int64_t last) = 0;
+  // Completes the tile's arrays, after the last run, and writes tile.output. Throws NumericalError naming the row and the element
+  // that is not finite.
   virtual void finish() = 0;
 };
 
@@ -63,6 +67,8 @@ class Program {
   virtual std::unique_ptr<Decoder> decoder(int64_t capacity) const = 0;
   // Rows to decode together when `rows` are asked for on `threads` threads.
   virtual int64_t tile_rows(int64_t rows, int threads) const = 0;
+  // Steps worth running in one go, between which nobody can report progress or interrupt.
+  virtual int64_t steps_at_once() const { return 1; }
 };
 
 class Backend {
@@ -71,10 +77,15 @@ class Backend {
   virtual std::shared_ptr<const Program> prepare(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan) const = 0;
 };
 
-using BackendFactory = std::unique_ptr<Backend> (*)();
+using BackendFactory = std::function<std::unique_ptr<Backend>()>;
+// A device that is registered again keeps the backend it has.
 void register_backend(const std::string& device, BackendFactory factory);
-// Throws ArgumentError naming the registered devices.
+// Made when first asked for. Throws ArgumentError naming the registered devices.
 const Backend& backend(const std::string& device);
+
+// Another extension module gets register_backend under this name, as a pointer of its type: a RegisterBackend.
+using RegisterBackend = void (*)(const std::string& device, BackendFactory factory);
+inline constexpr char kBackendRegistry[] = "genfast.backend_registry";
 
 std::unique_ptr<Backend> make_cpu_backend();
 

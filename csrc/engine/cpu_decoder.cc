@@ -59,11 +59,13 @@ class CpuDecoder : public Decoder {
     heads_.place(known_, tile);
   }
 
-  void step(int64_t index) override {
-    if (index != cpu_plan_->plan->body) return run(index);
-    if (tile_->rolls) states_->roll(*tile_);
-    run(index);
-    states_->advance(*tile_, first_row_, round_++);
+  void run(int64_t first, int64_t last) override {
+    for (int64_t index = first; index < last; ++index) {
+      if (index == cpu_plan_->plan->body)
+        run_round(index);
+      else
+        run_step(index);
+    }
   }
 
   void finish() override {
@@ -87,7 +89,13 @@ class CpuDecoder : public Decoder {
   };
   Scratch make_scratch() const { return {AlignedBuffer<float>(most_scores_), AlignedBuffer<int32_t>(most_keys_)}; }
 
-  void run(int64_t index) {
+  void run_round(int64_t index) {
+    if (tile_->rolls) states_->roll(*tile_);
+    run_step(index);
+    states_->advance(*tile_, first_row_, round_++);
+  }
+
+  void run_step(int64_t index) {
     std::unique_ptr<const StepCommands>& bound = bound_[static_cast<size_t>(index)];
     if (bound) return run_step(*bound);
     auto fresh = std::make_unique<const StepCommands>(binding_.bind(cpu_plan_->plan->steps[static_cast<size_t>(index)]));

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "engine/backend.h"
-#include "engine/cpu_gemm.h"
+#include "plan/gemm_pieces.h"
 
 namespace genfast {
 

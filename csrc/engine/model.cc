@@ -187,9 +187,10 @@ void check_stream_memory(int64_t n, int64_t copies, const Plan& plan) {
 }  // namespace
 
 struct Model::Impl {
-  explicit Impl(std::shared_ptr<const Graph> g) : graph(g), plans(std::move(g)) {}
+  Impl(std::shared_ptr<const Graph> g, const std::string& on) : graph(g), device(on), plans(std::move(g), on) {}
 
   std::shared_ptr<const Graph> graph;
+  std::string device;
   PlanCache plans;
 
   std::shared_ptr<Prepared> prepare(int64_t n, const Call& call);
@@ -289,10 +290,15 @@ void Model::Impl::run(int64_t n, Call& call) {
 }
 
 Model::Model(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Model Model::load(const std::string& path) { return Model(std::make_shared<Impl>(read_graph(path))); }
+Model Model::load(const std::string& path) { return Model(std::make_shared<Impl>(read_graph(path), "cpu")); }
 Model Model::load(const void* data, size_t size, const std::string& name) {
-  return Model(std::make_shared<Impl>(read_graph(data, size, name)));
+  return Model(std::make_shared<Impl>(read_graph(data, size, name), "cpu"));
 }
+Model Model::to(const std::string& device) const {
+  backend(device);
+  return device == impl_->device ? *this : Model(std::make_shared<Impl>(impl_->graph, device));
+}
+const std::string& Model::device() const { return impl_->device; }
 
 int64_t Model::sites() const { return impl_->graph->sites(); }
 int64_t Model::positions() const { return impl_->graph->positions(); }
@@ -452,6 +458,7 @@ TokenStream Model::stream(int64_t n, const int32_t* given, const Options& option
   stream->options = options;
   stream->n = n;
   stream->call.options = &stream->options;
+  stream->call.streams = true;
   const int64_t sites = impl_->graph->sites();
   impl_->check(n, stream->call);
   const std::shared_ptr<Prepared> ready = impl_->prepare(n, stream->call);

@@ -11,8 +11,8 @@ constexpr int64_t kMostIdleFloats = 64 << 20;  // activations that idle workspac
 
 }  // namespace
 
-Prepared::Prepared(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan)
-    : plan_(plan), program_(backend("cpu").prepare(std::move(graph), std::move(plan))) {}
+Prepared::Prepared(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan, const std::string& device)
+    : plan_(plan), program_(backend(device).prepare(std::move(graph), std::move(plan))) {}
 
 std::unique_ptr<Workspace> Prepared::take(int64_t capacity) {
   {
@@ -63,7 +63,7 @@ std::shared_ptr<Prepared> PlanCache::get(const PlanOptions& options) {
       entries_.erase(std::find_if(entries_.begin(), entries_.end(), masked));
   }
   std::lock_guard<std::mutex> lock(entry->mutex);
-  if (!entry->prepared) entry->prepared = std::make_shared<Prepared>(graph_, make_plan(*graph_, options));
+  if (!entry->prepared) entry->prepared = std::make_shared<Prepared>(graph_, make_plan(*graph_, options), device_);
   return entry->prepared;
 }
 

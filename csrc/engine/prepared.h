@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,10 +30,12 @@ struct Workspace {
 // A plan's program and the idle workspaces made for it.
 class Prepared {
  public:
-  Prepared(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan);
+  // Throws what the backend of that name does, ArgumentError where there is none.
+  Prepared(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan, const std::string& device);
 
   const Plan& plan() const { return *plan_; }
   int64_t tile_rows(int64_t rows, int threads) const { return program_->tile_rows(rows, threads); }
+  int64_t steps_at_once() const { return program_->steps_at_once(); }
 
   // A workspace for the length of a tile; it comes back even when the tile throws.
   class Lease {
@@ -61,10 +64,10 @@ class Prepared {
   std::vector<std::pair<int64_t, std::unique_ptr<Workspace>>> idle_;
 };
 
-// The plans of one graph. Those without known sites stay; of the others, the few used last.
+// The plans of one graph on one device. Those without known sites stay; of the others, the few used last.
 class PlanCache {
  public:
-  explicit PlanCache(std::shared_ptr<const Graph> graph) : graph_(std::move(graph)) {}
+  PlanCache(std::shared_ptr<const Graph> graph, std::string device) : graph_(std::move(graph)), device_(std::move(device)) {}
   // Plans at the first call for these options; calls for other options do not wait for it. Throws what make_plan does.
   std::shared_ptr<Prepared> get(const PlanOptions& options);
 
@@ -76,6 +79,7 @@ class PlanCache {
   };
 
   std::shared_ptr<const Graph> graph_;
+  std::string device_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Entry>> entries_;  // the one used last comes last
 };

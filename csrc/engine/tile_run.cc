@@ -35,6 +35,7 @@ TileRun::TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begi
   tile.temperature = options_.temperature;
   tile.filters = {options_.top_k, options_.top_p, options_.min_p};
   tile.guidance = call.guided ? options_.guidance : 1;
+  tile.watched = call.streams || !options_.stop.empty();
   if (graph_.head.has_levels()) {
     work.levels.resize(size);
     tile.levels = work.levels.data();
@@ -42,9 +43,10 @@ TileRun::TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begi
     work.x.resize(size);
     tile.x = work.x.data();
   }
-  is_drawn_.assign(sites, 1);
-  for (const Step& step : ready_->plan().steps)
-    for (const int32_t site : step.sites) is_drawn_[static_cast<size_t>(site)] = 0;
+  step_of_.assign(sites, -1);
+  const std::vector<Step>& steps = ready_->plan().steps;
+  for (size_t i = 0; i < steps.size(); ++i)
+    for (const int32_t site : steps[i].sites) step_of_[static_cast<size_t>(site)] = static_cast<int32_t>(i);
 
   place_conditions();
   place_given();
@@ -224,20 +226,36 @@ void TileRun::place_rolls() {
 
 bool TileRun::step_body() {
   place_rolls();
-  work_->decoder->step(next_step_);
+  work_->decoder->run(next_step_, next_step_ + 1);
   if (++round_ == graph_.iteration.rounds) ++next_step_;
   ++units_done_;
   return true;
+}
+
+// Where a run that starts at step `first` ends. Whoever looks at every site takes one step at a time.
+int64_t TileRun::last_together(int64_t first) const {
+  const int64_t together = work_->tile.watched ? 1 : ready_->steps_at_once();
+  if (together == 1) return first + 1;
+  const Plan& plan = ready_->plan();
+  int64_t needed = plan.body >= 0 ? plan.body : static_cast<int64_t>(plan.steps.size());
+  if (!call_.output) {
+    needed = first + 1;
+    for (int64_t rank = drawn_; rank < end_; ++rank)
+      needed = std::max<int64_t>(needed, step_of_[static_cast<size_t>(graph_.order[static_cast<size_t>(rank)])] + 1);
+  }
+  return std::min(needed, first + together);
 }
 
 bool TileRun::step() {
   const std::vector<Step>& steps = ready_->plan().steps;
   if ((!call_.output && drawn_ >= end_) || next_step_ == static_cast<int64_t>(steps.size())) return false;
   if (next_step_ == ready_->plan().body) return step_body();
-  work_->decoder->step(next_step_);
-  const std::vector<int32_t>& sites = steps[static_cast<size_t>(next_step_++)].sites;
-  for (const int32_t site : sites) is_drawn_[static_cast<size_t>(site)] = 1;
-  if (!call_.output) units_done_ += static_cast<int64_t>(sites.size());
+  const int64_t first = next_step_;
+  next_step_ = last_together(first);
+  work_->decoder->run(first, next_step_);
+  if (!call_.output)
+    for (int64_t step = first; step < next_step_; ++step)
+      units_done_ += static_cast<int64_t>(steps[static_cast<size_t>(step)].sites.size());
   advance();
   return true;
 }
@@ -248,7 +266,7 @@ void TileRun::advance() {
   const int64_t sites = graph_.sites();
   for (; drawn_ < sites; ++drawn_) {
     const int64_t site = graph_.order[static_cast<size_t>(drawn_)];
-    if (!is_drawn_[static_cast<size_t>(site)]) break;
+    if (step_of_[static_cast<size_t>(site)] >= next_step_) break;
     if (options_.stop.empty() || !call_.draws()) continue;
     for (int64_t r = 0; r < rows_; ++r) {
       const size_t row = static_cast<size_t>(r);

@@ -17,6 +17,7 @@ struct Call {
   const Options* options = nullptr;
   std::vector<const float*> conditions, unconditional;  // [condition of the graph], for all rows
   bool guided = false;
+  bool streams = false;  // tokens are asked for after every step
   int tile_threads = 1;  // threads for each tile, where there are more of them than tiles
 
   // Drawing: the rows' sites [n][sites], where given sites stand before, and all sites after. May all be null where there is an
@@ -46,7 +47,7 @@ class TileRun {
   // ArgumentError for a u outside [0, 1] and for a given level that there is not.
   TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begin, int64_t rows, int64_t capacity);
 
-  // Runs the next step. False when there is none left, or no row goes on.
+  // Runs the next step, or as many as the device takes together. False when there is none left, or no row goes on.
   bool step();
   int64_t units_done() const { return units_done_; }  // of Call::units
   int64_t drawn() const { return drawn_; }            // ranks below are drawn or given
@@ -62,6 +63,7 @@ class TileRun {
   void place_uniforms();
   void place_rolls();
   bool step_body();
+  int64_t last_together(int64_t first) const;
   void set_level(int64_t site, int64_t row, int32_t level, bool fixed);
   void set_x(int64_t site, int64_t row, float x);
   void advance();
@@ -75,7 +77,7 @@ class TileRun {
   const int64_t begin_, rows_, copies_, tile_rows_;
   mutable Prepared::Lease work_;
   int64_t next_step_ = 0, round_ = 0, units_done_ = 0, drawn_ = 0, end_ = 0;
-  std::vector<uint8_t> is_drawn_;             // [site]
+  std::vector<int32_t> step_of_;              // [site] that draws it, or -1: there before the first
   std::vector<int64_t> row_begin_, row_end_;  // [row]: ranks that it may draw
   std::vector<int64_t> row_last_;             // [row]: its last rank below row_end_ that is not given, or -1
   std::vector<int32_t> padding_;              // [row]: what stands from row_end_ on

@@ -6,17 +6,11 @@
 #include <cstdint>
 
 #include "base/families.h"
+#include "base/gemm_packing.h"
 #include "base/ops.h"
 #include "base/weight_type.h"
 
 namespace genfast {
-
-// One run of consecutive K indices that read consecutive channels of one source: a tap, or a slice of one.
-struct GemmSegment {
-  int64_t count;       // channels read
-  int64_t weight_row;  // first row in the packed weights
-  bool new_chunk;      // a 256-boundary of the undropped K index lies just before this segment: fold the chain here
-};
 
 // out[m][n] = epilogue(bias[n] + scales[n] * sum over segments s, j of source(s, m)[j] * W[weight_row(s) + j][n])
 //   source(s, m) = sources[s * groups + m / group_rows] + (m % group_rows) * source_stride[s]
@@ -231,11 +225,6 @@ struct Kernels {
   const FamilyKernels* families[static_cast<int>(Family::count)];
   const FamilyKernels& elementwise(Family family) const { return *families[static_cast<int>(family)]; }
 };
-
-inline constexpr int64_t kGemmChunk = 256;  // undropped K indices in one fma chain
-inline constexpr int64_t kGemmBlock = 64;   // columns of a packed block
-
-constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Every target compiled in, slowest first; `supported()` says whether this CPU can run it.
 const Kernels* const* all_targets(int* count);

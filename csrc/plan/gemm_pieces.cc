@@ -1,4 +1,4 @@
-#include "engine/cpu_gemm.h"
+#include "plan/gemm_pieces.h"
 
 #include <algorithm>
 

@@ -1,12 +1,12 @@
-// Gemm nodes made ready for the CPU kernels: one piece for each run of output columns that are computed together, with its K
+// Gemm nodes made ready for kernels of any device: one piece for each run of output columns that are computed together, with its K
 // indices cut at chunk boundaries. Whole nodes use the file's packed weights in place; only classes that a plan splits are copied.
 #pragma once
 #include <memory>
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/gemm_packing.h"
 #include "graph/graph.h"
-#include "kernels/kernels.h"
 #include "plan/plan.h"
 
 namespace genfast {
