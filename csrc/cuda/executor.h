@@ -13,7 +13,10 @@ namespace cuda {
 class HostExecutor {
  public:
   enum class Order { rising, falling, shuffled };
-  explicit HostExecutor(Order order = Order::rising) : order_(order) {}
+  // threads: as many as device code should think there are; it cuts work into larger items for fewer.
+  explicit HostExecutor(Order order = Order::rising, int64_t threads = 1) : order_(order), threads_(threads) {}
+
+  int64_t threads() const { return threads_; }
 
   template <class F>
   void each(int64_t n, const F& f) {
@@ -44,6 +47,7 @@ class HostExecutor {
     return a;
   }
   Order order_;
+  int64_t threads_;
   uint64_t turn_ = 0;
 };
 
@@ -51,6 +55,7 @@ class HostExecutor {
 // The threads of one block.
 class BlockExecutor {
  public:
+  __device__ int64_t threads() const { return blockDim.x; }
   template <class F>
   __device__ void each(int64_t n, const F& f) {
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) f(i);

@@ -1,5 +1,7 @@
 // The head of a model with categorical levels: inverse CDF and log probability of rows of f32 logits (logits-inl.h).
 // Included once per target by all-inl.h.
+#include "numerics/intervals.h"
+
 namespace genfast {
 namespace GENFAST_NS {
 namespace {
@@ -47,15 +49,6 @@ int64_t score_rows(double* log_prob, const float* logits, int64_t stride, const 
   return bad;
 }
 
-// The largest u in [0, 1] whose product with the total is at most `target`, for 0 <= target <= total and total >= 1: the border
-// between two levels in u.
-inline double last_uniform(double target, double total) {
-  double u = target / total;
-  while (u * total > target) u = numerics::bits_add(u, ~uint64_t{0});
-  for (double next; u < 1.0 && (next = numerics::bits_add(u, uint64_t{1})) * total <= target;) u = next;
-  return u;
-}
-
 template <Divide divide>
 int64_t interval_rows(double* lower, double* upper, const float* logits, int64_t stride, const int32_t* level, float temperature,
                       int64_t rows, int64_t n) {
@@ -87,8 +80,8 @@ int64_t interval_rows(double* lower, double* upper, const float* logits, int64_t
     }
     if (mine == last) to = after;
     if (mine > last) from = to = after;
-    lower[r] = last_uniform(from, total);
-    upper[r] = last_uniform(to, total);
+    lower[r] = numerics::last_uniform(from, total);
+    upper[r] = numerics::last_uniform(to, total);
   }
   return bad;
 }

@@ -1,59 +1,10 @@
-// Pointwise operations over strided operands: one struct per MapOp with its formula, and one loop nest for all of them.
-// Every result's NaN is canonical. Included once per target by all-inl.h.
+// Pointwise operations (numerics/map_ops.h) over strided operands: one loop nest for all of them. Every result's NaN is canonical.
+// Included once per target by all-inl.h.
+#include "numerics/map_ops.h"
+
 namespace genfast {
 namespace GENFAST_NS {
 namespace {
-
-#define GENFAST_MAP(name, expression)                                                          \
-  struct Map_##name {                                                                          \
-    static GENFAST_INLINE_MEMBER f32x16 apply(f32x16 a, f32x16 b, f32x16 c, const f32x16* p) { \
-      (void)a, (void)b, (void)c, (void)p;                                                      \
-      return expression;                                                                       \
-    }                                                                                          \
-  };
-#define GENFAST_ONE f32x16(1.0f)
-#define GENFAST_ZERO f32x16(0.0f)
-GENFAST_MAP(identity, a)
-GENFAST_MAP(neg, -a)
-GENFAST_MAP(abs, abs(a))
-GENFAST_MAP(relu, max(a, GENFAST_ZERO))
-GENFAST_MAP(sigmoid, numerics::sigmoid(a))
-GENFAST_MAP(tanh, numerics::tanh(a))
-GENFAST_MAP(exp, numerics::exp_f32(a))
-GENFAST_MAP(log, numerics::log_f32(a))
-GENFAST_MAP(sqrt, sqrt(a))
-GENFAST_MAP(rsqrt, GENFAST_ONE / sqrt(a))
-GENFAST_MAP(square, a* a)
-GENFAST_MAP(reciprocal, GENFAST_ONE / a)
-GENFAST_MAP(erf, numerics::erf(a))
-GENFAST_MAP(gelu, numerics::gelu(a))
-GENFAST_MAP(gelu_tanh, numerics::gelu_tanh(a))
-GENFAST_MAP(silu, numerics::silu(a))
-GENFAST_MAP(floor, floor(a))
-GENFAST_MAP(round, round_even(a))
-GENFAST_MAP(sign, select(a > GENFAST_ZERO, GENFAST_ONE, select(a < GENFAST_ZERO, f32x16(-1.0f), a + GENFAST_ZERO)))
-GENFAST_MAP(logical_not, select(a == GENFAST_ZERO, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(elu, numerics::elu(a, p[0], p[1], p[2]))
-GENFAST_MAP(leaky_relu, select(a > GENFAST_ZERO, a, a* p[0]))
-GENFAST_MAP(clamp, select(select(a < p[0], p[0], a) > p[1], p[1], select(a < p[0], p[0], a)))
-GENFAST_MAP(softplus, numerics::softplus(a, p[0], p[1]))
-GENFAST_MAP(add, a + b)
-GENFAST_MAP(sub, a - b)
-GENFAST_MAP(mul, a* b)
-GENFAST_MAP(div, a / b)
-GENFAST_MAP(maximum, max(a, b))
-GENFAST_MAP(minimum, select(a < b, a, b))
-GENFAST_MAP(eq, select(a == b, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(ne, select(a != b, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(lt, select(a < b, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(le, select(a <= b, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(gt, select(a > b, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(ge, select(a >= b, GENFAST_ONE, GENFAST_ZERO))
-GENFAST_MAP(where, select(a != GENFAST_ZERO, b, c))
-GENFAST_MAP(madd, fma(a, b, c))
-#undef GENFAST_ZERO
-#undef GENFAST_ONE
-#undef GENFAST_MAP
 
 // One operand over one run of channels: either consecutive floats or the same float again and again.
 struct Run {

@@ -9,7 +9,7 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     GENFAST_JOIN(cpu_runs_, GENFAST_NS),
     GENFAST_NS::gemm,
     {
-#define X(name, operands, params) GENFAST_NS::map<GENFAST_NS::Map_##name, operands, params>,
+#define X(name, operands, params) GENFAST_NS::map<numerics::Map_##name, operands, params>,
         GENFAST_MAP_OPS(X)
 #undef X
     },

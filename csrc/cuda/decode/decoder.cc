@@ -1,0 +1,310 @@
+#include "cuda/decode/decoder.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/errors.h"
+
+namespace genfast {
+namespace cuda {
+namespace {
+
+// Steps of one launch: what a caller who wants to stop must wait for.
+constexpr int64_t kStepsAtOnce = 256;
+
+// An array on a machine.
+template <class T>
+class DeviceArray {
+ public:
+  DeviceArray() = default;
+  DeviceArray(std::shared_ptr<Machine> machine, size_t size, const char* what)
+      : machine_(std::move(machine)), data_(size ? static_cast<T*>(machine_->allocate(size * sizeof(T), what)) : nullptr), size_(size) {}
+  DeviceArray(DeviceArray&& other) noexcept { swap(other); }
+  DeviceArray& operator=(DeviceArray&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceArray() {
+    if (data_) machine_->release(data_);
+  }
+  T* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  void swap(DeviceArray& other) noexcept {
+    std::swap(machine_, other.machine_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  std::shared_ptr<Machine> machine_;
+  T* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// A device program with its arrays on the machine.
+struct LoadedProgram {
+  std::shared_ptr<Machine> machine;
+  std::shared_ptr<const Graph> graph;
+  std::shared_ptr<const Plan> plan;
+  std::unique_ptr<ProgramArrays> host;  // without the data, which may be large
+  Program program;                      // pointers of the machine
+  std::vector<DeviceArray<uint8_t>> memory;
+
+  LoadedProgram(std::shared_ptr<Machine> m, std::shared_ptr<const Graph> g, std::shared_ptr<const Plan> p)
+      : machine(std::move(m)), graph(std::move(g)), plan(std::move(p)), host(compile_program(*graph, *plan)), program(host->program) {
+    const std::unique_ptr<Queue> queue = machine->queue();
+    const auto load = [&](auto& pointer, const auto& array) {
+      using T = typename std::decay_t<decltype(array)>::value_type;
+      memory.emplace_back(machine, std::max<size_t>(1, array.size()) * sizeof(T), "the model's weights and program");
+      if (!array.empty()) queue->upload(memory.back().data(), array.data(), array.size() * sizeof(T));
+      pointer = reinterpret_cast<const T*>(memory.back().data());
+    };
+    load(program.places, host->places);
+    load(program.data, host->data);
+    load(program.segments, host->segments);
+    load(program.pieces, host->pieces);
+    load(program.chain, host->chain);
+    load(program.gemms, host->gemms);
+    load(program.blocks, host->blocks);
+    load(program.copies, host->copies);
+    load(program.rows, host->rows);
+    load(program.lookups, host->lookups);
+    load(program.attends, host->attends);
+    load(program.commands, host->commands);
+    load(program.steps, host->steps);
+    load(program.sites, host->sites);
+    load(program.conditions, host->conditions);
+    load(program.states, host->states);
+    // Waits for the copies before their sources go.
+    uint8_t last;
+    queue->download(&last, memory.back().data(), 1);
+    host->data = {};
+  }
+};
+
+class DeviceDecoder : public Decoder {
+ public:
+  DeviceDecoder(std::shared_ptr<const LoadedProgram> loaded, int64_t capacity)
+      : loaded_(std::move(loaded)), graph_(*loaded_->graph), queue_(loaded_->machine->queue()), capacity_(capacity) {
+    const std::shared_ptr<Machine>& machine = loaded_->machine;
+    launch_.program = loaded_->program;
+    launch_.shape = machine->shape(*loaded_->host, capacity);
+    launch_.floats_per_row = loaded_->host->floats_per_row;
+    launch_.rows = capacity;
+    const auto blocks = static_cast<size_t>(launch_.blocks());
+    const auto rows = blocks * static_cast<size_t>(launch_.shape.block_rows);
+    arena_ = {machine, rows * static_cast<size_t>(launch_.floats_per_row) + 16, "activations"};
+    scratch_ = {machine, blocks * static_cast<size_t>(launch_.shape.scratch_floats) + 16, "scratch of activations"};
+    failure_ = {machine, 1, "a flag"};
+    launch_.arena = arena_.data();
+    launch_.scratch = scratch_.data();
+    launch_.failure = failure_.data();
+  }
+
+  void begin(const Tile& tile, int64_t first_row) override {
+    tile_ = &tile;
+    first_row_ = first_row;
+    fresh_ = true;
+    round_ = 0;
+    launch_.rows = tile.rows;
+    TileArrays& to = launch_.tile;
+    to = TileArrays{};
+    to.rows = tile.rows;
+    to.temperature = tile.temperature;
+    to.guidance = tile.guidance;
+    to.top_k = tile.filters.top_k;
+    to.top_p = tile.filters.top_p;
+    to.min_p = tile.filters.min_p;
+    const size_t n = static_cast<size_t>(graph_.sites() * tile.rows);
+    to.u = take(u_, tile.u, n, "uniforms");
+    to.given = take(given_, tile.given, n, "what is given");
+    to.levels = take(levels_, tile.levels, n, "levels");
+    to.x = take(x_, tile.x, n, "numbers of sites");
+    to.log_prob = take(log_prob_, tile.log_prob, n, "log probabilities");
+    to.lower = take(lower_, tile.lower, n, "distribution functions");
+    to.upper = take(upper_, tile.upper, n, "distribution functions");
+    const size_t rows = static_cast<size_t>(tile.rows);
+    to.logits = take(logits_, tile.logits, logits_size() * rows, "logits");
+    if (tile.output) output_ = grown(std::move(output_), output_size() * rows, "outputs");
+    to.output = tile.output ? output_.data() : nullptr;
+    take_conditions(tile);
+    const uint64_t none = kNoFailure;
+    queue_->upload(failure_.data(), &none, sizeof none);
+  }
+
+  void run(int64_t first, int64_t last) override {
+    if (tile_->rolls) launch_.tile.rolls = take(rolls_, tile_->rolls, static_cast<size_t>(2 * tile_->rows), "rolls");
+    queue_->launch(with({fresh_, static_cast<int32_t>(first), static_cast<int32_t>(last), static_cast<int32_t>(round_), false}));
+    fresh_ = false;
+    // A round that failed is told before the next, as its rolls may change under it.
+    if (first == loaded_->plan->body) ++round_;
+    if (tile_->watched || tile_->rolls) fetch();
+  }
+
+  void finish() override {
+    if (tile_->output || fresh_)
+      queue_->launch(with({fresh_, 0, 0, static_cast<int32_t>(round_), tile_->output != nullptr}));
+    fetch();
+    const size_t n = static_cast<size_t>(graph_.sites() * tile_->rows), rows = static_cast<size_t>(tile_->rows);
+    give(tile_->log_prob, log_prob_, n);
+    give(tile_->lower, lower_, n);
+    give(tile_->upper, upper_, n);
+    give(tile_->logits, logits_, logits_size() * rows);
+    give(tile_->output, output_, output_size() * rows);
+    check();
+  }
+
+ private:
+  Launch with(Work work) const {
+    Launch launch = launch_;
+    launch.work = work;
+    return launch;
+  }
+
+  size_t logits_size() const {
+    const int64_t places = graph_.head.by_position() ? graph_.positions() : graph_.sites();
+    return static_cast<size_t>(places * head_channels(graph_.head, graph_.channels()));
+  }
+  size_t output_size() const {
+    if (graph_.output.value < 0) return 0;
+    const Value& value = graph_.values[static_cast<size_t>(graph_.output.value)];
+    return static_cast<size_t>(value.positions * value.channels);
+  }
+
+  template <class T>
+  DeviceArray<T> grown(DeviceArray<T> array, size_t n, const char* what) const {
+    return array.size() >= n ? std::move(array) : DeviceArray<T>(loaded_->machine, n, what);
+  }
+  // The machine's copy of a caller's array, or null.
+  template <class T>
+  T* take(DeviceArray<std::remove_const_t<T>>& array, T* from, size_t n, const char* what) {
+    if (!from || n == 0) return nullptr;
+    array = grown(std::move(array), n, what);
+    queue_->upload(array.data(), from, n * sizeof(T));
+    return array.data();
+  }
+  template <class T>
+  void give(T* to, const DeviceArray<T>& array, size_t n) {
+    if (to && n > 0) queue_->download(to, array.data(), n * sizeof(T));
+  }
+
+  void take_conditions(const Tile& tile) {
+    std::vector<const float*> pointers;
+    conditions_.resize(graph_.conditions.size());
+    for (size_t k = 0; k < graph_.conditions.size(); ++k) {
+      const Value& value = graph_.values[static_cast<size_t>(graph_.conditions[k].value)];
+      const size_t n = static_cast<size_t>(tile.rows * value.positions * value.channels);
+      pointers.push_back(take(conditions_[k], tile.conditions[k], n, "conditions"));
+    }
+    launch_.tile.conditions = take(condition_pointers_, std::as_const(pointers).data(), pointers.size(), "conditions");
+  }
+
+  // What is drawn so far, or the error that stopped it.
+  void fetch() {
+    uint64_t key;
+    queue_->download(&key, failure_.data(), sizeof key);
+    const size_t n = static_cast<size_t>(graph_.sites() * tile_->rows);
+    if (key != kNoFailure && static_cast<int64_t>(key >> 44) != kOutputStep) fail(key);
+    if (!tile_->u) return;
+    give(tile_->levels, levels_, n);
+    give(tile_->x, x_, n);
+  }
+
+  void check() const {
+    if (!tile_->output) return;
+    const size_t size = output_size();
+    for (size_t i = 0; i < size * static_cast<size_t>(tile_->rows); ++i)
+      if (!(tile_->output[i] - tile_->output[i] == 0))
+        throw NumericalError("row " + std::to_string(first_row_ + static_cast<int64_t>(i / size)) + ", element " +
+                             std::to_string(i % size) + " of the output is not finite");
+  }
+
+  [[noreturn]] void fail(uint64_t key) const {
+    const auto step = static_cast<int64_t>(key >> 44), place = static_cast<int64_t>(key >> 24) & (kMostPlaces - 1);
+    const int64_t row = first_row_ + static_cast<int64_t>(key & (kMostRows - 1));
+    if (place >= kStatePlace)
+      throw NumericalError("row " + std::to_string(row) + ", round " + std::to_string(step) + ": state " +
+                           std::to_string(place - kStatePlace) + " is not finite: the iteration diverges, a smaller step may help");
+    const StepCommands& commands = loaded_->host->steps[static_cast<size_t>(step)];
+    if (place < commands.n_commands) {
+      const Command& command = loaded_->host->commands[static_cast<size_t>(commands.commands + place)];
+      const auto index = static_cast<size_t>(command.index);
+      const Node& node = graph_.nodes[static_cast<size_t>(loaded_->host->lookup_nodes[index])];
+      throw NumericalError("layer " + node.name + " looks up an index outside its table of " +
+                           std::to_string(loaded_->host->lookups[index].rows) + " rows (row " + std::to_string(row) + ")");
+    }
+    const Site& site = loaded_->host->sites[static_cast<size_t>(commands.sites + place - commands.n_commands)];
+    throw NumericalError("row " + std::to_string(row) + ", site " + std::to_string(site.site) + ": " + why_no_distribution());
+  }
+
+  std::string why_no_distribution() const {
+    switch (graph_.head.kind) {
+      case HeadKind::logistic_mixture:
+        return "the parameters of the mixture of logistics are not finite; check the weights and the conditions";
+      case HeadKind::family:
+        return "the model's output makes no " + std::string(info(graph_.head.family).name) +
+               ", or no mixture of them; check the weights, the conditions and the head's links";
+      default:
+        return std::string("the model's output is NaN, +inf or all -inf") +
+               (graph_.head.probs ? ", or a probability outside [0, 1]" : "") +
+               "; check the weights, the conditions and the temperature";
+    }
+  }
+
+  std::shared_ptr<const LoadedProgram> loaded_;
+  const Graph& graph_;
+  std::unique_ptr<Queue> queue_;
+  const int64_t capacity_;
+  Launch launch_{};
+  DeviceArray<float> arena_, scratch_;
+  DeviceArray<uint64_t> failure_;
+
+  // The tile's, as large as the largest so far.
+  DeviceArray<double> u_, log_prob_, lower_, upper_;
+  DeviceArray<int32_t> levels_, rolls_;
+  DeviceArray<float> x_, logits_, output_;
+  DeviceArray<uint8_t> given_;
+  std::vector<DeviceArray<float>> conditions_;
+  DeviceArray<const float*> condition_pointers_;
+
+  const Tile* tile_ = nullptr;
+  int64_t first_row_ = 0;
+  bool fresh_ = false;  // begun, and nothing placed yet
+  int64_t round_ = 0;
+};
+
+class DeviceProgram : public genfast::Program {
+ public:
+  explicit DeviceProgram(std::shared_ptr<const LoadedProgram> loaded) : loaded_(std::move(loaded)) {}
+
+  std::unique_ptr<Decoder> decoder(int64_t capacity) const override { return std::make_unique<DeviceDecoder>(loaded_, capacity); }
+  int64_t tile_rows(int64_t rows, int) const override {
+    const int64_t most = std::min(loaded_->machine->most_rows(*loaded_->host), kMostRows);
+    const int64_t tiles = (rows + most - 1) / most;
+    return std::max<int64_t>(1, (rows + tiles - 1) / tiles);
+  }
+  int64_t steps_at_once() const override { return kStepsAtOnce; }
+
+ private:
+  std::shared_ptr<const LoadedProgram> loaded_;
+};
+
+class DeviceBackend : public Backend {
+ public:
+  explicit DeviceBackend(std::shared_ptr<Machine> machine) : machine_(std::move(machine)) {}
+  std::shared_ptr<const genfast::Program> prepare(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan) const override {
+    return std::make_shared<DeviceProgram>(std::make_shared<LoadedProgram>(machine_, std::move(graph), std::move(plan)));
+  }
+
+ private:
+  std::shared_ptr<Machine> machine_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine) { return std::make_unique<DeviceBackend>(std::move(machine)); }
+
+}  // namespace cuda
+}  // namespace genfast

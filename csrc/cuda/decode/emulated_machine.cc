@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "cuda/decode/machine.h"
+#include "cuda/executor.h"
+
+namespace genfast {
+namespace cuda {
+namespace {
+
+class EmulatedQueue : public Queue {
+ public:
+  EmulatedQueue(HostExecutor::Order order, int64_t threads) : order_(order), threads_(threads) {}
+
+  void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void launch(const Launch& launch) override {
+    for (int64_t k = 0; k < launch.blocks(); ++k) {
+      HostExecutor exec(order_, threads_);
+      run_work(exec, block_of(launch, k), launch.work);
+    }
+  }
+
+ private:
+  HostExecutor::Order order_;
+  int64_t threads_;
+};
+
+class EmulatedMachine : public Machine {
+ public:
+  EmulatedMachine(HostExecutor::Order order, int64_t threads, int64_t block_rows)
+      : order_(order), threads_(threads), block_rows_(block_rows) {}
+
+  // Garbage at first, as on a device.
+  void* allocate(size_t bytes, const char*) override {
+    void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    if (!memory) throw std::bad_alloc();
+    std::memset(memory, 0xff, bytes);
+    return memory;
+  }
+  void release(void* memory) override { std::free(memory); }
+  std::unique_ptr<Queue> queue() override { return std::make_unique<EmulatedQueue>(order_, threads_); }
+
+  Shape shape(const ProgramArrays& program, int64_t rows) const override {
+    Shape shape;
+    shape.block_rows = block_rows_ > 0 ? std::min(rows, block_rows_) : rows;
+    // Small, so that commands which need more are cut.
+    shape.scratch_floats = std::max<int64_t>(program.scratch_floats, 4096);
+    return shape;
+  }
+  int64_t most_rows(const ProgramArrays& program) const override {
+    return std::clamp<int64_t>((int64_t{1} << 26) / std::max<int64_t>(1, program.floats_per_row), 1, 256);
+  }
+
+ private:
+  HostExecutor::Order order_;
+  int64_t threads_, block_rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows) {
+  return std::make_unique<EmulatedMachine>(order, threads, block_rows);
+}
+
+}  // namespace cuda
+}  // namespace genfast

@@ -1,0 +1,221 @@
+// Heads of logits: categorical, a thread a block of sixteen levels until the pick, and Bernoulli. The arithmetic is that of
+// kernels/logits-inl.h, categorical-inl.h and bernoulli-inl.h. Called by run_program.h.
+#pragma once
+#include "cuda/decode/lanes.h"
+#include "cuda/decode/sites.h"
+#include "numerics/bernoulli.h"
+#include "numerics/exp_log.h"
+#include "numerics/intervals.h"
+
+namespace genfast {
+namespace cuda {
+
+// Logit k of a row, or of a pair of rows under guidance.
+struct GuidedLogits {
+  const float *with, *without;  // the same without guidance
+  float guidance;
+  GENFAST_HD float operator[](int64_t k) const {
+    const float x = with[k];
+    if (with == without) return x;
+    const float y = without[k];
+    // Equal logits stay what they are: -inf of a level that neither allows, too.
+    return x == y ? x : y + guidance * (x - y);
+  }
+};
+
+// The sites of a step times the rows of a block, or with guidance the pairs of rows: what a head draws, numbered.
+class HeadItems {
+ public:
+  GENFAST_HD HeadItems(const Block& b, const Site* sites, int64_t n_sites)
+      : b_(b), sites_(sites), copies_(b.tile.guidance != 1.0f ? 2 : 1), rows_(b.rows / copies_), count_(n_sites * rows_) {}
+
+  GENFAST_HD int64_t count() const { return count_; }
+  GENFAST_HD int64_t place(int64_t item) const { return item / rows_; }
+  GENFAST_HD const Site& site(int64_t item) const { return sites_[item / rows_]; }
+  GENFAST_HD int64_t row(int64_t item) const { return item % rows_ * copies_; }
+  GENFAST_HD bool exists(int64_t item) const { return site(item).logits >= 0; }
+  GENFAST_HD int64_t index(int64_t item) const { return tile_index(b_, site(item), row(item)); }
+  GENFAST_HD GuidedLogits logits(int64_t item) const {
+    const float* with = outputs_of(b_, site(item), row(item));
+    return {with, copies_ == 2 ? outputs_of(b_, site(item), row(item) + 1) : with, b_.tile.guidance};
+  }
+  GENFAST_HD bool draws(int64_t item) const {
+    return b_.tile.u && !(b_.tile.given && b_.tile.given[index(item)]);
+  }
+
+  // For the item's rows.
+  GENFAST_HD void set_level(int64_t item, int32_t level) const {
+    for (int64_t k = 0; k < copies_; ++k) b_.tile.levels[index(item) + k] = level;
+  }
+  GENFAST_HD void set(double* array, int64_t item, double x) const {
+    for (int64_t k = 0; k < copies_; ++k) array[index(item) + k] = x;
+  }
+
+ private:
+  const Block& b_;
+  const Site* sites_;
+  const int64_t copies_, rows_, count_;
+};
+
+// A row's weights e^(z - m), z = logit / temperature, from what earlier phases left in scratch.
+class LevelWeights {
+ public:
+  GENFAST_HD LevelWeights(GuidedLogits logits, int64_t levels, float temperature, float m)
+      : logits_(logits), levels_(levels), temperature_(temperature), m_(m) {}
+  // Of the sixteen levels from k on; 0 past the end.
+  GENFAST_HD void block(int64_t k, float (&w)[kLanes]) const {
+    for (int i = 0; i < kLanes; ++i)
+      w[i] = numerics::exp_nonpositive_f32((k + i < levels_ ? logits_[k + i] : -__builtin_inff()) / temperature_ - m_);
+  }
+  GENFAST_HD float z(int64_t k) const { return logits_[k] / temperature_; }
+
+ private:
+  GuidedLogits logits_;
+  int64_t levels_;
+  float temperature_, m_;
+};
+
+// Rounding may leave the sum of a block's weights, one by one, short of its block sum: then the last level with weight.
+GENFAST_HD inline int last_possible(const float (&w)[kLanes]) {
+  int last = 0;
+  for (int i = 0; i < kLanes; ++i) last = w[i] > 0.0f ? i : last;
+  return last;
+}
+
+// sums[b]: of block b. running sum before it in the order of the blocks.
+GENFAST_HD inline int32_t pick_level(const LevelWeights& weights, const double* sums, int64_t blocks, double total, double u) {
+  const double product = u * total, target = product > 0.0 ? product : 0x1p-1074;
+  int64_t b = 0;
+  double running = 0.0;
+  for (; b + 1 < blocks; ++b) {
+    const double next = running + sums[b];
+    if (!(next < target)) break;
+    running = next;
+  }
+  float w[kLanes];
+  weights.block(b * kLanes, w);
+  int inside = 0;
+  for (int i = 0; i < kLanes; ++i) {
+    running = running + static_cast<double>(w[i]);
+    inside += running < target;
+  }
+  if (inside == kLanes) inside = last_possible(w);
+  return static_cast<int32_t>(b * kLanes + inside);
+}
+
+// The level's interval of u: kernels.h, CategoricalIntervalFn.
+GENFAST_HD inline void level_interval(const LevelWeights& weights, const double* sums, double total, int32_t level, double& lower,
+                                      double& upper) {
+  const int64_t mine = level / kLanes;
+  double before = 0.0;
+  for (int64_t b = 0; b < mine; ++b) before = before + sums[b];
+  const double after = before + sums[mine];
+  float w[kLanes];
+  weights.block(mine * kLanes, w);
+  const int at = static_cast<int>(level % kLanes), last = last_possible(w);
+  double from = before, to = before, running = before;
+  for (int i = 0; i <= at; ++i) {
+    running = running + static_cast<double>(w[i]);
+    from = to;
+    to = running < after ? running : after;
+  }
+  if (at == last) to = after;
+  if (at > last) from = to = after;
+  lower = numerics::last_uniform(from, total);
+  upper = numerics::last_uniform(to, total);
+}
+
+template <class Executor>
+GENFAST_HD void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+  const HeadInfo& head = b.program.head;
+  const TileArrays& tile = b.tile;
+  const HeadItems items(b, sites, n_sites);
+  const int64_t blocks = level_blocks(head.levels), each = 3 * blocks + 3, together = b.scratch_floats / each;
+  for (int64_t begin = 0; begin < items.count(); begin += together) {
+    const int64_t count = begin + together < items.count() ? together : items.count() - begin;
+    // First the doubles: a sum for each block. Then a maximum for each block, and of all.
+    double* sums = reinterpret_cast<double*>(b.scratch);
+    float* maxima = b.scratch + 2 * count * blocks;
+    float* largest = maxima + count * blocks;
+    exec.each(count * blocks, [&](int64_t item) {
+      const int64_t n = item / blocks, k = item % blocks * kLanes;
+      if (!items.exists(begin + n)) return;
+      const GuidedLogits logits = items.logits(begin + n);
+      float best = -__builtin_inff();
+      for (int64_t i = k; i < k + kLanes && i < head.levels; ++i) best = numerics::max(logits[i], best);
+      maxima[item] = best;
+    });
+    exec.each(count, [&](int64_t n) {
+      if (!items.exists(begin + n)) return;
+      float best = -__builtin_inff();
+      for (int64_t k = 0; k < blocks; ++k) best = numerics::max(maxima[n * blocks + k], best);
+      largest[n] = best / tile.temperature;
+    });
+    const auto weights_of = [&](int64_t n) {
+      return LevelWeights(items.logits(begin + n), head.levels, tile.temperature, largest[n]);
+    };
+    exec.each(count * blocks, [&](int64_t item) {
+      const int64_t n = item / blocks;
+      if (!items.exists(begin + n)) return;
+      float w[kLanes];
+      weights_of(n).block(item % blocks * kLanes, w);
+      sums[item] = fold_sum_f64(w);
+    });
+    exec.each(count, [&](int64_t n) {
+      const int64_t item = begin + n;
+      if (!items.exists(item)) return;
+      const bool draws = items.draws(item);
+      if (!draws && !tile.log_prob && !tile.lower) return;
+      double total = 0.0;
+      for (int64_t k = 0; k < blocks; ++k) total = total + sums[n * blocks + k];
+      if (!(total == total)) {
+        b.fail(step, place + items.place(item), items.row(item));
+        if (draws) items.set_level(item, 0);
+        return;
+      }
+      const LevelWeights weights = weights_of(n);
+      if (draws) items.set_level(item, pick_level(weights, sums + n * blocks, blocks, total, tile.u[items.index(item)]));
+      const int32_t level = tile.levels[items.index(item)];
+      if (tile.log_prob)
+        items.set(tile.log_prob, item,
+                  (static_cast<double>(weights.z(level)) - static_cast<double>(largest[n])) - numerics::log_f64(total));
+      if (tile.lower) {
+        double lower, upper;
+        level_interval(weights, sums + n * blocks, total, level, lower, upper);
+        items.set(tile.lower, item, lower);
+        items.set(tile.upper, item, upper);
+      }
+    });
+  }
+}
+
+template <class Executor>
+GENFAST_HD void run_bernoulli(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+  const bool probs = b.program.head.probs != 0;
+  const TileArrays& tile = b.tile;
+  const HeadItems items(b, sites, n_sites);
+  exec.each(items.count(), [&](int64_t item) {
+    if (!items.exists(item)) return;
+    const bool draws = items.draws(item);
+    if (!draws && !tile.log_prob && !tile.lower) return;
+    const float x = items.logits(item)[0], z = x / tile.temperature;
+    if (probs ? numerics::bad_probability(x) : numerics::bad_logit(z)) {
+      b.fail(step, place + items.place(item), items.row(item));
+      if (draws) items.set_level(item, 0);
+      return;
+    }
+    const double zero = probs ? numerics::zero_of_probability(x, tile.temperature) : numerics::zero_probability(z);
+    if (draws) items.set_level(item, numerics::draw_bernoulli(tile.u[items.index(item)], zero));
+    const int32_t level = tile.levels[items.index(item)];
+    if (tile.log_prob)
+      items.set(tile.log_prob, item,
+                probs ? numerics::log_of_probability(x, tile.temperature, level) : numerics::log_of_logit(static_cast<double>(z), level));
+    if (tile.lower) {
+      items.set(tile.lower, item, level ? zero : 0.0);
+      items.set(tile.upper, item, level ? 1.0 : zero);
+    }
+  });
+}
+
+}  // namespace cuda
+}  // namespace genfast
