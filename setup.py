@@ -57,7 +57,9 @@ def of_cuda(path: str) -> bool:
 
 def headers(cuda: bool = False) -> list[str]:
     """Every header, those of CUDA's rooms only for CUDA's sources: nothing else may include them."""
-    return [path for path in relative([*ROOT.glob("csrc/**/*.h"), *ROOT.glob("csrc/**/*.cuh")]) if cuda or not of_cuda(path)]
+    return [
+        path for path in relative([*ROOT.glob("csrc/**/*.h"), *ROOT.glob("csrc/**/*.cuh")]) if cuda or not of_cuda(path)
+    ]
 
 
 def needs_recompile(obj: str, source: str) -> bool:
@@ -73,7 +75,9 @@ def needs_recompile(obj: str, source: str) -> bool:
 
 def interface() -> str:
     """A checksum of what _core and _cuda share in memory, so that two that were not built together notice."""
-    shared = [path for path in headers() if path.startswith(("csrc/base/", "csrc/graph/", "csrc/plan/", "csrc/engine/"))]
+    shared = [
+        path for path in headers() if path.startswith(("csrc/base/", "csrc/graph/", "csrc/plan/", "csrc/engine/"))
+    ]
     return f"{zlib.crc32(b''.join((ROOT / path).read_bytes() for path in shared)):08x}"
 
 
@@ -125,7 +129,9 @@ class BuildExt(build_ext):
         self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]
         super().build_extensions()
         if NVCC:
-            sources = [source for extension in self.extensions for source in extension.sources if source.endswith(".cu")]
+            sources = [
+                source for extension in self.extensions for source in extension.sources if source.endswith(".cu")
+            ]
             setup_cuda.report(self.compiler.object_filenames(sources, output_dir=self.build_temp))
 
 

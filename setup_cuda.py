@@ -1,9 +1,11 @@
 """How genfast._cuda is built, for setup.py: which compiler, which flags, and what the kernels may cost.
 
-Environment: GENFAST_CUDA      unset or 0: not built; 1: with nvcc; host: with g++ alone, only the interpretation of the
-                               device programs on the host, for tests and machines without nvcc
-             GENFAST_CUDA_ARCHS  compute capabilities to build for (default "80,90"); PTX of the last serves newer GPUs
-             NVCC, CUDA_HOME   where nvcc is (else PATH and /usr/local/cuda); NVCC_CCBIN is nvcc's own, its host compiler
+Environment:
+    GENFAST_CUDA        unset or 0: not built; 1: with nvcc; host: with g++ alone, only the interpretation of the device
+                        programs on the host, for tests and machines without nvcc
+    GENFAST_CUDA_ARCHS  compute capabilities to build for (default "80,90"); PTX of the last serves newer GPUs
+    NVCC, CUDA_HOME     where nvcc is (else PATH and /usr/local/cuda); NVCC_CCBIN, its host compiler, is nvcc's own
+
 Standard library only: the tests import this file.
 """
 
@@ -30,8 +32,8 @@ MAX_REGISTERS = 255
 MAX_SHARED_BYTES = 48 * 1024
 MAX_SPILL_BYTES = 256
 
-# No contraction, IEEE division and square root, denormals kept: the CPU's bits. 1675 is nvcc's word for the pragmas that
-# tell GCC to unroll.
+# No contraction, IEEE division and square root, denormals kept: the CPU's bits. 1675 is nvcc's word for the pragmas
+# that tell GCC to unroll.
 NVCC_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true"]
 NVCC_FLAGS += ["-diag-suppress", "1675", "-Xptxas", "-v"]
 HOST_FLAGS = "-fPIC,-fvisibility=hidden,-ffp-contract=off,-pthread"
@@ -186,7 +188,7 @@ SHARED = re.compile(r"(\d+)(?:\+\d+)? bytes smem")
 
 
 def kernels(ptxas: str) -> list[Kernel]:
-    """The kernels in what `ptxas -v` says. A function that stayed a call counts towards the kernel it is listed with."""
+    """The kernels in what `ptxas -v` says; a function that stayed a call counts towards the kernel listed before it."""
     found: list[dict] = []
     for line in ptxas.splitlines():
         if entry := ENTRY.search(line):
@@ -210,6 +212,15 @@ def demangled(names: list[str]) -> list[str]:
     return [name.replace("genfast::cuda::", "") for name in run.stdout.splitlines()]
 
 
+# Fields of Kernel, each with its unit and limit; the stack has none.
+COLUMNS = {
+    "registers": ("registers", MAX_REGISTERS),
+    "shared": ("bytes of static shared memory", MAX_SHARED_BYTES),
+    "stack": ("bytes of stack", None),
+    "spilled": ("spilled bytes", MAX_SPILL_BYTES),
+}
+
+
 def table(found: list[Kernel]) -> str:
     """One line a kernel, each cell with the architectures side by side."""
     archs = sorted({kernel.arch for kernel in found})
@@ -223,23 +234,14 @@ def table(found: list[Kernel]) -> str:
     return "\n".join(lines)
 
 
-COLUMNS = ("registers", "shared", "stack", "spilled")
-
-
 def beyond_limits(found: list[Kernel]) -> list[str]:
     """What is wrong with the kernels that use too much, one sentence each."""
-    wrong = []
-    for kernel in found:
-        for what, limit in (
-            ("registers", MAX_REGISTERS),
-            ("shared", MAX_SHARED_BYTES),
-            ("spilled", MAX_SPILL_BYTES),
-        ):
-            used = getattr(kernel, what)
-            if used > limit:
-                unit = {"registers": "registers", "shared": "bytes of static shared memory", "spilled": "spilled bytes"}
-                wrong.append(f"{kernel.name} on {kernel.arch} uses {used} {unit[what]}, {limit} are allowed")
-    return wrong
+    return [
+        f"{kernel.name} on {kernel.arch} uses {getattr(kernel, what)} {unit}, {limit} are allowed"
+        for kernel in found
+        for what, (unit, limit) in COLUMNS.items()
+        if limit is not None and getattr(kernel, what) > limit
+    ]
 
 
 def report(objects: list[str]) -> None:

@@ -1,5 +1,4 @@
 #include "cuda/check.h"
-
 #include "cuda/failure.h"
 
 namespace genfast {

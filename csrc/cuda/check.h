@@ -1,5 +1,5 @@
-// Every call of the CUDA runtime goes through here, and so does every launch: no status is dropped. For .cu files only; a failure is an
-// exception that names the call or kernel and the plan step.
+// Every call of the CUDA runtime goes through here, and so does every launch: no status is dropped. For .cu files only; a failure
+// is an exception that names the call or kernel and the plan step.
 #pragma once
 #include <cuda_runtime_api.h>
 

@@ -1,9 +1,8 @@
-#include "cuda/device.h"
-
 #include <cuda_runtime_api.h>
 
 #include "base/errors.h"
 #include "cuda/check.h"
+#include "cuda/device.h"
 
 namespace genfast {
 namespace cuda {
@@ -93,8 +92,8 @@ Device device(int index) {
   const std::vector<Device> found = devices();
   if (found.empty()) throw DeviceError("CUDA is not available: " + why_unavailable());
   if (index < 0 || index >= static_cast<int>(found.size())) {
-    throw DeviceError("there is no device cuda:" + std::to_string(index) + ": this process sees " +
-                      std::to_string(found.size()) + ", from cuda:0 on");
+    throw DeviceError("there is no device cuda:" + std::to_string(index) + ": this process sees " + std::to_string(found.size()) +
+                      ", from cuda:0 on");
   }
   if (!found[index].usable()) throw DeviceError(too_old(found[index]));
   return found[index];

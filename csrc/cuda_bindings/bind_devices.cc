@@ -43,8 +43,8 @@ void bind_devices(py::module_& m) {
   m.def("why_unavailable", &why_unavailable, "Why no GPU can be used; empty when one can.");
   m.def("runtime_version", &runtime_version, "1000 major + 10 minor of the CUDA that this was built with; 0 for a host build.");
   m.def("driver_version", &driver_version, "1000 major + 10 minor of the CUDA that the driver supports; 0 without a driver.");
-  m.def("fail", &cuda::fail, "Throws what a failed call or kernel throws: for tests of the words.", py::arg("call"), py::arg("step"),
-        py::arg("code"), py::arg("meaning"), py::arg("lost"));
+  m.def("fail", &cuda::fail, "Throws what a failed call or kernel throws: for tests of the words.", py::arg("call"),
+        py::arg("step"), py::arg("code"), py::arg("meaning"), py::arg("lost"));
   m.def("fail_memory", &cuda::fail_memory, "Throws what a failed allocation throws: for tests of the words.", py::arg("bytes"),
         py::arg("what"), py::arg("free"), py::arg("total"), py::arg("advice"));
 }

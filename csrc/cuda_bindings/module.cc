@@ -1,5 +1,5 @@
-// genfast._cuda: the Python module of the GPU backend. Each bind_*.cc adds its part. Importing it touches no driver and no GPU, so it
-// imports anywhere; genfast/devices.py is what imports it.
+// genfast._cuda: the Python module of the GPU backend. Each bind_*.cc adds its part. Importing it touches no driver and no GPU, so
+// it imports anywhere; genfast/devices.py is what imports it.
 #include <pybind11/pybind11.h>
 
 #include "bindings/translate.h"
