@@ -162,7 +162,7 @@ def cuda() -> list[Extension]:
             "genfast._cuda",
             sources,
             include_dirs=["csrc", "csrc/include", pybind11.get_include(), *(NVCC.include_dirs if NVCC else [])],
-            define_macros=[] if NVCC else [("GENFAST_CUDA_HOST", "1")],
+            define_macros=[("GENFAST_CUDA_OLDEST", str(ARCHS[0])) if NVCC else ("GENFAST_CUDA_HOST", "1")],
             library_dirs=NVCC.library_dirs if NVCC else [],
             libraries=["cudart_static", "dl", "rt"] if NVCC else [],
             depends=[*headers(cuda=True), setup_cuda.SETTINGS],
