@@ -20,6 +20,7 @@ from Cython.Build import cythonize
 from pybind11.setup_helpers import ParallelCompile
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parent.resolve()
 sys.path.insert(0, str(ROOT))  # isolated builds leave the project's folder out
@@ -118,12 +119,14 @@ class BuildExt(build_ext):
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
             if src.endswith(".cu"):
-                setup_cuda.compile_source(NVCC, ARCHS, src, obj, pp_opts)
-                return
+                try:
+                    return setup_cuda.compile_source(NVCC, ARCHS, src, obj, pp_opts)
+                except RuntimeError as error:
+                    raise CompileError(str(error)) from None
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
             if src.endswith("/module.cc"):
                 flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
-            compile_one(obj, src, ext, cc_args, flags, pp_opts)
+            return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
         self.compiler._compile = compile_as_pays
         self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]

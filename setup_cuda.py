@@ -86,8 +86,8 @@ def candidates(environ: Mapping[str, str]) -> list[list[str]]:
         return [shlex.split(environ["NVCC"])]
     homes = [environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if environ.get(name)]
     found = shutil.which("nvcc", path=environ.get("PATH", ""))
-    paths = [*(f"{home}/bin/nvcc" for home in homes), found or "nvcc", "/usr/local/cuda/bin/nvcc"]
-    return [[path] for path in paths]
+    paths = [*(f"{home}/bin/nvcc" for home in homes), found, "/usr/local/cuda/bin/nvcc"]
+    return [[path] for path in paths if path]
 
 
 def output(command: list[str]) -> str | None:
@@ -124,6 +124,7 @@ def find_nvcc(environ: Mapping[str, str]) -> Nvcc:
     raise SystemExit(
         "genfast: GENFAST_CUDA=1 needs nvcc 12.0 or newer, and none was found; tried "
         + ", ".join(shlex.join(command) for command in tried)
+        + ("" if environ.get("NVCC") else " and nvcc on PATH")
         + ". Install the CUDA toolkit or set NVCC or CUDA_HOME; without GENFAST_CUDA genfast is built for the CPU, and "
         "GENFAST_CUDA=host builds the interpretation on the host with g++ alone"
     )
@@ -145,7 +146,8 @@ def compile_command(nvcc: Nvcc, archs: list[int], source: str, obj: str, options
 
 
 def compile_source(nvcc: Nvcc, archs: list[int], source: str, obj: str, options: list[str]) -> None:
-    """Compiles one .cu file, and keeps beside the object what ptxas says about its kernels."""
+    """Compiles one .cu file, and keeps beside the object what ptxas says about its kernels. Raises RuntimeError when
+    nvcc fails, after printing why."""
     command = compile_command(nvcc, archs, source, obj, options)
     print(shlex.join(command), flush=True)
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -153,7 +155,7 @@ def compile_source(nvcc: Nvcc, archs: list[int], source: str, obj: str, options:
     if told:
         print(told, end="", flush=True)
     if run.returncode:
-        raise SystemExit(f"genfast: nvcc failed on {source}")
+        raise RuntimeError(f"nvcc failed on {source}")
     Path(f"{obj}.ptxas").write_text(run.stdout)
 
 
@@ -179,7 +181,7 @@ class Kernel:
     spilled: int
 
 
-PTXAS_LINE = re.compile(r"^(ptxas info|\s+\d+ bytes stack frame)")
+PTXAS_LINE = re.compile(r"^(ptxas info\b|\s+\d+ bytes stack frame)")
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 PROPERTIES = re.compile(r"Function properties for (\w+)")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")

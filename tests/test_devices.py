@@ -61,9 +61,7 @@ def test_gpus_are_listed_and_found(driver) -> None:
     assert names == ["cuda:0", "cuda:0", "cuda:2", "cuda:2"]
     with pytest.raises(gf.DeviceError, match=r"'cuda:1' cannot be had: .*\(T4\) .* 7\.5 is too old: .* needs 8\.0"):
         resolve("cuda:1")
-    with pytest.raises(
-        gf.DeviceError, match=r"'cuda:3' cannot be had: the devices here are 'cpu', 'cuda:0', 'cuda:2'$"
-    ):
+    with pytest.raises(gf.DeviceError, match=r"'cuda:3' cannot be had: .* are 'cpu', 'cuda:0', 'cuda:2'$"):
         resolve(torch.device("cuda", 3))
 
 
