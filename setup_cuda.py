@@ -6,7 +6,7 @@ Environment:
     GENFAST_CUDA_ARCHS  compute capabilities to build for (default "80,90"); PTX of the last serves newer GPUs
     NVCC, CUDA_HOME     where nvcc is (else PATH and /usr/local/cuda); NVCC_CCBIN, its host compiler, is nvcc's own
 
-Standard library only: the tests import this file.
+Standard library only: the tests import this file. Run as a program it shows what the kernels of the last build use.
 """
 
 import json
@@ -225,7 +225,7 @@ COLUMNS = {
 
 def table(found: list[Kernel]) -> str:
     """One line a kernel, each cell with the architectures side by side."""
-    archs = sorted({kernel.arch for kernel in found})
+    archs = sorted({kernel.arch for kernel in found}, key=lambda arch: (len(arch), arch))
     rows = {}
     for kernel in found:
         rows.setdefault(kernel.name, {})[kernel.arch] = kernel
@@ -261,3 +261,7 @@ def report(objects: list[str]) -> None:
     print(table(found), flush=True)
     if wrong := beyond_limits(found):
         raise SystemExit("genfast: " + "; ".join(wrong))
+
+
+if __name__ == "__main__":
+    print(table([Kernel(**kernel) for kernel in json.loads((ROOT / RESOURCES).read_text())]))
