@@ -1,6 +1,7 @@
-"""Builds genfast._core (C++17, pybind11) and genfast._bitgen, _philox (Cython). All else is in pyproject.toml.
+"""Builds genfast._core (C++17, pybind11), genfast._bitgen and _philox (Cython) and, where GENFAST_CUDA asks for it,
+genfast._cuda (setup_cuda.py). All else is in pyproject.toml.
 
-Environment: GENFAST_BUILD_JOBS, the number of compilers at once (default: one a core).
+Environment: GENFAST_BUILD_JOBS, the number of compilers at once (default: one a core); setup_cuda.py has CUDA's.
 """
 
 import importlib.util
@@ -9,6 +10,8 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy
@@ -17,8 +20,12 @@ from Cython.Build import cythonize
 from pybind11.setup_helpers import ParallelCompile
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parent.resolve()
+sys.path.insert(0, str(ROOT))  # isolated builds leave the project's folder out
+import setup_cuda  # noqa: E402
+
 ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
 COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newer (Debian: apt install g++)"
 
@@ -45,14 +52,34 @@ def json_include() -> str:
     raise SystemExit("genfast: nlohmann/json.hpp not found; build with isolation, or first: pip install nlohmann-json")
 
 
-def headers() -> list[str]:
-    return relative([*ROOT.glob("csrc/**/*.h")])
+def of_cuda(path: str) -> bool:
+    return path.startswith(tuple(f"csrc/{room}/" for room in setup_cuda.ROOMS))
+
+
+def headers(cuda: bool = False) -> list[str]:
+    """Every header, those of CUDA's rooms only for CUDA's sources: nothing else may include them."""
+    return [
+        path for path in relative([*ROOT.glob("csrc/**/*.h"), *ROOT.glob("csrc/**/*.cuh")]) if cuda or not of_cuda(path)
+    ]
 
 
 def needs_recompile(obj: str, source: str) -> bool:
-    """Rebuild when the source, any header or this file is newer: headers are few and a missed one is worse."""
+    """Rebuild when the source, any header or this file is newer: headers are few and a missed one is worse. nvcc takes
+    minutes, so its sources are rebuilt by what they include."""
     built = os.path.getmtime(obj)
-    return any(os.path.getmtime(ROOT / path) > built for path in [source, "setup.py", *headers()])
+    cuda = of_cuda(source)
+    more = ["setup_cuda.py", setup_cuda.SETTINGS] if cuda else []
+    if source.endswith(".cu"):
+        return setup_cuda.needs_nvcc(obj) or any(os.path.getmtime(ROOT / path) > built for path in more)
+    return any(os.path.getmtime(ROOT / path) > built for path in [source, "setup.py", *more, *headers(cuda)])
+
+
+def interface() -> str:
+    """A checksum of what _core and _cuda share in memory, so that two that were not built together notice."""
+    shared = [
+        path for path in headers() if path.startswith(("csrc/base/", "csrc/graph/", "csrc/plan/", "csrc/engine/"))
+    ]
+    return f"{zlib.crc32(b''.join((ROOT / path).read_bytes() for path in shared)):08x}"
 
 
 def optimization(source: str) -> str:
@@ -63,7 +90,7 @@ def optimization(source: str) -> str:
     if platform.machine() in ("x86_64", "AMD64") and "/targets/scalar" in source:
         # -Og compiles these three in a third of the time, and the others no faster.
         return "-Og" if source.endswith(("/scalar.cc", "/scalar_closed_form.cc", "/scalar_rows.cc")) else "-O1"
-    return "-O1" if any(f"csrc/{room}/" in source for room in ("bindings", "graph", "plan")) else FULL
+    return "-O1" if any(f"csrc/{room}/" in source for room in ("bindings", "graph", "plan", "cuda_bindings")) else FULL
 
 
 class BuildExt(build_ext):
@@ -91,15 +118,28 @@ class BuildExt(build_ext):
         compile_one = self.compiler._compile
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            if src.endswith(".cu"):
+                try:
+                    return setup_cuda.compile_source(NVCC, ARCHS, src, obj, pp_opts)
+                except RuntimeError as error:
+                    raise CompileError(str(error)) from None
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
-            compile_one(obj, src, ext, cc_args, flags, pp_opts)
+            if src.endswith("/module.cc"):
+                flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
+            return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
         self.compiler._compile = compile_as_pays
+        self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]
         super().build_extensions()
+        if NVCC:
+            sources = [
+                source for extension in self.extensions for source in extension.sources if source.endswith(".cu")
+            ]
+            setup_cuda.report(self.compiler.object_filenames(sources, output_dir=self.build_temp))
 
 
 def core() -> Extension:
-    """The CPU core. A CUDA extension will be a second function like this one, never more sources here."""
+    """The CPU core, the same whether CUDA is built or not."""
     return Extension(
         "genfast._core",
         relative([path for room in ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")]),
@@ -109,6 +149,32 @@ def core() -> Extension:
         extra_link_args=LINK,
         language="c++",
     )
+
+
+def cuda() -> list[Extension]:
+    """The GPU backend, or its interpretation on the host; nothing unless GENFAST_CUDA asks for it."""
+    if not CUDA:
+        return []
+    setup_cuda.save_settings({"mode": CUDA, "nvcc": NVCC and [*NVCC.command, NVCC.version], "archs": ARCHS})
+    sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
+    if NVCC:
+        # nvcc's first, because they take longest.
+        sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cu")]) + sources
+    return [
+        Extension(
+            "genfast._cuda",
+            sources,
+            include_dirs=["csrc", "csrc/include", pybind11.get_include(), *(NVCC.include_dirs if NVCC else [])],
+            define_macros=[("GENFAST_CUDA_OLDEST", str(ARCHS[0])) if NVCC else ("GENFAST_CUDA_HOST", "1")],
+            library_dirs=NVCC.library_dirs if NVCC else [],
+            libraries=["cudart_static", "dl", "rt"] if NVCC else [],
+            depends=[*headers(cuda=True), setup_cuda.SETTINGS],
+            extra_compile_args=COMPILE,
+            # cudart's names stay inside, whatever other copy of it the process has loaded.
+            extra_link_args=[*LINK, "-Wl,--exclude-libs,ALL"],
+            language="c++",
+        )
+    ]
 
 
 def bitgen() -> list[Extension]:
@@ -127,5 +193,8 @@ def bitgen() -> list[Extension]:
     return cythonize(extensions, language_level=3, build_dir="build/cython")
 
 
+CUDA = setup_cuda.mode(os.environ)
+NVCC = setup_cuda.find_nvcc(os.environ) if CUDA == "gpu" else None
+ARCHS = setup_cuda.architectures(os.environ)
 ParallelCompile("GENFAST_BUILD_JOBS", needs_recompile=needs_recompile).install()
-setup(ext_modules=[core(), *bitgen()], cmdclass={"build_ext": BuildExt})
+setup(ext_modules=[core(), *bitgen(), *cuda()], cmdclass={"build_ext": BuildExt})

@@ -4,7 +4,15 @@ bindings.
 Wrong arguments are `ValueError` or `TypeError`; everything about a model, a file or a computation is one of these.
 """
 
-__all__ = ["Error", "FormatError", "NotCausalError", "NumericalError", "UnsupportedOpError"]
+__all__ = [
+    "DeviceError",
+    "DeviceMemoryError",
+    "Error",
+    "FormatError",
+    "NotCausalError",
+    "NumericalError",
+    "UnsupportedOpError",
+]
 
 
 class Error(Exception):
@@ -25,3 +33,11 @@ class FormatError(Error):
 
 class NumericalError(Error, ArithmeticError):
     """A computation met NaN or infinite logits, or an index outside its table."""
+
+
+class DeviceError(Error):
+    """A device is not there, is too old, or failed; the message says which and why, and names the kernel and step."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device has less memory than was asked for; the message says how much, and what would need less."""

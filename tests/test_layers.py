@@ -23,18 +23,29 @@ ARROWS = {
     "plan": {"graph"},
     "kernels": {"numerics"},
     "cuda": {"plan", "numerics"},
+    "cuda_bindings": {"cuda"},
     "graph": set(),
     "numerics": set(),
     "include": set(),
     "base": set(),
 }
-EXTRA_FILES = {("cuda", "engine/backend.h")}
+EXTRA_FILES = {
+    ("cuda", "engine/backend.h"),
+    ("cuda_bindings", "engine/backend.h"),
+    ("cuda_bindings", "bindings/translate.h"),
+}
+PYTHON_ROOMS = ("bindings", "cuda_bindings")
 PYTHON_HEADER = re.compile(r"^(Python\.h|pybind11/.*|numpy/.*)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 MAY_IMPORT_TORCH = ("export/", "zoo/", "cli/bench_command.py")
 # Who may import a part of the package beside that part itself.
-PYTHON_USERS = {"cli": (), "zoo": ("cli/",), "export": ("model.py", "ascent.py", "cli/", "zoo/")}
+PYTHON_USERS = {
+    "cli": (),
+    "zoo": ("cli/",),
+    "_cuda": ("devices.py",),
+    "export": ("model.py", "ascent.py", "cli/", "zoo/"),
+}
 
 
 def below(room: str) -> set[str]:
@@ -50,7 +61,7 @@ def below(room: str) -> set[str]:
 def wrong_includes(csrc: Path) -> list[str]:
     """Every include in `csrc` against the arrows, as "file: header"."""
     wrong = []
-    for file in sorted([*csrc.rglob("*.h"), *csrc.rglob("*.cc"), *csrc.rglob("*.cu")]):
+    for file in sorted([*csrc.rglob("*.h"), *csrc.rglob("*.cc"), *csrc.rglob("*.cu"), *csrc.rglob("*.cuh")]):
         name = file.relative_to(csrc).as_posix()
         room = name.split("/")[0]
         if room not in ARROWS:
@@ -58,7 +69,7 @@ def wrong_includes(csrc: Path) -> list[str]:
             continue
         for kind, header in INCLUDE.findall(file.read_text()):
             if PYTHON_HEADER.match(header):
-                if room != "bindings":
+                if room not in PYTHON_ROOMS:
                     wrong.append(f"{name}: {header}")
             elif kind == '"':
                 target = "include" if header.startswith("genfast/") else header.split("/")[0]
@@ -120,6 +131,10 @@ def test_python_imports_follow_the_rules() -> None:
         ("graph/reader.cc", '#include "plan/plan.h"'),
         ("numerics/philox.h", '#include "kernels/simd.h"'),
         ("cuda/cuda_backend.cu", '#include "engine/decoder.h"'),
+        ("cuda/block.cuh", '#include "kernels/simd.h"'),
+        ("cuda/device.cu", "#include <pybind11/pybind11.h>"),
+        ("cuda_bindings/module.cc", '#include "bindings/gil.h"'),
+        ("bindings/module.cc", '#include "cuda/device.h"'),
         ("base/errors.h", '#include "genfast/genfast.h"'),
         ("cellar/new.cc", "#include <vector>"),
     ],
@@ -135,6 +150,7 @@ def test_allowed_includes_are_let_through(tmp_path: Path) -> None:
         "engine/a.cc": ["plan/plan.h", "graph/graph.h", "numerics/philox.h", "genfast/genfast.h", "base/errors.h"],
         "bindings/b.cc": ["engine/backend.h", "graph/reader.h", "pybind11/pybind11.h"],
         "cuda/c.cu": ["engine/backend.h", "plan/plan.h", "numerics/philox.h"],
+        "cuda_bindings/d.cc": ["cuda/c.h", "engine/backend.h", "bindings/translate.h", "pybind11/pybind11.h"],
     }
     for name, headers in allowed.items():
         (tmp_path / name).parent.mkdir()
@@ -152,6 +168,7 @@ def test_allowed_includes_are_let_through(tmp_path: Path) -> None:
         ("heads.py", "from genfast.export import trace"),
         ("model.py", "from genfast import zoo"),
         ("zoo/train.py", "from genfast.cli import images"),
+        ("model.py", "from genfast import _cuda"),
         ("export/trace.py", "from ..zoo import gated"),
     ],
 )

@@ -26,6 +26,14 @@ class NumericalError : public Error {
  public:
   using Error::Error;
 };  // NaN or infinite logits, an index out of its table
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};  // a device that is not there, is too old, or failed
+class DeviceMemoryError : public DeviceError {
+ public:
+  using DeviceError::DeviceError;
+};  // a device has less memory than was asked for; MemoryError in Python as well
 class ArgumentError : public Error {
  public:
   using Error::Error;

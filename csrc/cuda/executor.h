@@ -1,6 +1,7 @@
 // Executors: who runs a phase of device code. Everything in this room that computes is written as phases, `each(n, f)`: f(0) …
-// f(n - 1) in any order, on as many threads as there are, and a barrier behind them. A block of a GPU runs it, a whole grid, or, for
-// tests and for machines without one, a loop on the host: one source, the same bits. No phase may read what another item of it writes.
+// f(n - 1) in any order, on as many threads as there are, and a barrier behind them. A block of a GPU runs it, a whole grid, or,
+// for tests and for machines without one, a loop on the host: one source, the same bits. No phase may read what another item of it
+// writes.
 #pragma once
 #include <cstdint>
 
