@@ -13,10 +13,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from genfast._core import cpu_target, interface, num_threads
+from genfast._core import backend_registry, cpu_target, interface, num_threads
 from genfast.errors import DeviceError
 
-__all__ = ["EMULATED", "Device", "devices", "extension", "resolve", "why_unavailable"]
+__all__ = ["EMULATED", "Device", "devices", "extension", "for_models", "resolve", "why_unavailable"]
 
 # The device programs interpreted on the host, for tests and debugging; never listed.
 EMULATED = "cuda-emulated"
@@ -66,6 +66,23 @@ def resolve(device: Any) -> str:
         return f"cuda:{gpu(int(known[1] or 0)).index}" if known else extension() and EMULATED
     except DeviceError as error:
         raise DeviceError(f"device {name!r} cannot be had: {error}") from None
+
+
+def for_models(device: Any) -> str:
+    """The name that the core knows a device by, once models can run there. Raises as `resolve`."""
+    name = resolve(device)
+    if name != "cpu":
+        make_known(name)
+    return name
+
+
+@cache
+def make_known(name: str) -> None:
+    """Adds a device of the extension to the core's registry, once."""
+    if name == EMULATED:
+        extension().register_emulated(backend_registry(), name)
+    else:
+        extension().register_gpu(backend_registry(), name, int(name.partition(":")[2]))
 
 
 def gpu(index: int) -> Any:

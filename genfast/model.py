@@ -63,6 +63,8 @@ class Model:
     bos : int or None
         Where the network says nothing about the first site (output p predicts token p + 1): the token that a sample
         begins with unless a prompt says otherwise. None where the first site is drawn like the others.
+    device : str
+        Where it runs: "cpu", or what `to` was given.
     is_tokens : bool
         Whether samples are sequences of integers (T,), drawn from the first to the last: what `prompt`, `max_tokens`,
         `stop` and `stream` are for.
@@ -75,6 +77,7 @@ class Model:
         self.sites: int = core.sites
         self.uniforms: int = core.uniforms
         self.levels: int | None = core.levels or None
+        self.device: str = core.device
         self.input_shape: tuple[int, ...] = core.input_shape
         self.output_shape: tuple[int, ...] | None = core.output_shape
         self.conditions: list[dict[str, Any]] = core.conditions
@@ -95,6 +98,33 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._core.file_bytes(),)
+
+    def to(self, device: Any) -> Model:
+        """The same model on another device, with the same samples, bit for bit.
+
+        Arrays go in and come out as before: what a GPU computes is copied back. Copies made by pickle start on the CPU.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            "cpu", "cuda", "cuda:1", …: see `genfast.devices`.
+
+        Returns
+        -------
+        Model
+            This one where it is there already.
+
+        Raises
+        ------
+        DeviceError
+            If the device cannot be had, saying why; out of memory when it is used: a subclass, `DeviceMemoryError`.
+        ValueError, TypeError
+            For what is no device.
+        """
+        from genfast.devices import for_models
+
+        name = for_models(device)
+        return self if name == self.device else Model(self._core.to(name))
 
     def sample(
         self,
@@ -655,7 +685,8 @@ class Model:
         """
         from genfast.quantize import quantize
 
-        return quantize(self, dtype, check=check, condition=condition)
+        quantized = quantize(self, dtype, check=check, condition=condition)
+        return quantized if self.device == "cpu" else quantized.to(self.device)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one `.genfast` file, for `genfast.load` here or the C++ API elsewhere.

@@ -29,6 +29,7 @@ class HostExecutor {
         for (int64_t i = n; i-- > 0;) f(i);
         break;
       case Order::shuffled: {
+        if (n < 2) return n == 1 ? f(0) : void();
         // A step that has no divisor in common with n visits every item once.
         int64_t step = n / 2 + 1 + static_cast<int64_t>(turn_++ % 7);
         while (divisor(step, n) > 1) ++step;

@@ -7,6 +7,7 @@
 namespace py = pybind11;
 
 namespace genfast {
+void bind_decode(py::module_& m);
 void bind_devices(py::module_& m);
 }  // namespace genfast
 
@@ -14,5 +15,6 @@ PYBIND11_MODULE(_cuda, m) {
   m.doc() = "genfast on NVIDIA GPUs, and the same device programs interpreted on the host.";
   py::register_local_exception_translator(genfast::translate);
   m.attr("interface") = GENFAST_INTERFACE;  // setup.py's; genfast._core must have the same
+  genfast::bind_decode(m);
   genfast::bind_devices(m);
 }
