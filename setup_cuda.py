@@ -227,6 +227,8 @@ COLUMNS = {
 
 def table(found: list[Kernel]) -> str:
     """One line a kernel, each cell with the architectures side by side."""
+    if not found:
+        return "genfast: no kernels"
     archs = sorted({kernel.arch for kernel in found}, key=lambda arch: (len(arch), arch))
     rows = {}
     for kernel in found:
