@@ -3,6 +3,10 @@
 // for tests and for machines without one, a loop on the host: one source, the same bits. No phase may read what another item of it
 // writes.
 #pragma once
+#if defined(__CUDACC__)
+#include <cooperative_groups.h>
+#endif
+
 #include <cstdint>
 
 #include "numerics/lane.h"
@@ -62,6 +66,18 @@ class BlockExecutor {
   __device__ void each(int64_t n, const F& f) {
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) f(i);
     __syncthreads();
+  }
+};
+
+// All threads of a grid that was launched cooperatively. A barrier here costs microseconds: for few rows of large models.
+class GridExecutor {
+ public:
+  __device__ int64_t threads() const { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+  template <class F>
+  __device__ void each(int64_t n, const F& f) {
+    // Neighbouring items go to one block, so that its threads read neighbouring numbers.
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += threads()) f(i);
+    cooperative_groups::this_grid().sync();
   }
 };
 #endif

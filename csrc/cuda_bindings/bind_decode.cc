@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "base/errors.h"
+#include "cuda/decode/cuda_machine.h"
 #include "cuda/decode/decoder.h"
 
 namespace py = pybind11;
@@ -21,6 +22,14 @@ RegisterBackend registry_in(const py::capsule& capsule) { return reinterpret_cas
 }  // namespace
 
 void bind_decode(py::module_& m) {
+#if !defined(GENFAST_CUDA_HOST)
+  m.def(
+      "register_gpu",
+      [](const py::capsule& registry, const std::string& device, int index) {
+        registry_in(registry)(device, [=] { return cuda::make_backend(cuda::make_cuda_machine(index)); });
+      },
+      "Adds the CUDA device of that index.", py::arg("registry"), py::arg("device"), py::arg("index"));
+#endif
   m.def(
       "register_emulated",
       [](const py::capsule& registry, const std::string& device, const std::string& order, int64_t threads, int64_t block_rows) {

@@ -116,6 +116,7 @@ class Compiler {
     if (plan_.body >= 0) add_states();
     if (plan_.output) add_output();
     out_->floats_per_row = plan_.floats_per_row;
+    out_->multiply_adds = plan_.stats.multiply_adds / std::max<int64_t>(1, graph_.iteration.rounds);
     check_limits();
     return std::move(out_);
   }
@@ -264,7 +265,6 @@ class Compiler {
   void start(Command::Kind kind, int32_t index, const Positions& positions, int64_t columns) {
     const auto n = static_cast<int32_t>(positions.size());
     out_->commands.push_back({kind, index, n, static_cast<int32_t>(columns), static_cast<int32_t>(out_->chain.size()), 0});
-    out_->widest = std::max(out_->widest, columns * n);
     const bool joins = kind == Command::Kind::gemm || kind == Command::Kind::map;
     phase_ = joins ? std::make_unique<Phase>(out_->places, n, static_cast<int32_t>(columns)) : nullptr;
   }

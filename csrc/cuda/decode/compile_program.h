@@ -32,7 +32,7 @@ struct ProgramArrays {
   int64_t floats_per_row = 0;               // of the arena
   int64_t scratch_floats = 0;               // the least a block needs
   int64_t wanted_scratch = 0;               // what a row can use at most, beyond which more does not help
-  int64_t widest = 1;                       // most elements of one row in one command
+  int64_t multiply_adds = 0;                // of one row, all steps once
 };
 
 // Throws UnsupportedOpError where the plan passes what a program can address.
