@@ -8,6 +8,7 @@ namespace py = pybind11;
 
 namespace genfast {
 void bind_devices(py::module_& m);
+void bind_sampling(py::module_& m);
 }  // namespace genfast
 
 PYBIND11_MODULE(_cuda, m) {
@@ -15,4 +16,5 @@ PYBIND11_MODULE(_cuda, m) {
   py::register_local_exception_translator(genfast::translate);
   m.attr("interface") = GENFAST_INTERFACE;  // setup.py's; genfast._core must have the same
   genfast::bind_devices(m);
+  genfast::bind_sampling(m);
 }

@@ -3,9 +3,9 @@
 #pragma once
 #include <type_traits>
 
+#include "cuda/sampling/argument.h"
 #include "cuda/sampling/elementwise.h"
 #include "numerics/normal.h"
-#include "numerics/uniforms.h"
 
 namespace genfast {
 namespace cuda {
@@ -42,25 +42,6 @@ GENFAST_HD F standard_normal(F u) {
   return numerics::copysign(numerics::normal_tail_value<C>(m, r, gap), q);
 }
 
-GENFAST_INLINE double uniform_of_site(uint64_t seed, uint64_t row, uint64_t site, double) {
-  const numerics::PhiloxBlock b = uniform_block(seed, row, site / 2, kUniformDomainF64);
-  return site % 2 ? uniform_f64(b.word[2], b.word[3]) : uniform_f64(b.word[0], b.word[1]);
-}
-GENFAST_INLINE float uniform_of_site(uint64_t seed, uint64_t row, uint64_t site, float) {
-  const numerics::PhiloxBlock b = uniform_block(seed, row, site / 4, kUniformDomainF32);
-  const uint32_t low = site & 1 ? b.word[1] : b.word[0], high = site & 1 ? b.word[3] : b.word[2];
-  return uniform_f32(site & 2 ? high : low);
-}
-
-GENFAST_INLINE double at(const Repeating& p, int64_t i) { return p.data ? p.data[p.period > 1 ? i % p.period : 0] : p.value; }
-
-template <class F>
-GENFAST_INLINE F argument(const ElementwiseArgs& a, int64_t i) {
-  if (a.x64) return static_cast<F>(a.x64[i % a.period]);
-  if (a.x32) return static_cast<F>(a.x32[i % a.period]);
-  return uniform_of_site(a.seed, a.row, a.first_site + static_cast<uint64_t>(i), F());
-}
-
 template <class D, class F>
 GENFAST_HD F family_value(FamilyFn fn, F x, const F* p) {
   if constexpr (OfNormal<D>::value) {
@@ -82,7 +63,7 @@ GENFAST_HD F family_value(FamilyFn fn, F x, const F* p) {
 
 template <class D, int params, class F>
 GENFAST_HD F element_in(const ElementwiseArgs& a, int64_t i) {
-  const F x = argument<F>(a, i);
+  const F x = argument<F>(a.x, i);
   if (inverts(a.fn) && !(x >= F(0) && x <= F(1))) return F(__builtin_nanf(""));
   F p[params];
   for (int j = 0; j < params; ++j) p[j] = static_cast<F>(at(a.params[j], i));
@@ -92,16 +73,12 @@ GENFAST_HD F element_in(const ElementwiseArgs& a, int64_t i) {
 template <class D, int params>
 GENFAST_HD void element(const ElementwiseArgs& a, int64_t i) {
   if constexpr (OfNormal<D>::float_kernel) {
-    if (inverts(a.fn) && a.out32 && !a.x64) {
-      a.out32[i] = element_in<D, params, float>(a, i);
+    if (inverts(a.fn) && a.out.f32 && !a.x.x64) {
+      a.out.f32[i] = element_in<D, params, float>(a, i);
       return;
     }
   }
-  const double y = element_in<D, params, double>(a, i);
-  if (a.out64)
-    a.out64[i] = y;
-  else
-    a.out32[i] = static_cast<float>(y);
+  store(a.out, i, element_in<D, params, double>(a, i));
 }
 
 template <class D, int params, class Executor>

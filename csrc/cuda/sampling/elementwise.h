@@ -17,38 +17,50 @@ struct Repeating {
   double value;
 };
 
-struct ElementwiseArgs {
-  Family family;
-  FamilyFn fn;
-  int64_t n;
-  // The argument: x64 or x32, repeating; if both are null, u(seed, row, first_site + i).
+// Where numbers come from: x64 or x32, repeating; if both are null, element i is u(seed, row, first_site + i).
+struct Argument {
   const double* x64;
   const float* x32;
   int64_t period;
   uint64_t seed, row, first_site;
+};
+// Where they go: one of the two.
+struct RealOut {
+  double* f64;
+  float* f32;
+};
+
+struct ElementwiseArgs {
+  Family family;
+  FamilyFn fn;
+  int64_t n;
+  Argument x;
   Repeating params[kMaxFamilyParams];
-  // One of them. A float result is the double one rounded, except where the family has float formulas and reads floats.
-  double* out64;
-  float* out32;
+  RealOut out;  // float results are the double ones rounded, except where the family has float formulas and reads floats
 };
 
 void evaluate(const Place& place, const ElementwiseArgs& args);
 
-// out[r * sites + s] = u(seed, first_row + r, first_site + s), in out64 or out32.
+// out[r * sites + s] = u(seed, first_row + r, first_site + s).
 struct UniformArgs {
   uint64_t seed, first_row, first_site;
   int64_t rows, sites;
-  double* out64;
-  float* out32;
+  RealOut out;
 };
 void fill_uniforms(const Place& place, const UniformArgs& args);
 
-// The groups of families, each compiled by itself; false for a family of another group.
-bool evaluate_closed_form(const Place& place, const ElementwiseArgs& args);
-bool evaluate_gamma(const Place& place, const ElementwiseArgs& args);
-bool evaluate_beta(const Place& place, const ElementwiseArgs& args);
-bool evaluate_discrete(const Place& place, const ElementwiseArgs& args);
-bool evaluate_circular(const Place& place, const ElementwiseArgs& args);
+// The forms of these programs that g++ and nvcc compile, each group of families by itself; false for a family of another group.
+#define GENFAST_FORMS(group)                                                 \
+  bool interpret_##group(const Place& place, const ElementwiseArgs& args); \
+  bool launch_##group(const Place& place, const ElementwiseArgs& args);
+GENFAST_FORMS(closed_form)
+GENFAST_FORMS(gamma)
+GENFAST_FORMS(beta)
+GENFAST_FORMS(discrete)
+GENFAST_FORMS(circular)
+#undef GENFAST_FORMS
+void interpret_uniforms(const Place& place, const UniformArgs& args);
+void launch_uniforms(const Place& place, const UniformArgs& args);
 
 }  // namespace cuda
 }  // namespace genfast

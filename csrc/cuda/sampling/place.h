@@ -10,7 +10,8 @@ struct Place {
   bool emulated = true;
   HostExecutor::Order order = HostExecutor::Order::rising;  // of the items of a phase, if emulated
   int device = 0;
-  void* stream = nullptr;  // a cudaStream_t of `device`; memory passed along is the device's
+  int64_t shared_bytes = 64 * 1024;  // that a block of threads may have, if emulated
+  void* stream = nullptr;            // a cudaStream_t of `device`; memory passed along is the device's
 };
 
 }  // namespace cuda
