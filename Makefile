@@ -1,6 +1,6 @@
 PYTHON ?= python
 CLANG_FORMAT ?= clang-format
-CPP = $(shell git ls-files '*.h' '*.cc')
+CPP = $(shell git ls-files '*.h' '*.cc' '*.cu' '*.cuh')
 
 .PHONY: build test bench format lint sanitize
 
@@ -28,7 +28,7 @@ lint:
 # 20,000 mutated files read and sampled under AddressSanitizer and UBSan, and the thread pool under ThreadSanitizer.
 JSON = $(shell $(PYTHON) -c "import nlohmann_json as j; print(list(j.__path__)[0])")/include
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all
-ASAN_OBJECTS = $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/*.cc' | grep -v -e bindings/ -e sampling/) tests/fuzz/mutate.cc)
+ASAN_OBJECTS = $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/*.cc' | grep -v -e bindings/ -e sampling/ -e cuda/) tests/fuzz/mutate.cc)
 # The kernels of distributions are linked but never called here, and take minutes to instrument.
 $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/kernels/targets/*_*.cc')): ASAN =
 

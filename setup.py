@@ -20,6 +20,7 @@ from Cython.Build import cythonize
 from pybind11.setup_helpers import ParallelCompile
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parent.resolve()
 sys.path.insert(0, str(ROOT))  # isolated builds leave the project's folder out
@@ -118,12 +119,14 @@ class BuildExt(build_ext):
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
             if src.endswith(".cu"):
-                setup_cuda.compile_source(NVCC, ARCHS, src, obj, pp_opts)
-                return
+                try:
+                    return setup_cuda.compile_source(NVCC, ARCHS, src, obj, pp_opts)
+                except RuntimeError as error:
+                    raise CompileError(str(error)) from None
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
             if src.endswith("/module.cc"):
                 flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
-            compile_one(obj, src, ext, cc_args, flags, pp_opts)
+            return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
         self.compiler._compile = compile_as_pays
         self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]
@@ -162,7 +165,7 @@ def cuda() -> list[Extension]:
             "genfast._cuda",
             sources,
             include_dirs=["csrc", "csrc/include", pybind11.get_include(), *(NVCC.include_dirs if NVCC else [])],
-            define_macros=[] if NVCC else [("GENFAST_CUDA_HOST", "1")],
+            define_macros=[("GENFAST_CUDA_OLDEST", str(ARCHS[0])) if NVCC else ("GENFAST_CUDA_HOST", "1")],
             library_dirs=NVCC.library_dirs if NVCC else [],
             libraries=["cudart_static", "dl", "rt"] if NVCC else [],
             depends=[*headers(cuda=True), setup_cuda.SETTINGS],

@@ -6,7 +6,7 @@ Environment:
     GENFAST_CUDA_ARCHS  compute capabilities to build for (default "80,90"); PTX of the last serves newer GPUs
     NVCC, CUDA_HOME     where nvcc is (else PATH and /usr/local/cuda); NVCC_CCBIN, its host compiler, is nvcc's own
 
-Standard library only: the tests import this file.
+Standard library only: the tests import this file. Run as a program it shows what the kernels of the last build use.
 """
 
 import json
@@ -32,10 +32,12 @@ MAX_REGISTERS = 255
 MAX_SHARED_BYTES = 48 * 1024
 MAX_SPILL_BYTES = 256
 
-# No contraction, IEEE division and square root, denormals kept: the CPU's bits. 1675 is nvcc's word for the pragmas
-# that tell GCC to unroll.
-NVCC_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true"]
-NVCC_FLAGS += ["-diag-suppress", "1675", "-Xptxas", "-v"]
+# No contraction, IEEE division and square root, denormals kept: the CPU's bits.
+NVCC_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true", "-Xptxas", "-v"]
+# 1675 is nvcc's word for the pragmas that tell GCC to unroll. The errors are calls of host functions from device code,
+# by default warnings, and the kernel a trap.
+NVCC_FLAGS += ["-diag-suppress", "1675", "-Werror", "cross-execution-space-call"]
+NVCC_FLAGS += ["-diag-error", "20011,20013,20014,20015"]
 HOST_FLAGS = "-fPIC,-fvisibility=hidden,-ffp-contract=off,-pthread"
 
 
@@ -86,8 +88,8 @@ def candidates(environ: Mapping[str, str]) -> list[list[str]]:
         return [shlex.split(environ["NVCC"])]
     homes = [environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if environ.get(name)]
     found = shutil.which("nvcc", path=environ.get("PATH", ""))
-    paths = [*(f"{home}/bin/nvcc" for home in homes), found or "nvcc", "/usr/local/cuda/bin/nvcc"]
-    return [[path] for path in paths]
+    paths = [*(f"{home}/bin/nvcc" for home in homes), found, "/usr/local/cuda/bin/nvcc"]
+    return [[path] for path in paths if path]
 
 
 def output(command: list[str]) -> str | None:
@@ -124,6 +126,7 @@ def find_nvcc(environ: Mapping[str, str]) -> Nvcc:
     raise SystemExit(
         "genfast: GENFAST_CUDA=1 needs nvcc 12.0 or newer, and none was found; tried "
         + ", ".join(shlex.join(command) for command in tried)
+        + ("" if environ.get("NVCC") else " and nvcc on PATH")
         + ". Install the CUDA toolkit or set NVCC or CUDA_HOME; without GENFAST_CUDA genfast is built for the CPU, and "
         "GENFAST_CUDA=host builds the interpretation on the host with g++ alone"
     )
@@ -145,7 +148,8 @@ def compile_command(nvcc: Nvcc, archs: list[int], source: str, obj: str, options
 
 
 def compile_source(nvcc: Nvcc, archs: list[int], source: str, obj: str, options: list[str]) -> None:
-    """Compiles one .cu file, and keeps beside the object what ptxas says about its kernels."""
+    """Compiles one .cu file, and keeps beside the object what ptxas says about its kernels. Raises RuntimeError when
+    nvcc fails, after printing why."""
     command = compile_command(nvcc, archs, source, obj, options)
     print(shlex.join(command), flush=True)
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -153,7 +157,7 @@ def compile_source(nvcc: Nvcc, archs: list[int], source: str, obj: str, options:
     if told:
         print(told, end="", flush=True)
     if run.returncode:
-        raise SystemExit(f"genfast: nvcc failed on {source}")
+        raise RuntimeError(f"nvcc failed on {source}")
     Path(f"{obj}.ptxas").write_text(run.stdout)
 
 
@@ -179,7 +183,7 @@ class Kernel:
     spilled: int
 
 
-PTXAS_LINE = re.compile(r"^(ptxas info|\s+\d+ bytes stack frame)")
+PTXAS_LINE = re.compile(r"^(ptxas info\b|\s+\d+ bytes stack frame)")
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 PROPERTIES = re.compile(r"Function properties for (\w+)")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -223,7 +227,9 @@ COLUMNS = {
 
 def table(found: list[Kernel]) -> str:
     """One line a kernel, each cell with the architectures side by side."""
-    archs = sorted({kernel.arch for kernel in found})
+    if not found:
+        return "genfast: no kernels"
+    archs = sorted({kernel.arch for kernel in found}, key=lambda arch: (len(arch), arch))
     rows = {}
     for kernel in found:
         rows.setdefault(kernel.name, {})[kernel.arch] = kernel
@@ -259,3 +265,7 @@ def report(objects: list[str]) -> None:
     print(table(found), flush=True)
     if wrong := beyond_limits(found):
         raise SystemExit("genfast: " + "; ".join(wrong))
+
+
+if __name__ == "__main__":
+    print(table([Kernel(**kernel) for kernel in json.loads((ROOT / RESOURCES).read_text())]))

@@ -10,8 +10,9 @@ Models        compile, load, models, Model, heads: causal PyTorch networks as in
               interpolate: what a decoder makes of the latents between two
               compile_ascent: gradient ascent on a classifier
 Data sets     generate: labelled samples by the million, in files
-Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError
-Machine       cpu_target, num_threads, set_num_threads
+Errors        Error and below it FormatError, NotCausalError, NumericalError, UnsupportedOpError, DeviceError,
+              DeviceMemoryError
+Machine       cpu_target, num_threads, set_num_threads; devices
 
 Every distribution is a `Distribution` (icdf, iccdf, cdf, ccdf, log_prob, sample, mean, var, support), every joint a
 `Joint` (sample, log_prob, rosenblatt, inverse_rosenblatt).
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from genfast import heads
 from genfast._core import cpu_target, num_threads
+from genfast.devices import devices
 from genfast.distributions import (
     Bernoulli,
     Beta,
@@ -53,7 +55,15 @@ from genfast.distributions import (
     VonMises,
     Weibull,
 )
-from genfast.errors import Error, FormatError, NotCausalError, NumericalError, UnsupportedOpError
+from genfast.errors import (
+    DeviceError,
+    DeviceMemoryError,
+    Error,
+    FormatError,
+    NotCausalError,
+    NumericalError,
+    UnsupportedOpError,
+)
 from genfast.generate import generate
 from genfast.lazy import exports
 from genfast.model import Model, compile, load, models, set_num_threads
@@ -86,6 +96,8 @@ __all__ = [
     "Cauchy",
     "Chain",
     "Chi2",
+    "DeviceError",
+    "DeviceMemoryError",
     "DiscreteBayesNet",
     "DiscreteUniform",
     "Discretized",
@@ -132,6 +144,7 @@ __all__ = [
     "compile",
     "compile_ascent",
     "cpu_target",
+    "devices",
     "from_scipy",
     "from_torch",
     "generate",

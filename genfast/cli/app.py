@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "Say how a model runs and what it costs.",
     "quantize": "Round a model's weights to bf16 or int8.",
     "models": "List the bundled models.",
+    "devices": "List the devices that can be used.",
     "train": "Train a model by a recipe and compile it.",
     "bench": "Time naive PyTorch sampling against genfast.",
 }
