@@ -94,7 +94,7 @@ class AttendPhases {
 };
 
 template <class Executor>
-GENFAST_HD void run_attend(Executor& exec, const Block& b, const Command& command) {
+GENFAST_CALL void run_attend(Executor& exec, const Block& b, const Command& command) {
   const AttendCommand& attend = b.program.attends[command.index];
   int64_t most = 1;
   for (int64_t i = 0; i < command.positions; ++i) {

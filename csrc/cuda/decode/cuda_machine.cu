@@ -5,6 +5,7 @@
 
 #include "cuda/check.h"
 #include "cuda/decode/cuda_machine.h"
+#include "cuda/decode/run_program.h"
 #include "cuda/executor.h"
 
 namespace genfast {

@@ -103,7 +103,7 @@ GENFAST_HD inline void finish_element(const Block& b, const Command& command, co
 
 // Items are columns first, so that neighbouring threads read neighbouring weights.
 template <int rows, class W, class Executor>
-GENFAST_HD void gemm_whole(Executor& exec, const Block& b, const Command& command) {
+GENFAST_CALL void gemm_whole(Executor& exec, const Block& b, const Command& command) {
   const GemmCommand& gemm = b.program.gemms[command.index];
   const Piece& piece = b.program.pieces[gemm.piece];
   const int64_t m_end = command.positions * b.rows, strips = (piece.columns + kTileColumns - 1) / kTileColumns;
@@ -127,7 +127,7 @@ GENFAST_HD void gemm_whole(Executor& exec, const Block& b, const Command& comman
 
 // Few rows of long sums: a thread takes one chunk, and adding them up is a phase of its own. scratch: [m][chunk][column].
 template <class W, class Executor>
-GENFAST_HD void gemm_by_chunks(Executor& exec, const Block& b, const Command& command) {
+GENFAST_CALL void gemm_by_chunks(Executor& exec, const Block& b, const Command& command) {
   const GemmCommand& gemm = b.program.gemms[command.index];
   const Piece& piece = b.program.pieces[gemm.piece];
   const int64_t strips = (piece.columns + kTileColumns - 1) / kTileColumns, m_end = command.positions * b.rows;

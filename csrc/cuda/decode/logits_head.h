@@ -126,7 +126,7 @@ GENFAST_HD inline void level_interval(const LevelWeights& weights, const double*
 }
 
 template <class Executor>
-GENFAST_HD void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const HeadInfo& head = b.program.head;
   const TileArrays& tile = b.tile;
   const HeadItems items(b, sites, n_sites);
@@ -190,7 +190,7 @@ GENFAST_HD void run_categorical(Executor& exec, const Block& b, const Site* site
 }
 
 template <class Executor>
-GENFAST_HD void run_bernoulli(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_bernoulli(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const bool probs = b.program.head.probs != 0;
   const TileArrays& tile = b.tile;
   const HeadItems items(b, sites, n_sites);

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "cuda/decode/compile_program.h"
-#include "cuda/decode/run_program.h"
+#include "cuda/decode/program.h"
 #include "cuda/executor.h"
 
 namespace genfast {

@@ -19,7 +19,7 @@ GENFAST_INLINE float apply_map(int32_t op, float a, float b, float c, const floa
 }
 
 // The operations of a command's chain on element (i, r, c), the first of which may find its operand in `value`.
-GENFAST_HD inline void run_chain(const Block& b, const Command& command, int64_t i, int64_t r, int64_t c, float value) {
+GENFAST_CALL void run_chain(const Block& b, const Command& command, int64_t i, int64_t r, int64_t c, float value) {
   for (int32_t k = command.chain; k < command.chain + command.n_chain; ++k) {
     const Pointwise& op = b.program.chain[k];
     float in[3];

@@ -208,6 +208,14 @@ constexpr int64_t kMostSteps = int64_t{1} << 20, kMostPlaces = int64_t{1} << 20,
 // Of an output, and of state s in a round, which takes the place of the step.
 constexpr int64_t kOutputStep = kMostSteps - 1, kStatePlace = kMostPlaces / 2;
 
+// What a launch does for a tile of rows.
+struct Work {
+  int32_t begin;        // place conditions and known sites, fill states
+  int32_t first, last;  // steps
+  int32_t round;        // of the body
+  int32_t finish;       // write the output
+};
+
 // Rows that a block decodes together, and its memory.
 struct Block {
   const Program& program;

@@ -15,14 +15,6 @@
 namespace genfast {
 namespace cuda {
 
-// What a call does for a tile of rows.
-struct Work {
-  int32_t begin;        // place conditions and known sites, fill states
-  int32_t first, last;  // steps
-  int32_t round;        // of the body
-  int32_t finish;       // write the output
-};
-
 template <class Executor>
 GENFAST_HD void run_command(Executor& exec, const Block& b, const Command& command, int64_t step, int64_t place) {
   switch (command.kind) {
