@@ -1,4 +1,5 @@
-// Devices for models: adds backends to the registry of genfast._core, which hands it over as a capsule. genfast/devices.py calls it.
+// Devices for models: adds backends to the registry of genfast._core, which hands it over as a capsule. genfast/devices.py calls
+// it.
 #include <pybind11/pybind11.h>
 
 #include "base/errors.h"

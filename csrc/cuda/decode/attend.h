@@ -1,5 +1,5 @@
-// Attention: scores, their maximum, weights and their sum, values, each a phase over (position, row, head) and what it is about. The
-// arithmetic is that of kernels/attend-inl.h. Called by run_program.h.
+// Attention: scores, their maximum, weights and their sum, values, each a phase over (position, row, head) and what it is about.
+// The arithmetic is that of kernels/attend-inl.h. Called by run_program.h.
 #pragma once
 #include "cuda/decode/lanes.h"
 #include "cuda/decode/program.h"

@@ -161,14 +161,17 @@ class Compiler {
   }
 
   bool is_constant(int value) const { return constants_[static_cast<size_t>(value)] >= 0; }
-  int32_t stride(int value) const { return is_constant(value) ? 0 : static_cast<int32_t>(plan_.stride[static_cast<size_t>(value)]); }
+  int32_t stride(int value) const {
+    return is_constant(value) ? 0 : static_cast<int32_t>(plan_.stride[static_cast<size_t>(value)]);
+  }
 
   // Of what a source reads at position p of the reader, or -1.
   int32_t place(const Source& source, int64_t p) const {
     const int64_t q = source_position(graph_, source, p);
     if (q < 0) return -1;
     if (!is_constant(source.value)) return plan_.offset[static_cast<size_t>(source.value)][static_cast<size_t>(q)];
-    return static_cast<int32_t>(constants_[static_cast<size_t>(source.value)] + q * graph_.values[static_cast<size_t>(source.value)].channels);
+    return static_cast<int32_t>(constants_[static_cast<size_t>(source.value)] +
+                                q * graph_.values[static_cast<size_t>(source.value)].channels);
   }
   Access access(const Source& source, const Positions& positions) {
     std::vector<int32_t> list;
@@ -215,7 +218,9 @@ class Compiler {
         p.weights = in_file ? weight_bytes(node.data)
                             : bytes_of(piece->weights, static_cast<size_t>(piece->k_rows * padded * info(piece->type).bytes));
         p.bias = !piece->bias ? -1 : in_file ? weight_floats(node.bias) : floats_of(piece->bias, static_cast<size_t>(padded));
-        p.scales = !piece->scales ? -1 : in_file ? weight_floats(node.scales) : floats_of(piece->scales, static_cast<size_t>(padded));
+        p.scales = !piece->scales ? -1
+                   : in_file      ? weight_floats(node.scales)
+                                  : floats_of(piece->scales, static_cast<size_t>(padded));
         p.segments = static_cast<int32_t>(out_->segments.size());
         p.n_segments = static_cast<int32_t>(piece->segments.size());
         p.chunks = 1;
@@ -285,10 +290,8 @@ class Compiler {
     for (int32_t k = 0; k < op.operands && joins; ++k) joins = phase_->may_read(op.in[k].at, op.in[k].broadcast != 0);
     joins = joins && phase_->may_write(op.out);
     if (!joins) start(Command::Kind::map, -1, positions, columns);
-    for (int32_t k = 0; k < op.operands; ++k)
-      op.in[k].previous = joins && !op.in[k].broadcast && phase_->is_last(op.in[k].at);
-    for (int32_t k = 0; k < op.operands; ++k)
-      phase_->read(op.in[k].at, op.in[k].broadcast ? 1 : columns, !op.in[k].broadcast);
+    for (int32_t k = 0; k < op.operands; ++k) op.in[k].previous = joins && !op.in[k].broadcast && phase_->is_last(op.in[k].at);
+    for (int32_t k = 0; k < op.operands; ++k) phase_->read(op.in[k].at, op.in[k].broadcast ? 1 : columns, !op.in[k].broadcast);
     phase_->write(op.out);
     out_->chain.push_back(op);
     ++out_->commands.back().n_chain;
@@ -444,8 +447,7 @@ class Compiler {
   void add_site(int32_t site) {
     const int64_t at = graph_.head_position(site), positions = graph_.positions();
     const int32_t input = own_place(0, site % positions);
-    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at),
-                           input < 0 ? -1 : input});
+    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at), input < 0 ? -1 : input});
   }
 
   // ---- the rest
@@ -497,8 +499,8 @@ class Compiler {
       const Value& value = graph_.values[static_cast<size_t>(state.value)];
       const int64_t grid = int64_t{program.grid_height} * program.grid_width;
       out_->states.push_back({all_places(state.value), all_places(state.next), static_cast<int32_t>(value.positions),
-                              static_cast<int32_t>(value.channels), stride(state.value), stride(state.next), is_constant(state.next),
-                              grid > 0 && value.positions == grid, state.initial});
+                              static_cast<int32_t>(value.channels), stride(state.value), stride(state.next),
+                              is_constant(state.next), grid > 0 && value.positions == grid, state.initial});
       program.row_state_floats += value.positions * value.channels;
     }
     program.n_states = static_cast<int32_t>(out_->states.size());
@@ -524,12 +526,12 @@ class Compiler {
   const Graph& graph_;
   const Plan& plan_;
   std::unique_ptr<ProgramArrays> out_;
-  std::vector<int64_t> constants_;  // [value] floats of the data, or -1
+  std::vector<int64_t> constants_;            // [value] floats of the data, or -1
   std::unordered_map<int, int64_t> weights_;  // bytes of the data
   std::unordered_map<std::vector<int32_t>, int32_t, VectorHash> interned_;
   std::map<std::pair<const Node*, int>, std::vector<int32_t>> key_places_;
   std::vector<std::vector<std::vector<NodePiece>>> pieces_;  // [node][class]
-  std::unique_ptr<Phase> phase_;  // of the last command, where something may join it
+  std::unique_ptr<Phase> phase_;                             // of the last command, where something may join it
   int64_t longest_segment_ = 1;
 };
 

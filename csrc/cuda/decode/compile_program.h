@@ -27,12 +27,12 @@ struct ProgramArrays {
   std::vector<Site> sites;
   std::vector<ConditionInfo> conditions;
   std::vector<StateInfo> states;
-  Program program{};                        // all but the pointers
-  std::vector<int32_t> lookup_nodes;        // [lookup] for messages
-  int64_t floats_per_row = 0;               // of the arena
-  int64_t scratch_floats = 0;               // the least a block needs
-  int64_t wanted_scratch = 0;               // what a row can use at most, beyond which more does not help
-  int64_t multiply_adds = 0;                // of one row, all steps once
+  Program program{};                  // all but the pointers
+  std::vector<int32_t> lookup_nodes;  // [lookup] for messages
+  int64_t floats_per_row = 0;         // of the arena
+  int64_t scratch_floats = 0;         // the least a block needs
+  int64_t wanted_scratch = 0;         // what a row can use at most, beyond which more does not help
+  int64_t multiply_adds = 0;          // of one row, all steps once
 };
 
 // Throws UnsupportedOpError where the plan passes what a program can address.

@@ -1,5 +1,5 @@
-// Kernels that run device programs, and the memory and streams around them. A block, or in cooperative launches the whole grid, takes
-// its rows from the first step of the launch to the last: run_program.h is all that happens inside.
+// Kernels that run device programs, and the memory and streams around them. A block, or in cooperative launches the whole grid,
+// takes its rows from the first step of the launch to the last: run_program.h is all that happens inside.
 #include <algorithm>
 #include <string>
 
@@ -78,7 +78,8 @@ class CudaQueue : public Queue {
     if (launch.shape.cooperative) {
       kernel_ = "decode_together";
       void* arguments[] = {const_cast<Launch*>(&launch)};
-      check(cudaLaunchCooperativeKernel(decode_together, dim3(static_cast<unsigned>(processors_)), dim3(kThreads), arguments, 0, stream_),
+      check(cudaLaunchCooperativeKernel(decode_together, dim3(static_cast<unsigned>(processors_)), dim3(kThreads), arguments, 0,
+                                        stream_),
             kernel_, running_);
     } else {
       kernel_ = "decode_rows";

@@ -39,9 +39,7 @@ class HeadItems {
     const float* with = outputs_of(b_, site(item), row(item));
     return {with, copies_ == 2 ? outputs_of(b_, site(item), row(item) + 1) : with, b_.tile.guidance};
   }
-  GENFAST_HD bool draws(int64_t item) const {
-    return b_.tile.u && !(b_.tile.given && b_.tile.given[index(item)]);
-  }
+  GENFAST_HD bool draws(int64_t item) const { return b_.tile.u && !(b_.tile.given && b_.tile.given[index(item)]); }
 
   // For the item's rows.
   GENFAST_HD void set_level(int64_t item, int32_t level) const {
@@ -208,8 +206,9 @@ GENFAST_CALL void run_bernoulli(Executor& exec, const Block& b, const Site* site
     if (draws) items.set_level(item, numerics::draw_bernoulli(tile.u[items.index(item)], zero));
     const int32_t level = tile.levels[items.index(item)];
     if (tile.log_prob)
-      items.set(tile.log_prob, item,
-                probs ? numerics::log_of_probability(x, tile.temperature, level) : numerics::log_of_logit(static_cast<double>(z), level));
+      items.set(
+          tile.log_prob, item,
+          probs ? numerics::log_of_probability(x, tile.temperature, level) : numerics::log_of_logit(static_cast<double>(z), level));
     if (tile.lower) {
       items.set(tile.lower, item, level ? zero : 0.0);
       items.set(tile.upper, item, level ? 1.0 : zero);

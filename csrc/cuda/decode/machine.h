@@ -1,5 +1,5 @@
-// Machine: a device as the decoder sees it, memory and launches. The GPU's is cuda_machine.cu; emulated_machine.cc is the host, which
-// runs the same step code without one. Called by decoder.cc alone; it knows no Graph and no caller's arrays.
+// Machine: a device as the decoder sees it, memory and launches. The GPU's is cuda_machine.cu; emulated_machine.cc is the host,
+// which runs the same step code without one. Called by decoder.cc alone; it knows no Graph and no caller's arrays.
 #pragma once
 #include <cstddef>
 #include <cstdint>

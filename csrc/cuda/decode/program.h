@@ -30,12 +30,12 @@ struct Segment {
 
 // Columns of a gemm node that are computed together.
 struct Piece {
-  int64_t weights;              // byte of the data
-  int64_t bias, scales;         // floats of the data, or -1
-  int32_t type;                 // WeightType
-  int32_t k_rows, columns;      // of the packed weights, before padding
-  int32_t segments, n_segments; // in Program::segments
-  int32_t chunks;               // into which new_chunk cuts the segments
+  int64_t weights;               // byte of the data
+  int64_t bias, scales;          // floats of the data, or -1
+  int32_t type;                  // WeightType
+  int32_t k_rows, columns;       // of the packed weights, before padding
+  int32_t segments, n_segments;  // in Program::segments
+  int32_t chunks;                // into which new_chunk cuts the segments
 };
 
 // One operation on an element, right after it was computed by its command.
@@ -77,10 +77,10 @@ struct LookupCommand {
 };
 struct AttendCommand {
   Access q, out;
-  Access k, v;              // their places are those of every key
-  int32_t seen;             // places [position][2]: first and count of the keys seen
-  int32_t listed;           // whether those are an index into `places` that lists keys, not keys themselves
-  int32_t position_of_bias; // places [position], or -1: bias starts at `bias` + position * keys
+  Access k, v;               // their places are those of every key
+  int32_t seen;              // places [position][2]: first and count of the keys seen
+  int32_t listed;            // whether those are an index into `places` that lists keys, not keys themselves
+  int32_t position_of_bias;  // places [position], or -1: bias starts at `bias` + position * keys
   int32_t heads, kv_heads, dim, dim_v, keys;
   int32_t q_step, k_step, v_step;
   int64_t bias, bias_step;  // floats of the data
@@ -90,9 +90,9 @@ struct AttendCommand {
 struct Command {
   enum class Kind : int32_t { gemm, map, copy, row, lookup, attend };
   Kind kind;
-  int32_t index;                // into the array of its kind; not for map
+  int32_t index;  // into the array of its kind; not for map
   int32_t positions, columns;
-  int32_t chain, n_chain;       // Pointwise operations behind a gemm; all of a map
+  int32_t chain, n_chain;  // Pointwise operations behind a gemm; all of a map
 };
 
 struct StepCommands {

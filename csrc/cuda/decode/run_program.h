@@ -1,6 +1,6 @@
 // The step code: a device program run by an executor for the rows of one block, from the first step asked for to the last. The same
-// lines run on the GPU (launch.cu), for one block or a whole grid, and on the host (emulated_machine.cc). It allocates nothing; what
-// goes wrong is noted in Block::failure, and the numbers behind it are garbage, but in their places.
+// lines run on the GPU (launch.cu), for one block or a whole grid, and on the host (emulated_machine.cc). It allocates nothing;
+// what goes wrong is noted in Block::failure, and the numbers behind it are garbage, but in their places.
 #pragma once
 #include "cuda/decode/attend.h"
 #include "cuda/decode/gemm.h"
