@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/errors.h"
+#include "cuda/tensor_tile.h"
 #include "plan/gemm_pieces.h"
 
 namespace genfast {
@@ -92,8 +93,12 @@ class Phase {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const Plan& plan)
-      : graph_(graph), plan_(plan), out_(std::make_unique<ProgramArrays>()), constants_(graph.values.size(), -1) {}
+  Compiler(const Graph& graph, const Plan& plan, Precision precision)
+      : graph_(graph),
+        plan_(plan),
+        precision_(precision),
+        out_(std::make_unique<ProgramArrays>()),
+        constants_(graph.values.size(), -1) {}
 
   std::unique_ptr<ProgramArrays> run() {
     longest_segment_ = 1;
@@ -215,27 +220,75 @@ class Compiler {
         p.type = static_cast<int32_t>(piece->type);
         p.k_rows = static_cast<int32_t>(piece->k_rows);
         p.columns = static_cast<int32_t>(piece->columns);
-        p.weights = in_file ? weight_bytes(node.data)
-                            : bytes_of(piece->weights, static_cast<size_t>(piece->k_rows * padded * info(piece->type).bytes));
         p.bias = !piece->bias ? -1 : in_file ? weight_floats(node.bias) : floats_of(piece->bias, static_cast<size_t>(padded));
-        p.scales = !piece->scales ? -1
-                   : in_file      ? weight_floats(node.scales)
-                                  : floats_of(piece->scales, static_cast<size_t>(padded));
-        p.segments = static_cast<int32_t>(out_->segments.size());
-        p.n_segments = static_cast<int32_t>(piece->segments.size());
-        p.chunks = 1;
-        for (const PieceSegment& s : piece->segments) {
-          const bool fresh = s.run.new_chunk && &s != piece->segments.data();
-          p.chunks += fresh;
-          longest_segment_ = std::max(longest_segment_, s.run.count);
-          out_->segments.push_back({static_cast<int32_t>(s.run.count), static_cast<int32_t>(s.run.weight_row), fresh,
-                                    stride(s.value), static_cast<int32_t>(s.channel), is_constant(s.value)});
+        p.scales = -1;
+        add_segments(*piece, p);
+        if (precision_ == Precision::fast && tensor_steps_pay(*piece)) {
+          add_tensor_steps(*piece, p);
+        } else {
+          p.weights = in_file ? weight_bytes(node.data)
+                              : bytes_of(piece->weights, static_cast<size_t>(piece->k_rows * padded * info(piece->type).bytes));
+          if (piece->scales)
+            p.scales = in_file ? weight_floats(node.scales) : floats_of(piece->scales, static_cast<size_t>(padded));
         }
         pieces.push_back({static_cast<int32_t>(out_->pieces.size()), piece->column, piece->segments});
         out_->pieces.push_back(p);
       }
       pieces_[node_index].push_back(std::move(pieces));
     }
+  }
+
+  void add_segments(const GemmPiece& piece, Piece& p) {
+    p.segments = static_cast<int32_t>(out_->segments.size());
+    p.n_segments = static_cast<int32_t>(piece.segments.size());
+    p.chunks = 1;
+    for (const PieceSegment& s : piece.segments) {
+      const bool fresh = s.run.new_chunk && &s != piece.segments.data();
+      p.chunks += fresh;
+      longest_segment_ = std::max(longest_segment_, s.run.count);
+      out_->segments.push_back({static_cast<int32_t>(s.run.count), static_cast<int32_t>(s.run.weight_row), fresh, stride(s.value),
+                                static_cast<int32_t>(s.channel), is_constant(s.value)});
+    }
+  }
+
+  // Steps and tiles are padded: not where that more than doubles the work, as it does for single channels.
+  static bool tensor_steps_pay(const GemmPiece& piece) {
+    int64_t work = 0, padded = 0;
+    for (const PieceSegment& s : piece.segments) {
+      work += s.run.count * piece.columns;
+      padded += round_up(s.run.count, kTileDepth) * round_up(piece.columns, kTileWidth);
+    }
+    return work > 0 && padded <= 2 * work;
+  }
+
+  // Weights in bf16, int8 ones times their scales, as the lanes of a warp hold them; a strip of tiles may reach past the last.
+  void add_tensor_steps(const GemmPiece& piece, Piece& p) {
+    constexpr int64_t kWidestStrip = 8;
+    p.steps = static_cast<int32_t>(out_->tensor_steps.size());
+    p.padded_tiles = static_cast<int32_t>((piece.columns + kTileWidth - 1) / kTileWidth + kWidestStrip - 1);
+    std::vector<uint16_t> packed;
+    visit_weights(piece.weights, piece.type, [&](const auto* weights) {
+      for (size_t s = 0; s < piece.segments.size(); ++s) {
+        const GemmSegment& run = piece.segments[s].run;
+        for (int64_t channel = 0; channel < run.count; channel += kTileDepth) {
+          const int64_t count = std::min<int64_t>(kTileDepth, run.count - channel);
+          out_->tensor_steps.push_back({static_cast<int32_t>(s), static_cast<int32_t>(channel), static_cast<int32_t>(count)});
+          const size_t at = packed.size();
+          packed.resize(at + static_cast<size_t>(p.padded_tiles * kTileWeights), 0);
+          for (int64_t n = 0; n < piece.columns; ++n) {
+            const int64_t block = n / kGemmBlock * kGemmBlock, left = piece.columns - block;
+            const int64_t width = left < kGemmBlock ? round_up(left, 16) : kGemmBlock;
+            for (int64_t k = 0; k < count; ++k) {
+              const float w = weights[block * piece.k_rows + (run.weight_row + channel + k) * width + (n - block)];
+              packed[at + static_cast<size_t>(n / kTileWidth * kTileWeights + tile_weight(k, n % kTileWidth))] =
+                  to_bf16(piece.scales ? w * piece.scales[n] : w);
+            }
+          }
+        }
+      }
+    });
+    p.n_steps = static_cast<int32_t>(out_->tensor_steps.size()) - p.steps;
+    p.weights = bytes_of(packed.data(), packed.size() * sizeof(uint16_t));
   }
 
   void add_gemm(const Node& node, const NodePiece& piece, const Positions& positions) {
@@ -525,6 +578,7 @@ class Compiler {
 
   const Graph& graph_;
   const Plan& plan_;
+  const Precision precision_;
   std::unique_ptr<ProgramArrays> out_;
   std::vector<int64_t> constants_;            // [value] floats of the data, or -1
   std::unordered_map<int, int64_t> weights_;  // bytes of the data
@@ -537,7 +591,9 @@ class Compiler {
 
 }  // namespace
 
-std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan) { return Compiler(graph, plan).run(); }
+std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan, Precision precision) {
+  return Compiler(graph, plan, precision).run();
+}
 
 }  // namespace cuda
 }  // namespace genfast

@@ -14,6 +14,7 @@ struct ProgramArrays {
   std::vector<int32_t> places;
   std::vector<uint8_t> data;
   std::vector<Segment> segments;
+  std::vector<TensorStep> tensor_steps;
   std::vector<Piece> pieces;
   std::vector<Pointwise> chain;
   std::vector<GemmCommand> gemms;
@@ -35,8 +36,11 @@ struct ProgramArrays {
   int64_t multiply_adds = 0;          // of one row, all steps once
 };
 
+// f32 keeps the CPU's bits; fast multiplies matrices in bf16 with f32 sums.
+enum class Precision { f32, fast };
+
 // Throws UnsupportedOpError where the plan passes what a program can address.
-std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan);
+std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan, Precision precision);
 
 }  // namespace cuda
 }  // namespace genfast

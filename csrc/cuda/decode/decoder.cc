@@ -54,11 +54,11 @@ struct LoadedProgram {
   Program program;                      // pointers of the machine
   std::vector<DeviceArray<uint8_t>> memory;
 
-  LoadedProgram(std::shared_ptr<Machine> m, std::shared_ptr<const Graph> g, std::shared_ptr<const Plan> p)
+  LoadedProgram(std::shared_ptr<Machine> m, std::shared_ptr<const Graph> g, std::shared_ptr<const Plan> p, Precision precision)
       : machine(std::move(m)),
         graph(std::move(g)),
         plan(std::move(p)),
-        host(compile_program(*graph, *plan)),
+        host(compile_program(*graph, *plan, precision)),
         program(host->program) {
     const std::unique_ptr<Queue> queue = machine->queue();
     const auto load = [&](auto& pointer, const auto& array) {
@@ -70,6 +70,7 @@ struct LoadedProgram {
     load(program.places, host->places);
     load(program.data, host->data);
     load(program.segments, host->segments);
+    load(program.tensor_steps, host->tensor_steps);
     load(program.pieces, host->pieces);
     load(program.chain, host->chain);
     load(program.gemms, host->gemms);
@@ -298,20 +299,22 @@ class DeviceProgram : public genfast::Program {
 
 class DeviceBackend : public Backend {
  public:
-  explicit DeviceBackend(std::shared_ptr<Machine> machine) : machine_(std::move(machine)) {}
+  DeviceBackend(std::shared_ptr<Machine> machine, Precision precision) : machine_(std::move(machine)), precision_(precision) {}
   std::shared_ptr<const genfast::Program> prepare(std::shared_ptr<const Graph> graph,
                                                   std::shared_ptr<const Plan> plan) const override {
-    return std::make_shared<DeviceProgram>(std::make_shared<LoadedProgram>(machine_, std::move(graph), std::move(plan)));
+    return std::make_shared<DeviceProgram>(
+        std::make_shared<LoadedProgram>(machine_, std::move(graph), std::move(plan), precision_));
   }
 
  private:
   std::shared_ptr<Machine> machine_;
+  const Precision precision_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine) {
-  return std::make_unique<DeviceBackend>(std::move(machine));
+std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine, Precision precision) {
+  return std::make_unique<DeviceBackend>(std::move(machine), precision);
 }
 
 }  // namespace cuda

@@ -9,7 +9,7 @@
 namespace genfast {
 namespace cuda {
 
-std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine);
+std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine, Precision precision);
 
 }  // namespace cuda
 }  // namespace genfast

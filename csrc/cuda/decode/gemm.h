@@ -4,6 +4,7 @@
 #pragma once
 #include "base/gemm_packing.h"
 #include "base/weight_type.h"
+#include "cuda/decode/gemm_tensor.h"
 #include "cuda/decode/pointwise.h"
 
 namespace genfast {
@@ -91,16 +92,6 @@ GENFAST_HD int32_t gemm_chunk(const Block& b, const Command& command, const Gemm
   return s;
 }
 
-GENFAST_HD inline void finish_element(const Block& b, const Command& command, const GemmCommand& gemm, const Piece& piece,
-                                      int64_t m, int64_t column, float value) {
-  const float* data = b.program.floats();
-  if (piece.scales >= 0) value = value * data[piece.scales + column];
-  value = value + (piece.bias >= 0 ? data[piece.bias + column] : 0.0f);
-  const int64_t i = m / b.rows, r = m % b.rows;
-  b.write(gemm.out, i, r)[column] = value;
-  run_chain(b, command, i, r, column, value);
-}
-
 // Items are columns first, so that neighbouring threads read neighbouring weights.
 template <int rows, int columns, class W, class Executor>
 GENFAST_CALL void gemm_whole(Executor& exec, const Block& b, const Command& command) {
@@ -168,7 +159,9 @@ GENFAST_HD void gemm_of(Executor& exec, const Block& b, const Command& command) 
 
 template <class Executor>
 GENFAST_HD void run_gemm(Executor& exec, const Block& b, const Command& command) {
-  switch (static_cast<WeightType>(b.program.pieces[b.program.gemms[command.index].piece].type)) {
+  const Piece& piece = b.program.pieces[b.program.gemms[command.index].piece];
+  if (piece.n_steps > 0) return gemm_tensor(exec, b, command);
+  switch (static_cast<WeightType>(piece.type)) {
     case WeightType::bf16:
       return gemm_of<Bf16>(exec, b, command);
     case WeightType::i8:

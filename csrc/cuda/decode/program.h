@@ -28,6 +28,11 @@ struct Segment {
   int32_t stride, channel, constant;  // as in Access
 };
 
+// Up to sixteen neighbouring K indices of a segment, for the fast mode.
+struct TensorStep {
+  int32_t segment, channel, count;  // of the piece's segments; from the segment's first channel on
+};
+
 // Columns of a gemm node that are computed together.
 struct Piece {
   int64_t weights;               // byte of the data
@@ -36,6 +41,8 @@ struct Piece {
   int32_t k_rows, columns;       // of the packed weights, before padding
   int32_t segments, n_segments;  // in Program::segments
   int32_t chunks;                // into which new_chunk cuts the segments
+  int32_t steps, n_steps;        // in Program::tensor_steps, with weights [step][padded_tiles] as tensor_tile.h wants them; 0: f32
+  int32_t padded_tiles;
 };
 
 // One operation on an element, right after it was computed by its command.
@@ -138,6 +145,7 @@ struct Program {
   const int32_t* places;
   const uint8_t* data;  // weights and constants; 64-byte aligned
   const Segment* segments;
+  const TensorStep* tensor_steps;
   const Piece* pieces;
   const Pointwise* chain;
   const GemmCommand* gemms;
