@@ -5,9 +5,11 @@
 #pragma once
 #if defined(__CUDACC__)
 #include <cooperative_groups.h>
+#include <cuda_pipeline_primitives.h>
 #endif
 
 #include <cstdint>
+#include <cstring>
 
 #include "cuda/tensor_tile.h"
 #include "numerics/lane.h"
@@ -44,6 +46,10 @@ class HostExecutor {
     }
   }
 
+  // Into the block's own memory, by all its threads, 16 bytes at a time; there once wait_for_copies() is back.
+  void copy(void* to, const void* from, int64_t bytes) { std::memcpy(to, from, static_cast<size_t>(bytes)); }
+  void wait_for_copies() {}
+
   // Items that a warp takes together; what its lanes share is a Tile.
   template <class F>
   void each_warp(int64_t n, const F& f) {
@@ -76,6 +82,15 @@ class BlockExecutor {
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) f(i);
     __syncthreads();
   }
+  __device__ void copy(void* to, const void* from, int64_t bytes) {
+    for (int64_t at = threadIdx.x * 16; at < bytes; at += blockDim.x * 16)
+      __pipeline_memcpy_async(static_cast<char*>(to) + at, static_cast<const char*>(from) + at, 16);
+    __pipeline_commit();
+  }
+  __device__ void wait_for_copies() {
+    __pipeline_wait_prior(0);
+    __syncthreads();
+  }
   template <class F>
   __device__ void each_warp(int64_t n, const F& f) {
     for (int64_t i = threadIdx.x / kWarp; i < n; i += blockDim.x / kWarp) f(i);
@@ -95,6 +110,9 @@ class GridExecutor {
     for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += threads()) f(i);
     cooperative_groups::this_grid().sync();
   }
+  // A grid has no memory of its own: nothing is copied.
+  __device__ void copy(void*, const void*, int64_t) {}
+  __device__ void wait_for_copies() {}
   template <class F>
   __device__ void each_warp(int64_t n, const F& f) {
     for (int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; i < n; i += threads() / kWarp) f(i);

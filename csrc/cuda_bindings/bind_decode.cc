@@ -41,17 +41,18 @@ void bind_decode(py::module_& m) {
   m.def(
       "register_emulated",
       [](const py::capsule& registry, const std::string& device, const std::string& precision, const std::string& order,
-         int64_t threads, int64_t block_rows) {
-        if (threads < 1 || block_rows < 0) throw ArgumentError("threads must be at least 1, and block_rows at least 0");
+         int64_t threads, int64_t block_rows, int64_t shared_bytes) {
+        if (threads < 1 || block_rows < 0 || shared_bytes < 0)
+          throw ArgumentError("threads must be at least 1, block_rows and shared_bytes at least 0");
         const auto items = order_named(order);
         const cuda::Precision in = precision_named(precision);
-        registry_in(registry)(device,
-                              [=] { return cuda::make_backend(cuda::make_emulated_machine(items, threads, block_rows), in); });
+        registry_in(registry)(
+            device, [=] { return cuda::make_backend(cuda::make_emulated_machine(items, threads, block_rows, shared_bytes), in); });
       },
       "Adds a device that interprets device programs on the host: the items of a phase in `order`, as many threads as `threads` in "
-      "each block, `block_rows` rows a block (0: all).",
+      "each block, `block_rows` rows a block (0: all), and `shared_bytes` of memory for weights.",
       py::arg("registry"), py::arg("device"), py::arg("precision") = "f32", py::arg("order") = "rising", py::arg("threads") = 1,
-      py::arg("block_rows") = 0);
+      py::arg("block_rows") = 0, py::arg("shared_bytes") = 1 << 16);
 }
 
 }  // namespace genfast

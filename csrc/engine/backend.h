@@ -25,6 +25,9 @@ struct Tile {
   int64_t rows = 0;
   int threads = 1;            // that may work on it
   const double* u = nullptr;  // [site][row]; null when every site is given
+  // In the place of u, for programs that count uniforms themselves: those of numerics/uniforms.h, of row first_row + r.
+  bool counted = false;
+  uint64_t seed = 0, first_row = 0;
   int32_t* levels = nullptr;  // [site][row], heads with levels: drawn, or given
   float* x = nullptr;         // [site][row], the family head: drawn, or given
   const uint8_t* given =
@@ -69,6 +72,8 @@ class Program {
   virtual int64_t tile_rows(int64_t rows, int threads) const = 0;
   // Steps worth running in one go, between which nobody can report progress or interrupt.
   virtual int64_t steps_at_once() const { return 1; }
+  // Whether it takes a Tile that is `counted`.
+  virtual bool counts_uniforms() const { return false; }
 };
 
 class Backend {

@@ -36,6 +36,7 @@ class Prepared {
   const Plan& plan() const { return *plan_; }
   int64_t tile_rows(int64_t rows, int threads) const { return program_->tile_rows(rows, threads); }
   int64_t steps_at_once() const { return program_->steps_at_once(); }
+  bool counts_uniforms() const { return program_->counts_uniforms(); }
 
   // A workspace for the length of a tile; it comes back even when the tile throws.
   class Lease {

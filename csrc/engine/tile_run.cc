@@ -177,6 +177,12 @@ void TileRun::find_end() {
 
 void TileRun::place_uniforms() {
   Workspace& work = *work_;
+  if (!options_.u && ready_->counts_uniforms()) {
+    work.tile.counted = true;
+    work.tile.seed = options_.seed;
+    work.tile.first_row = options_.first_row + static_cast<uint64_t>(begin_);
+    return;
+  }
   const int64_t sites = graph_.sites(), uniforms = call_.uniforms();
   work.u.resize(static_cast<size_t>(sites * tile_rows_));
   work.row.resize(static_cast<size_t>(sites));

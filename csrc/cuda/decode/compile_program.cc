@@ -112,6 +112,8 @@ class Compiler {
     for (const int32_t site : plan_.known) add_site(site);
     program.n_known = static_cast<int32_t>(plan_.known.size());
     for (const Step& step : plan_.steps) add_step(step);
+    link_products();
+    place_weights();
     program.n_steps = static_cast<int32_t>(plan_.steps.size());
     program.body = static_cast<int32_t>(plan_.body);
     program.positions = graph_.positions();
@@ -223,6 +225,7 @@ class Compiler {
         p.bias = !piece->bias ? -1 : in_file ? weight_floats(node.bias) : floats_of(piece->bias, static_cast<size_t>(padded));
         p.scales = -1;
         add_segments(*piece, p);
+        p.bytes = piece->k_rows * padded * info(piece->type).bytes;
         if (precision_ == Precision::fast && tensor_steps_pay(*piece)) {
           add_tensor_steps(*piece, p);
         } else {
@@ -236,6 +239,25 @@ class Compiler {
       }
       pieces_[node_index].push_back(std::move(pieces));
     }
+  }
+
+  // What each command's next product is.
+  void link_products() {
+    int32_t next = -1;
+    for (size_t k = out_->commands.size(); k-- > 0;) {
+      out_->commands[k].next_gemm = next;
+      if (out_->commands[k].kind == Command::Kind::gemm) next = out_->commands[k].index;
+    }
+  }
+
+  void place_weights() {
+    int64_t at = 0;
+    for (Piece& p : out_->pieces) {
+      p.resident = at;
+      at += round_up(p.bytes, 64);
+    }
+    out_->program.resident_bytes = at;
+    out_->program.n_pieces = static_cast<int32_t>(out_->pieces.size());
   }
 
   void add_segments(const GemmPiece& piece, Piece& p) {
@@ -288,6 +310,7 @@ class Compiler {
       }
     });
     p.n_steps = static_cast<int32_t>(out_->tensor_steps.size()) - p.steps;
+    p.bytes = static_cast<int64_t>(packed.size() * sizeof(uint16_t));
     p.weights = bytes_of(packed.data(), packed.size() * sizeof(uint16_t));
   }
 
@@ -322,7 +345,7 @@ class Compiler {
   }
   void start(Command::Kind kind, int32_t index, const Positions& positions, int64_t columns) {
     const auto n = static_cast<int32_t>(positions.size());
-    out_->commands.push_back({kind, index, n, static_cast<int32_t>(columns), static_cast<int32_t>(out_->chain.size()), 0});
+    out_->commands.push_back({kind, index, n, static_cast<int32_t>(columns), -1, static_cast<int32_t>(out_->chain.size()), 0});
     const bool joins = kind == Command::Kind::gemm || kind == Command::Kind::map;
     phase_ = joins ? std::make_unique<Phase>(out_->places, n, static_cast<int32_t>(columns)) : nullptr;
   }

@@ -12,19 +12,24 @@ namespace genfast {
 namespace cuda {
 namespace {
 
-constexpr int kThreads = 256, kBlocksAProcessor = 2;
+// One block a processor, so that its shared memory holds weights once.
+constexpr int kThreads = 512, kBlocksAProcessor = 1;
 // Launches that may wait behind the one that runs: between them a caller can be told of progress, or stop.
 constexpr int kLaunchesAhead = 2;
 constexpr int64_t kMostScratch = int64_t{1} << 17;  // floats of a block
 
 __global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const __grid_constant__ Launch launch) {
+  extern __shared__ __align__(64) uint8_t shared[];
   BlockExecutor exec;
-  run_work(exec, block_of(launch, blockIdx.x), launch.work);
+  Stage stage;
+  stage.memory = shared;
+  stage.bytes = launch.shape.shared_bytes;
+  run_work(exec, block_of(launch, blockIdx.x, stage.bytes > 0 ? &stage : nullptr), launch.work);
 }
 
-__global__ void __launch_bounds__(kThreads, 1) decode_together(const __grid_constant__ Launch launch) {
+__global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_together(const __grid_constant__ Launch launch) {
   GridExecutor exec;
-  run_work(exec, block_of(launch, 0), launch.work);
+  run_work(exec, block_of(launch, 0, nullptr), launch.work);
 }
 
 // The calling thread's current device, set for the length of a scope.
@@ -83,7 +88,8 @@ class CudaQueue : public Queue {
             kernel_, running_);
     } else {
       kernel_ = "decode_rows";
-      decode_rows<<<static_cast<unsigned>(launch.blocks()), kThreads, 0, stream_>>>(launch);
+      decode_rows<<<static_cast<unsigned>(launch.blocks()), kThreads, static_cast<size_t>(launch.shape.shared_bytes), stream_>>>(
+          launch);
       check_launch(kernel_, running_);
     }
     check(cudaEventRecord(event, stream_), "cudaEventRecord", running_);
@@ -104,6 +110,8 @@ class CudaMachine : public Machine {
     const OnDevice on(index_);
     check(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, index_), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&cooperative_, cudaDevAttrCooperativeLaunch, index_), "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&shared_bytes_, cudaDevAttrMaxSharedMemoryPerBlockOptin, index_), "cudaDeviceGetAttribute");
+    check(cudaFuncSetAttribute(decode_rows, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes_), "cudaFuncSetAttribute");
   }
 
   void* allocate(size_t bytes, const char* what) override {
@@ -125,6 +133,9 @@ class CudaMachine : public Machine {
     shape.block_rows = std::max<int64_t>(1, (rows + blocks - 1) / blocks);
     shape.cooperative = cooperative_ && better_together(program, rows, shape.block_rows);
     if (shape.cooperative) shape.block_rows = rows;
+    // Weights that do not fit pass through two halves of it.
+    const int64_t resident = program.program.resident_bytes;
+    shape.shared_bytes = shape.cooperative ? 0 : resident <= shared_bytes_ ? resident : shared_bytes_ / 128 * 128;
     shape.scratch_floats = scratch(program, shape.block_rows) * (shape.cooperative ? processors_ : 1);
     return shape;
   }
@@ -154,7 +165,7 @@ class CudaMachine : public Machine {
   }
 
   const int index_;
-  int processors_ = 1, cooperative_ = 0;
+  int processors_ = 1, cooperative_ = 0, shared_bytes_ = 0;
 };
 
 }  // namespace

@@ -125,7 +125,14 @@ class DeviceDecoder : public Decoder {
     to.top_p = tile.filters.top_p;
     to.min_p = tile.filters.min_p;
     const size_t n = static_cast<size_t>(graph_.sites() * tile.rows);
-    to.u = take(u_, tile.u, n, "uniforms");
+    to.u = const_cast<double*>(take(u_, tile.u, n, "uniforms"));
+    if (tile.counted) {
+      u_ = grown(std::move(u_), n, "uniforms");
+      to.u = u_.data();
+      to.counted = true;
+      to.seed = tile.seed;
+      to.first_row = tile.first_row;
+    }
     to.given = take(given_, tile.given, n, "what is given");
     to.levels = take(levels_, tile.levels, n, "levels");
     to.x = take(x_, tile.x, n, "numbers of sites");
@@ -213,7 +220,7 @@ class DeviceDecoder : public Decoder {
     queue_->download(&key, failure_.data(), sizeof key);
     const size_t n = static_cast<size_t>(graph_.sites() * tile_->rows);
     if (key != kNoFailure && static_cast<int64_t>(key >> 44) != kOutputStep) fail(key);
-    if (!tile_->u) return;
+    if (!tile_->u && !tile_->counted) return;
     give(tile_->levels, levels_, n);
     give(tile_->x, x_, n);
   }
@@ -292,6 +299,7 @@ class DeviceProgram : public genfast::Program {
     return std::max<int64_t>(1, (rows + tiles - 1) / tiles);
   }
   int64_t steps_at_once() const override { return kStepsAtOnce; }
+  bool counts_uniforms() const override { return true; }
 
  private:
   std::shared_ptr<const LoadedProgram> loaded_;

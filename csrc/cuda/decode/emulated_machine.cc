@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/aligned.h"
 #include "cuda/decode/machine.h"
 #include "cuda/decode/run_program.h"
 #include "cuda/executor.h"
@@ -20,7 +21,11 @@ class EmulatedQueue : public Queue {
   void launch(const Launch& launch) override {
     for (int64_t k = 0; k < launch.blocks(); ++k) {
       HostExecutor exec(order_, threads_);
-      run_work(exec, block_of(launch, k), launch.work);
+      AlignedBuffer<uint8_t> shared(static_cast<size_t>(launch.shape.shared_bytes));
+      Stage stage;
+      stage.memory = shared.data();
+      stage.bytes = launch.shape.shared_bytes;
+      run_work(exec, block_of(launch, k, stage.memory ? &stage : nullptr), launch.work);
     }
   }
 
@@ -31,8 +36,8 @@ class EmulatedQueue : public Queue {
 
 class EmulatedMachine : public Machine {
  public:
-  EmulatedMachine(HostExecutor::Order order, int64_t threads, int64_t block_rows)
-      : order_(order), threads_(threads), block_rows_(block_rows) {}
+  EmulatedMachine(HostExecutor::Order order, int64_t threads, int64_t block_rows, int64_t shared_bytes)
+      : order_(order), threads_(threads), block_rows_(block_rows), shared_bytes_(shared_bytes) {}
 
   // Garbage at first, as on a device.
   void* allocate(size_t bytes, const char*) override {
@@ -49,6 +54,7 @@ class EmulatedMachine : public Machine {
     shape.block_rows = block_rows_ > 0 ? std::min(rows, block_rows_) : rows;
     // Small, so that commands which need more are cut.
     shape.scratch_floats = std::max<int64_t>(program.scratch_floats, 4096);
+    shape.shared_bytes = shared_bytes_;
     return shape;
   }
   int64_t most_rows(const ProgramArrays& program) const override {
@@ -57,13 +63,14 @@ class EmulatedMachine : public Machine {
 
  private:
   HostExecutor::Order order_;
-  int64_t threads_, block_rows_;
+  int64_t threads_, block_rows_, shared_bytes_;
 };
 
 }  // namespace
 
-std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows) {
-  return std::make_unique<EmulatedMachine>(order, threads, block_rows);
+std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows,
+                                               int64_t shared_bytes) {
+  return std::make_unique<EmulatedMachine>(order, threads, block_rows, shared_bytes);
 }
 
 }  // namespace cuda

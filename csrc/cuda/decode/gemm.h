@@ -6,6 +6,7 @@
 #include "base/weight_type.h"
 #include "cuda/decode/gemm_tensor.h"
 #include "cuda/decode/pointwise.h"
+#include "cuda/decode/stage.h"
 
 namespace genfast {
 namespace cuda {
@@ -13,7 +14,7 @@ namespace cuda {
 // Four weights, widened exactly.
 GENFAST_INLINE void load_four(const float* w, float* to) {
 #if defined(__CUDA_ARCH__)
-  const float4 four = __ldg(reinterpret_cast<const float4*>(w));
+  const float4 four = *reinterpret_cast<const float4*>(w);
   to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
 #else
   for (int n = 0; n < 4; ++n) to[n] = w[n];
@@ -21,7 +22,7 @@ GENFAST_INLINE void load_four(const float* w, float* to) {
 }
 GENFAST_INLINE void load_four(const Bf16* w, float* to) {
 #if defined(__CUDA_ARCH__)
-  const uint2 four = __ldg(reinterpret_cast<const uint2*>(w));
+  const uint2 four = *reinterpret_cast<const uint2*>(w);
   to[0] = numerics::from_bits(four.x << 16), to[1] = numerics::from_bits(four.x & 0xffff0000u);
   to[2] = numerics::from_bits(four.y << 16), to[3] = numerics::from_bits(four.y & 0xffff0000u);
 #else
@@ -30,7 +31,7 @@ GENFAST_INLINE void load_four(const Bf16* w, float* to) {
 }
 GENFAST_INLINE void load_four(const int8_t* w, float* to) {
 #if defined(__CUDA_ARCH__)
-  const char4 four = __ldg(reinterpret_cast<const char4*>(w));
+  const char4 four = *reinterpret_cast<const char4*>(w);
   to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
 #else
   for (int n = 0; n < 4; ++n) to[n] = w[n];
@@ -42,10 +43,11 @@ template <class W>
 struct Panel {
   const W* first;
   int64_t width;
-  GENFAST_HD Panel(const Program& program, const Piece& piece, int64_t column) {
+  // weights: those of the piece.
+  GENFAST_HD Panel(const uint8_t* weights, const Piece& piece, int64_t column) {
     const int64_t block = column / kGemmBlock * kGemmBlock, left = piece.columns - block;
     width = left < kGemmBlock ? (left + 15) / 16 * 16 : kGemmBlock;
-    first = reinterpret_cast<const W*>(program.data + piece.weights) + block * piece.k_rows + (column - block);
+    first = reinterpret_cast<const W*>(weights) + block * piece.k_rows + (column - block);
   }
 };
 
@@ -97,10 +99,11 @@ template <int rows, int columns, class W, class Executor>
 GENFAST_CALL void gemm_whole(Executor& exec, const Block& b, const Command& command) {
   const GemmCommand& gemm = b.program.gemms[command.index];
   const Piece& piece = b.program.pieces[gemm.piece];
+  const uint8_t* weights = weights_of(b, gemm.piece);
   const int64_t m_end = command.positions * b.rows, strips = (piece.columns + columns - 1) / columns;
   exec.each((m_end + rows - 1) / rows * strips, [&](int64_t item) {
     const int64_t m = item / strips * rows, column = item % strips * columns;
-    const Panel<W> panel(b.program, piece, column);
+    const Panel<W> panel(weights, piece, column);
     float sum[rows][columns], total[rows][columns];
     for (int t = 0; t < rows; ++t)
       for (int n = 0; n < columns; ++n) total[t][n] = 0.0f;
@@ -121,6 +124,7 @@ template <class W, class Executor>
 GENFAST_CALL void gemm_by_chunks(Executor& exec, const Block& b, const Command& command) {
   const GemmCommand& gemm = b.program.gemms[command.index];
   const Piece& piece = b.program.pieces[gemm.piece];
+  const uint8_t* weights = weights_of(b, gemm.piece);
   const int64_t strips = (piece.columns + 4 - 1) / 4, m_end = command.positions * b.rows;
   const int64_t width = strips * 4, together = b.scratch_floats / (piece.chunks * width);
   for (int64_t begin = 0; begin < m_end; begin += together) {
@@ -129,7 +133,7 @@ GENFAST_CALL void gemm_by_chunks(Executor& exec, const Block& b, const Command& 
       const int64_t column = item % strips * 4, chunk = item / strips % piece.chunks, m = item / strips / piece.chunks;
       int32_t s = 0;
       for (int64_t before = chunk; before > 0; before -= b.program.segments[piece.segments + s].new_chunk) ++s;
-      const Panel<W> panel(b.program, piece, column);
+      const Panel<W> panel(weights, piece, column);
       float sum[1][4];
       gemm_chunk<1, 4, W>(b, command, gemm, piece, s, begin + m, m_end, panel, sum);
       for (int n = 0; n < 4; ++n) b.scratch[(m * piece.chunks + chunk) * width + column + n] = sum[0][n];

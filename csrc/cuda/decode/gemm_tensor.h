@@ -2,6 +2,7 @@
 // piece in their order whatever the tile; then bias and chain in f32 as everywhere. Called by run_program.h.
 #pragma once
 #include "cuda/decode/pointwise.h"
+#include "cuda/decode/stage.h"
 #include "cuda/tensor_tile.h"
 
 namespace genfast {
@@ -12,6 +13,7 @@ GENFAST_CALL void gemm_tiles(Executor& exec, const Block& b, const Command& comm
   const Program& program = b.program;
   const GemmCommand& gemm = program.gemms[command.index];
   const Piece& piece = program.pieces[gemm.piece];
+  const auto* weights = reinterpret_cast<const uint16_t*>(weights_of(b, gemm.piece));
   const int64_t m_end = command.positions * b.rows, all_tiles = (piece.columns + kTileWidth - 1) / kTileWidth;
   const int64_t strips = (all_tiles + tiles - 1) / tiles;
   exec.each_warp((m_end + kTileRows - 1) / kTileRows * strips, [&](int64_t item) {
@@ -28,9 +30,7 @@ GENFAST_CALL void gemm_tiles(Executor& exec, const Block& b, const Command& comm
         return segment.constant ? program.floats() + place + channel
                                 : b.arena + place * b.capacity + (m + i) % b.rows * segment.stride + channel;
       };
-      product.step(
-          row, step.count,
-          reinterpret_cast<const uint16_t*>(program.data + piece.weights) + (k * piece.padded_tiles + tile) * kTileWeights);
+      product.step(row, step.count, weights + (k * piece.padded_tiles + tile) * kTileWeights);
     }
     product.each([&](int64_t i, int64_t n, float value) {
       const int64_t column = tile * kTileWidth + n;

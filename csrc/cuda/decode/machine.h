@@ -16,6 +16,7 @@ namespace cuda {
 struct Shape {
   int64_t block_rows = 1;      // that a block decodes together
   int64_t scratch_floats = 0;  // of a block
+  int64_t shared_bytes = 0;    // of a block, for weights
   bool cooperative = false;    // one block of rows, and the whole grid works on it
 };
 
@@ -33,7 +34,7 @@ struct Launch {
   int64_t blocks() const { return (rows + shape.block_rows - 1) / shape.block_rows; }
 };
 
-GENFAST_HD inline Block block_of(const Launch& launch, int64_t k) {
+GENFAST_HD inline Block block_of(const Launch& launch, int64_t k, Stage* stage) {
   const int64_t first = k * launch.shape.block_rows, left = launch.rows - first;
   return {launch.program,
           launch.tile,
@@ -43,7 +44,8 @@ GENFAST_HD inline Block block_of(const Launch& launch, int64_t k) {
           left < launch.shape.block_rows ? left : launch.shape.block_rows,
           launch.scratch + k * launch.shape.scratch_floats,
           launch.shape.scratch_floats,
-          launch.failure};
+          launch.failure,
+          stage};
 }
 
 // Work is done in the order in which it was asked for; only download waits for it.
@@ -68,8 +70,9 @@ class Machine {
   virtual int64_t most_rows(const ProgramArrays& program) const = 0;
 };
 
-// order, threads and block_rows: executor.h, Shape; 0 rows a block: all.
-std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows);
+// order, threads, block_rows and shared_bytes: executor.h, Shape; 0 rows a block: all.
+std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows,
+                                               int64_t shared_bytes);
 
 }  // namespace cuda
 }  // namespace genfast

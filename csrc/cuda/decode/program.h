@@ -35,13 +35,13 @@ struct TensorStep {
 
 // Columns of a gemm node that are computed together.
 struct Piece {
-  int64_t weights;               // byte of the data
-  int64_t bias, scales;          // floats of the data, or -1
-  int32_t type;                  // WeightType
-  int32_t k_rows, columns;       // of the packed weights, before padding
-  int32_t segments, n_segments;  // in Program::segments
-  int32_t chunks;                // into which new_chunk cuts the segments
-  int32_t steps, n_steps;        // in Program::tensor_steps, with weights [step][padded_tiles] as tensor_tile.h wants them; 0: f32
+  int64_t weights, bytes, resident;  // byte of the data, how many, and where among all weights (stage.h)
+  int64_t bias, scales;              // floats of the data, or -1
+  int32_t type;                      // WeightType
+  int32_t k_rows, columns;           // of the packed weights, before padding
+  int32_t segments, n_segments;      // in Program::segments
+  int32_t chunks;                    // into which new_chunk cuts the segments
+  int32_t steps, n_steps;  // in Program::tensor_steps, with weights [step][padded_tiles] as tensor_tile.h wants them; 0: f32
   int32_t padded_tiles;
 };
 
@@ -99,6 +99,7 @@ struct Command {
   Kind kind;
   int32_t index;  // into the array of its kind; not for map
   int32_t positions, columns;
+  int32_t next_gemm;       // of Program::gemms, the first of a later command; -1: none
   int32_t chain, n_chain;  // Pointwise operations behind a gemm; all of a map
 };
 
@@ -164,8 +165,10 @@ struct Program {
   int64_t row_state_floats;                                // of all states
   int64_t positions, n_sites;                              // of value 0
   HeadInfo head;
-  OutputInfo output;  // positions 0: none
-  int64_t zeros;      // floats of the data that are +0, as many as the longest segment has channels
+  OutputInfo output;       // positions 0: none
+  int64_t resident_bytes;  // of the weights of all pieces
+  int32_t n_pieces;
+  int64_t zeros;  // floats of the data that are +0, as many as the longest segment has channels
 
   GENFAST_HD const float* floats() const { return reinterpret_cast<const float*>(data); }
 };
@@ -173,7 +176,9 @@ struct Program {
 // The caller's arrays on the device: engine/backend.h, Tile.
 struct TileArrays {
   int64_t rows;  // between sites
-  const double* u;
+  double* u;
+  int32_t counted;  // u is made by the device, of the seed
+  uint64_t seed, first_row;
   int32_t* levels;
   float* x;
   const uint8_t* given;
@@ -224,6 +229,8 @@ struct Work {
   int32_t finish;       // write the output
 };
 
+struct Stage;
+
 // Rows that a block decodes together, and its memory.
 struct Block {
   const Program& program;
@@ -234,6 +241,7 @@ struct Block {
   float* scratch;       // 16-byte aligned
   int64_t scratch_floats;
   uint64_t* failure;
+  Stage* stage;  // stage.h; may be null
 
   GENFAST_HD const float* read(const Access& at, int64_t i, int64_t r) const {
     const int64_t place = program.places[at.places + i];

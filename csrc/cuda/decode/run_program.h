@@ -10,6 +10,7 @@
 #include "cuda/decode/program.h"
 #include "cuda/decode/row_ops.h"
 #include "cuda/decode/sites.h"
+#include "cuda/decode/stage.h"
 #include "cuda/decode/states.h"
 
 namespace genfast {
@@ -17,6 +18,10 @@ namespace cuda {
 
 template <class Executor>
 GENFAST_HD void run_command(Executor& exec, const Block& b, const Command& command, int64_t step, int64_t place) {
+  if (b.stage) {
+    if (command.kind == Command::Kind::gemm) wait_for_stage(exec, b);
+    fetch_next(exec, b, command);
+  }
   switch (command.kind) {
     case Command::Kind::gemm:
       return run_gemm(exec, b, command);
@@ -52,7 +57,9 @@ GENFAST_HD void run_step(Executor& exec, const Block& b, int64_t step) {
 
 template <class Executor>
 GENFAST_HD void run_work(Executor& exec, const Block& b, const Work& work) {
+  if (b.stage) load_resident(exec, b);
   if (work.begin) {
+    if (b.tile.counted) make_uniforms(exec, b);
     place_conditions(exec, b);
     fill_states(exec, b);
     feed_sites(exec, b, b.program.sites, b.program.n_known);

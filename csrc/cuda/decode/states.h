@@ -1,10 +1,24 @@
-// What comes from the caller, goes from round to round, or goes back: conditions, the states of an iterated program, the output.
-// docs/format.md, "Rounds" and "Output". Called by run_program.h.
+// What comes from the caller or its seed, goes from round to round, or goes back: conditions, the states of an iterated program,
+// the output. docs/format.md, "Rounds" and "Output". Called by run_program.h.
 #pragma once
 #include "cuda/decode/program.h"
+#include "numerics/uniforms.h"
 
 namespace genfast {
 namespace cuda {
+
+// u(seed, row, site) of numerics/uniforms.h, two sites a block of Philox. With guidance two rows are one sample.
+template <class Executor>
+GENFAST_CALL void make_uniforms(Executor& exec, const Block& b) {
+  const int64_t sites = b.program.n_sites, pairs = (sites + 1) / 2, copies = b.tile.guidance != 1.0f ? 2 : 1;
+  exec.each(pairs * b.rows, [&](int64_t item) {
+    const int64_t row = b.first + item % b.rows, site = item / b.rows * 2;
+    const auto words = uniform_block(b.tile.seed, b.tile.first_row + static_cast<uint64_t>(row / copies),
+                                     static_cast<uint64_t>(site / 2), kUniformDomainF64);
+    for (int64_t j = 0; j < 2 && site + j < sites; ++j)
+      b.tile.u[(site + j) * b.tile.rows + row] = uniform_f64(words.word[2 * j], words.word[2 * j + 1]);
+  });
+}
 
 template <class Executor>
 GENFAST_CALL void place_conditions(Executor& exec, const Block& b) {
