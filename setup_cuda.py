@@ -32,10 +32,12 @@ MAX_REGISTERS = 255
 MAX_SHARED_BYTES = 48 * 1024
 MAX_SPILL_BYTES = 256
 
-# No contraction, IEEE division and square root, denormals kept: the CPU's bits. 1675 is nvcc's word for the pragmas
-# that tell GCC to unroll.
-NVCC_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true"]
-NVCC_FLAGS += ["-diag-suppress", "1675", "-Xptxas", "-v"]
+# No contraction, IEEE division and square root, denormals kept: the CPU's bits.
+NVCC_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true", "-Xptxas", "-v"]
+# 1675 is nvcc's word for the pragmas that tell GCC to unroll. The errors are calls of host functions from device code,
+# by default warnings, and the kernel a trap.
+NVCC_FLAGS += ["-diag-suppress", "1675", "-Werror", "cross-execution-space-call"]
+NVCC_FLAGS += ["-diag-error", "20011,20013,20014,20015"]
 HOST_FLAGS = "-fPIC,-fvisibility=hidden,-ffp-contract=off,-pthread"
 
 
@@ -225,6 +227,8 @@ COLUMNS = {
 
 def table(found: list[Kernel]) -> str:
     """One line a kernel, each cell with the architectures side by side."""
+    if not found:
+        return "genfast: no kernels"
     archs = sorted({kernel.arch for kernel in found}, key=lambda arch: (len(arch), arch))
     rows = {}
     for kernel in found:

@@ -136,6 +136,7 @@ def test_the_flags_keep_the_bits_of_the_cpu(build) -> None:
     command = build.compile_command(found, [90], "a.cu", "a.o", ["-Icsrc"])
     assert command[:2] == ["ccache", "nvcc"] and command[-5:] == ["-Icsrc", "-c", "a.cu", "-o", "a.o"]
     assert {"-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true", "-std=c++17"} <= set(command)
+    assert command[command.index("-Werror") + 1] == "cross-execution-space-call"
     assert "-ffp-contract=off" in command[command.index("-Xcompiler") + 1]
     assert not {"-use_fast_math", "--use_fast_math", "-rdc=true"} & set(command)
 

@@ -9,6 +9,7 @@ namespace py = pybind11;
 namespace genfast {
 void bind_decode(py::module_& m);
 void bind_devices(py::module_& m);
+void bind_sampling(py::module_& m);
 }  // namespace genfast
 
 PYBIND11_MODULE(_cuda, m) {
@@ -17,4 +18,5 @@ PYBIND11_MODULE(_cuda, m) {
   m.attr("interface") = GENFAST_INTERFACE;  // setup.py's; genfast._core must have the same
   genfast::bind_decode(m);
   genfast::bind_devices(m);
+  genfast::bind_sampling(m);
 }

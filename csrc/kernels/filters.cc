@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include "numerics/exp_log.h"
+
 namespace genfast {
 namespace {
 
@@ -171,9 +173,9 @@ bool filter_row(const RowKernels& kernels, const Real* z, int64_t n, const RowFi
   if (by_k) {
     least = static_cast<double>(guess_threshold(z, n, filter.top_k, kept.selection));
   } else if (filter.top_p < 1.0) {
-    least = std::max(least, most + std::log((1.0 - filter.top_p) * total / static_cast<double>(n)) - 0.01);
+    least = std::max(least, most + numerics::log_f64((1.0 - filter.top_p) * total / static_cast<double>(n)) - 0.01);
   } else if (filter.min_p > 0.0) {
-    least = std::max(least, most + std::log(filter.min_p) - 0.01);
+    least = std::max(least, most + numerics::log_f64(filter.min_p) - 0.01);
   }
   collect(z, n, static_cast<Real>(std::min(least, most)), kept);
   if (by_k) {

@@ -7,39 +7,6 @@ namespace genfast {
 namespace GENFAST_NS {
 namespace {
 
-constexpr uint64_t kFirstCell = uint64_t{1023 - 1 - kInverseOctaves} << kInverseCellBits;  // bits(2^-11) >> 49
-
-double inverse_slow(const InverseTableView& table, int64_t row, double v, bool upper) {
-  if (v == 0.5) return table.middle[row];
-  if (v == 0.0) return upper ? table.high[row] : table.low[row];
-  if (v < 0x1p-1022) v = 0x1p-1022;
-  const uint64_t bits = numerics::to_bits(v);
-  int used = 0;
-  int32_t ref;
-  const int64_t cell = static_cast<int64_t>(bits >> (52 - kInverseCellBits)) - static_cast<int64_t>(kFirstCell);
-  if (cell >= 0) {
-    used = kInverseCellBits;
-    ref = table.cell_refs[row * kInverseRowCells + cell + (upper ? kInverseCells + 1 : 0)];
-  } else {
-    const int32_t exponent = static_cast<int32_t>(bits >> 52) - 1023;
-    int64_t first = table.segment_start[2 * row + upper], last = table.segment_start[2 * row + upper + 1];
-    while (last - first > 1) {
-      const int64_t middle = first + (last - first) / 2;
-      if (table.segment_exponent[middle] <= exponent)
-        first = middle;
-      else
-        last = middle;
-    }
-    ref = table.segment_ref[first];
-    if (ref >= 0) return numerics::tail_piece(v, table.tail_pieces + int64_t{ref} * numerics::kTailPieceSize);
-  }
-  while (ref < 0) {
-    ref = table.nodes[int64_t{-1 - ref} * 8 + static_cast<int64_t>(bits >> (49 - used) & 7)];
-    used += 3;
-  }
-  return numerics::mantissa_piece(v, used, table.pieces + int64_t{ref} * numerics::kPieceCoefficients);
-}
-
 int64_t inverse_table(const InverseTableView& table, int64_t row, bool complement, const double* u, double* out, int64_t n) {
   const double* const cells = table.cells + row * kInverseRowCells * numerics::kPieceCoefficients;
   for (int64_t i = 0; i < n; i += 8) {
@@ -50,9 +17,9 @@ int64_t inverse_table(const InverseTableView& table, int64_t row, bool complemen
     const f64x8 v = select(large, q, p);
     // The bits of a double count its octaves and their eighths. Whatever is not in [2^-11, 1/2) gets the cell of NaNs.
     const m64x8 inside = (v >= f64x8(0x1p-11)) & (v < f64x8(0.5));
-    const f64x8 lower =
-        bits_add(select(inside, bits_shr<52 - kInverseCellBits>(v), f64x8(numerics::from_bits(kFirstCell + kInverseCells))),
-                 uint64_t{0} - kFirstCell);
+    const f64x8 lower = bits_add(
+        select(inside, bits_shr<52 - kInverseCellBits>(v), f64x8(numerics::from_bits(numerics::kFirstCell + kInverseCells))),
+        uint64_t{0} - numerics::kFirstCell);
     const f64x8 upper = bits_add(lower, uint64_t{kInverseCells + 1});
     const f64x8 index = complement ? select(large, lower, upper) : select(large, upper, lower);
     double cell[8];
@@ -73,7 +40,7 @@ int64_t inverse_table(const InverseTableView& table, int64_t row, bool complemen
         const double w = from[j];
         if (!(w >= 0.0 && w <= 1.0)) return i + j;
         const bool half = w > 0.5;
-        result[j] = inverse_slow(table, row, half ? 1.0 - w : w, half != complement);
+        result[j] = numerics::inverse_slow(table, row, half ? 1.0 - w : w, half != complement);
       }
       x = f64x8::load(result);
     }

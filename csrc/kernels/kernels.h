@@ -9,6 +9,7 @@
 #include "base/gemm_packing.h"
 #include "base/ops.h"
 #include "base/weight_type.h"
+#include "numerics/inverse_table_view.h"
 
 namespace genfast {
 
@@ -132,20 +133,6 @@ struct RowKernels {
   void (*weights_f64)(double* weights, const double* z, int64_t n, double largest);
 };
 
-// Tables of inverse distribution functions, one a row: sampling/inverse_table.h owns and explains them. Every index is valid.
-inline constexpr int kInverseOctaves = 10, kInverseCellBits = 3, kInverseCells = kInverseOctaves << kInverseCellBits;
-inline constexpr int kInverseRowCells = 2 * (kInverseCells + 1);
-struct InverseTableView {
-  const double* cells;                // [rows][kInverseRowCells][8], 64-byte aligned: lower cells, NaNs, upper cells, NaNs
-  const int32_t* cell_refs;           // [rows][kInverseRowCells]; of a cell that is NaN, its node as -1 - node
-  const int64_t* segment_start;       // [2 * rows + 1]; lower tail, then upper tail of each row
-  const int32_t* segment_exponent;    // first exponent of v that a segment covers, increasing
-  const int32_t* segment_ref;         // tail piece, or -1 - node
-  const int32_t* nodes;               // [8]: by three more bits of v, a piece, or -1 - node
-  const double* pieces;               // [8] coefficients each
-  const double* tail_pieces;          // [16] numbers each
-  const double *low, *middle, *high;  // [rows]: x at u = 0, 1/2 and 1
-};
 // out[i] = F^-1(u[i]), or F^-1(1 - u[i]) if complement, of a row of the table. Returns the first i with u[i] outside [0, 1] or NaN,
 // or -1. out may be u.
 using InverseTableFn = int64_t (*)(const InverseTableView& table, int64_t row, bool complement, const double* u, double* out,

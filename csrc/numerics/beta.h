@@ -21,7 +21,7 @@ struct BetaShape {
 };
 
 template <class F>
-static BetaShape<F> beta_shape(F a, F b) {
+GENFAST_CALL BetaShape<F> beta_shape(F a, F b) {
   BetaShape<F> s;
   s.a = a;
   s.b = b;
@@ -47,7 +47,7 @@ GENFAST_INLINE BetaShape<F> exchanged(BetaShape<F> s, M flip) {
 
 // a y - b x, without the cancellation of a - (a + b) x, when x <= 1/2 is exact or y = 1 - x is.
 template <class F>
-static F beta_offset(const BetaShape<F>& s, F x, F y) {
+static GENFAST_HD F beta_offset(const BetaShape<F>& s, F x, F y) {
   const auto low = x <= F(0.5);
   const F v = select(low, x, y), c = select(low, s.a, s.b);
   const F product = s.n * v;
@@ -58,7 +58,7 @@ static F beta_offset(const BetaShape<F>& s, F x, F y) {
 
 // sum of d^(..) c_j(v) w^j of one K_k, see beta_coefficients.h.
 template <int level, int rows, int size, class F>
-static F beta_sum_level(const double (&c)[size], F v, F d, F w) {
+static GENFAST_HD F beta_sum_level(const double (&c)[size], F v, F d, F w) {
   F r = F(0);
   int end = size;
   for (int j = rows - 1; j >= 0; --j) {
@@ -73,7 +73,7 @@ static F beta_sum_level(const double (&c)[size], F v, F d, F w) {
 
 // sum of K_k(w) / m^k. With T T' = w (1 + d T - v T^2), T = w + ..., J_0 = w / T, the K_k are (J_k - J_k(0)) / w, J_{k+1} = K_k'.
 template <class F>
-static F beta_sum(F v, F d, F w, F recip_m) {
+GENFAST_CALL F beta_sum(F v, F d, F w, F recip_m) {
   F r = beta_sum_level<5, 1>(kBetaSum5, v, d, w);
   r = fma(r, recip_m, beta_sum_level<4, 6>(kBetaSum4, v, d, w));
   r = fma(r, recip_m, beta_sum_level<3, 9>(kBetaSum3, v, d, w));
@@ -84,7 +84,7 @@ static F beta_sum(F v, F d, F w, F recip_m) {
 
 // I_x(a, b) / D by the fraction, for x <= (a + 1) / (a + b + 2); offset = a y - b x. Backwards from a depth that suffices there.
 template <class F>
-static F beta_fraction(F a, F b, F x, F y, F offset) {
+GENFAST_CALL F beta_fraction(F a, F b, F x, F y, F offset) {
   const F by_a = F(10) + sqrt(a) * (F(1.85) + F(4.6) / (F(1) + b));
   const F by_b = F(13) + F(2.8) * sqrt(b) + F(100) / fma(b, F(1.4), F(1));
   const F least = select(by_a < by_b, by_a, by_b);
@@ -117,7 +117,7 @@ static F beta_fraction(F a, F b, F x, F y, F offset) {
 
 // I_x(a, b), 1 - I_x(a, b) and x y f(x) = D, for x, y = 1 - x > 0 and offset = a y - b x.
 template <class F>
-static Tails<F> beta_tails(const BetaShape<F>& s, F x, F y, F offset) {
+GENFAST_CALL Tails<F> beta_tails(const BetaShape<F>& s, F x, F y, F offset) {
   const F dev = fma(s.a, log_defect(-offset / s.a, x * (s.n / s.a)), s.b * log_defect(offset / s.b, y * (s.n / s.b)));
   Tails<F> r;
   r.slope = s.factor * exp_f64(-dev);
@@ -161,23 +161,23 @@ template <class F>
 struct BetaProblem {
   BetaShape<F> s;
   F scale;
-  Tails<F> tails(F x) const {
+  GENFAST_HD Tails<F> tails(F x) const {
     Tails<F> r = beta_tails(s, x, F(1) - x, beta_offset(s, x, F(1) - x));
     r.slope = r.slope / (F(1) - x);
     return r;
   }
-  LocalShape<F> local(F x) const {
+  GENFAST_HD LocalShape<F> local(F x) const {
     const F rho = x / (F(1) - x);
     return {F(1) - rho, -rho, fma(s.b - F(1), rho, F(1) - s.a), rho * (s.n - F(2))};
   }
-  F unit(F x) const { return x; }
-  F cell(F x) const { return relative_cell(x, scale, s.n, s.a); }
-  F advance(F x, F step) const {
+  GENFAST_HD F unit(F x) const { return x; }
+  GENFAST_HD F cell(F x) const { return relative_cell(x, scale, s.n, s.a); }
+  GENFAST_HD F advance(F x, F step) const {
     const F next = x * exp_f64(select(step > F(2), F(2), select(step < F(-2), F(-2), step)));
     const F most = F(0.5) * (x + F(1));
     return select(next < most, next, most);
   }
-  F drift(const LocalShape<F>& shape, F) const { return F(1) - shape.beta; }
+  GENFAST_HD F drift(const LocalShape<F>& shape, F) const { return F(1) - shape.beta; }
 };
 
 template <class F>
@@ -188,7 +188,7 @@ struct BetaQuantile {
 // x with I_x(a, b) = t where lower, else with 1 - I_x(a, b) = t, 0 < t <= 1/2. Starting values: Abramowitz & Stegun 26.5.22 in the
 // bulk, the leading term of a power tail where that is a good one, and the split of Press et al. (2007), 6.14.21, for small shapes.
 template <class F, class M>
-static BetaQuantile<F> beta_inverse(const BetaShape<F>& s, F t, M lower) {
+GENFAST_CALL BetaQuantile<F> beta_inverse(const BetaShape<F>& s, F t, M lower) {
   const F a = s.a, b = s.b, one = F(1);
   const F p = a / s.n, q = b / s.n;
   // 26.5.22: x = a / (a + b e^(2 w)).

@@ -7,7 +7,7 @@ namespace genfast {
 namespace numerics {
 
 // K_0: 17 powers of w
-static constexpr double kBetaSum0[] = {-0x1.5555555555555p-2,
+GENFAST_CONSTANT double kBetaSum0[] = {-0x1.5555555555555p-2,
                                        0x1.5555555555555p-4,
                                        -0x1.5555555555555p-4,
                                        -0x1.e573ac901e574p-7,
@@ -97,7 +97,7 @@ static constexpr double kBetaSum0[] = {-0x1.5555555555555p-2,
                                        0x1.a812ccd4dcdabp-38,
                                        0x1.0070a87340428p-35};
 // K_1: 13 powers of w
-static constexpr double kBetaSum1[] = {
+GENFAST_CONSTANT double kBetaSum1[] = {
     -0x1.e573ac901e574p-6,  -0x1.e573ac901e574p-7,  0x1.c71c71c71c71cp-9,   -0x1.c71c71c71c71cp-8,  0x1.c71c71c71c71cp-9,
     0x1.71de3a556c734p-10,  -0x1.71de3a556c734p-11, -0x1.71de3a556c734p-11, -0x1.d4988be78f10ap-11, 0x1.5f7268edab4c8p-9,
     0x1.948b0fcd6e9e0p-14,  0x1.d4988be78f10ap-11,  0x1.ed284dc73b445p-13,  -0x1.71de3a556c734p-12, 0x0.0p+0,
@@ -113,7 +113,7 @@ static constexpr double kBetaSum1[] = {
     0x1.b8099f803b0f9p-27,  -0x1.2e869da8289abp-24, 0x1.b4d5b8908562bp-24,  -0x1.0302810198894p-25, -0x1.c05ca949b802fp-34,
     0x1.29dc4d8868716p-33,  0x1.99f377dad6722p-32,  0x1.b8099f803b0f9p-28};
 // K_2: 11 powers of w
-static constexpr double kBetaSum2[] = {
+GENFAST_CONSTANT double kBetaSum2[] = {
     0x1.71de3a556c734p-9,   -0x1.71de3a556c734p-10, -0x1.71de3a556c734p-10, -0x1.5f7268edab4c8p-9,  0x1.0795ceb240796p-7,
     0x1.2f684bda12f68p-12,  0x1.5f7268edab4c8p-9,   0x1.ed284dc73b445p-11,  -0x1.71de3a556c734p-10, 0x0.0p+0,
     0x1.ed284dc73b445p-12,  -0x1.40d342eea703cp-14, 0x1.40d342eea703cp-12,  -0x1.dd061c3bd6b3fp-13, 0x1.3865b29a5f607p-14,
@@ -128,7 +128,7 @@ static constexpr double kBetaSum2[] = {
     0x1.4a0737a02c4bbp-23,  -0x1.c5c9ec7c3ce81p-21, 0x1.47a04a6c640a0p-20,  -0x1.8483c18264cdep-22, -0x1.50457ef74a024p-30,
     0x1.beca744c9caa1p-30,  0x1.337699e420d59p-28,  0x1.4a0737a02c4bbp-24};
 // K_3: 9 powers of w
-static constexpr double kBetaSum3[] = {0x1.ed284dc73b445p-10,
+GENFAST_CONSTANT double kBetaSum3[] = {0x1.ed284dc73b445p-10,
                                        -0x1.71de3a556c734p-9,
                                        0x0.0p+0,
                                        0x1.ed284dc73b445p-11,
@@ -185,7 +185,7 @@ static constexpr double kBetaSum3[] = {0x1.ed284dc73b445p-10,
                                        0x1.8054405d290b0p-25,
                                        0x1.9c890588375e9p-21};
 // K_4: 6 powers of w
-static constexpr double kBetaSum4[] = {-0x1.7545a382f9508p-11,
+GENFAST_CONSTANT double kBetaSum4[] = {-0x1.7545a382f9508p-11,
                                        0x1.d2970c63b7a4ap-10,
                                        -0x1.ce45d829f2411p-14,
                                        0x1.01b42d787cc04p-13,
@@ -225,7 +225,7 @@ static constexpr double kBetaSum4[] = {-0x1.7545a382f9508p-11,
                                        0x1.9ff1cd87fa54bp-22,
                                        0x1.4b29d972c3f3bp-15};
 // K_5: 1 powers of w
-static constexpr double kBetaSum5[] = {-0x1.63a9a08a341f7p-11, 0x1.37346c78ed9b8p-9,   -0x1.5cfc97fc5b40dp-10,
+GENFAST_CONSTANT double kBetaSum5[] = {-0x1.63a9a08a341f7p-11, 0x1.37346c78ed9b8p-9,   -0x1.5cfc97fc5b40dp-10,
                                        -0x1.ab42237637a71p-17, -0x1.ab42237637a71p-17, -0x1.63a9a08a341f7p-12};
 
 }  // namespace numerics

@@ -9,7 +9,7 @@ namespace numerics {
 
 // lower: the x with I_x(a, b) = u, else with 1 - I_x(a, b) = u.
 template <class F>
-static BetaQuantile<F> beta_quantile(F a, F b, F u, bool lower) {
+static GENFAST_HD BetaQuantile<F> beta_quantile(F a, F b, F u, bool lower) {
   const auto half = u <= F(0.5);
   const F t = tail_probability(select(half, u, F(1) - u));
   const auto end = t == F(0);
@@ -20,7 +20,7 @@ static BetaQuantile<F> beta_quantile(F a, F b, F u, bool lower) {
 
 // log D(x) + correction for densities that are D times something: log(factor) - deviance.
 template <class F>
-static F beta_log_slope(const BetaShape<F>& s, F x, F y, F offset) {
+static GENFAST_HD F beta_log_slope(const BetaShape<F>& s, F x, F y, F offset) {
   const F dev = fma(s.a, log_defect(-offset / s.a, x * (s.n / s.a)), s.b * log_defect(offset / s.b, y * (s.n / s.b)));
   return log_f64(s.factor) - dev;
 }
@@ -28,15 +28,15 @@ static F beta_log_slope(const BetaShape<F>& s, F x, F y, F offset) {
 // p = a, b.
 struct BetaFamily {
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return beta_quantile(p[0], p[1], u, true).x;
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return beta_quantile(p[0], p[1], q, false).x;
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const auto inside = (x > F(0)) & (x < F(1));
     const F v = select(inside, x, F(0.5));
     const BetaShape<F> s = beta_shape(p[0], p[1]);
@@ -44,15 +44,15 @@ struct BetaFamily {
     return select(inside, lower ? tails.lower : tails.upper, select(x <= F(0), F(!lower), select(x >= F(1), F(lower), x)));
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F infinity = F(ExpLogF64::infinity);
     const auto inside = (x > F(0)) & (x < F(1));
     const F v = select(inside, x, F(0.5));
@@ -68,15 +68,15 @@ struct BetaFamily {
 // p = dfn, dfd: x = (dfd / dfn) v / (1 - v) with v ~ Beta(dfn / 2, dfd / 2).
 struct FFamily {
   template <class F>
-  static F ratio(const BetaQuantile<F>& q, const F* p) {
+  static GENFAST_HD F ratio(const BetaQuantile<F>& q, const F* p) {
     return (p[1] / p[0]) * (q.x / q.y);
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return ratio(beta_quantile(F(0.5) * p[0], F(0.5) * p[1], u, true), p);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return ratio(beta_quantile(F(0.5) * p[0], F(0.5) * p[1], q, false), p);
   }
   // v, 1 - v and a (1 - v) - b v for 0 < x < infinity, none of them by a difference.
@@ -85,7 +85,7 @@ struct FFamily {
     F v, rest, offset;
   };
   template <class F>
-  static Argument<F> argument(F x, const F* p) {
+  static GENFAST_HD Argument<F> argument(F x, const F* p) {
     const auto big = x > F(1);
     const F y = F(1) / x;
     // Divided by x where x is large, so that nothing overflows.
@@ -95,22 +95,22 @@ struct FFamily {
     return {top / sum, bottom / sum, F(0.5) * p[0] * (p[1] / sum) * gap};
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const auto inside = (x > F(0)) & (x < F(ExpLogF64::infinity));
     const Argument<F> g = argument(select(inside, x, F(1)), p);
     const Tails<F> tails = beta_tails(beta_shape(F(0.5) * p[0], F(0.5) * p[1]), g.v, g.rest, g.offset);
     return select(inside, lower ? tails.lower : tails.upper, select(x <= F(0), F(!lower), select(x > F(0), F(lower), x)));
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F infinity = F(ExpLogF64::infinity);
     const auto inside = (x > F(0)) & (x < infinity);
     const Argument<F> g = argument(select(inside, x, F(1)), p);

@@ -26,7 +26,7 @@ GENFAST_INLINE F ceiling(F x) {
 
 // Smallest integer k in [least, most] with F(k) >= t where lower, else with 1 - F(k) <= t; 0 < t <= 1/2. `most` may be infinite.
 template <class Problem, class F, class M>
-static F smallest_reaching(const Problem& problem, F t, M lower, F start, F least, F most) {
+GENFAST_CALL F smallest_reaching(const Problem& problem, F t, M lower, F start, F least, F most) {
   F bad = least - F(1), good = most;  // F(bad) is too small, F(good) is not
   F k = select(start < least, least, select(start > most, most, start));
   F done = select(good <= least, F(1), F(0));
@@ -74,7 +74,7 @@ static F smallest_reaching(const Problem& problem, F t, M lower, F start, F leas
 
 // F^-1(u), or F^-1(1 - u) where not lower, of a problem with a rough normal quantile: mean + deviation z + skew (z^2 - 1).
 template <class Problem, class F>
-static F discrete_quantile(const Problem& problem, F u, bool lower, F mean, F deviation, F skew, F least, F most) {
+static GENFAST_HD F discrete_quantile(const Problem& problem, F u, bool lower, F mean, F deviation, F skew, F least, F most) {
   const auto half = u <= F(0.5);
   const F t = select(half, u, F(1) - u);
   const auto end = t == F(0);
@@ -90,7 +90,7 @@ static F discrete_quantile(const Problem& problem, F u, bool lower, F mean, F de
 
 // A probability function of the problem at floor(x): 1 from `most` on, 0 below `least`.
 template <class Problem, class F>
-static F discrete_probability(const Problem& problem, F x, bool lower, F least, F most) {
+static GENFAST_HD F discrete_probability(const Problem& problem, F x, bool lower, F least, F most) {
   const F k = floor(x);
   const auto inside = (k >= least) & (k < most);
   const MassTails<F> tails = problem.tails(select(inside, k, least));
@@ -106,7 +106,7 @@ GENFAST_INLINE F on_integers(F x, F least, F most, F value) {
 
 // log(m! / (m/e)^m), m >= 0.
 template <class F>
-static F log_factorial_excess(F m) {
+GENFAST_CALL F log_factorial_excess(F m) {
   const auto zero = m < F(0.5);
   const F v = select(zero, F(1), m);
   return select(zero, F(0), F(0.5) * log_f64(F(0x1.921fb54442d18p+2) * v) - log_f64(recip_gamma_star(v)));
@@ -124,43 +124,43 @@ struct PoissonFamily {
   template <class F>
   struct Problem {
     F rate;
-    MassTails<F> tails(F k) const {
+    GENFAST_HD MassTails<F> tails(F k) const {
       const Tails<F> g = gamma_tails(gamma_shape(k + F(1)), rate);
       return {g.upper, g.lower, g.slope / rate, rate / (k + F(1))};
     }
   };
   // A rate of 0 is the point mass at 0.
   template <class F>
-  static F quantile(F u, const F* p, bool lower) {
+  static GENFAST_HD F quantile(F u, const F* p, bool lower) {
     const auto none = p[0] == F(0);
     const F rate = select(none, F(1), p[0]);
     const F k = discrete_quantile(Problem<F>{rate}, u, lower, rate, sqrt(rate), F(1.0 / 6), F(0), F(ExpLogF64::infinity));
     return select(none, F(0), k);
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const auto none = p[0] == F(0);
     const F value = discrete_probability(Problem<F>{select(none, F(1), p[0])}, x, lower, F(0), F(ExpLogF64::infinity));
     return select(none, select(x >= F(0), F(lower), select(x == x, F(!lower), x)), value);
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return quantile(u, p, true);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return quantile(q, p, false);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F infinity = F(ExpLogF64::infinity);
     const auto none = p[0] == F(0);
     const auto inside = (x >= F(0)) & (x < infinity);
@@ -175,7 +175,7 @@ struct BinomialFamily {
   template <class F>
   struct Problem {
     F n, p;
-    MassTails<F> tails(F k) const {
+    GENFAST_HD MassTails<F> tails(F k) const {
       const F q = F(1) - p;
       const BetaShape<F> s = beta_shape(n - k, k + F(1));
       const Tails<F> b = beta_tails(s, q, p, beta_offset(s, q, p));
@@ -184,7 +184,7 @@ struct BinomialFamily {
   };
   // n = 0 and p = 0 are the point mass at 0, p = 1 that at n; they never reach the formulas.
   template <class F>
-  static F quantile(F u, const F* p, bool lower) {
+  static GENFAST_HD F quantile(F u, const F* p, bool lower) {
     const auto proper = (p[0] > F(0)) & (p[1] > F(0)) & (p[1] < F(1));
     const F n = select(proper, p[0], F(1)), s = select(proper, p[1], F(0.5));
     const F q = F(1) - s;
@@ -192,7 +192,7 @@ struct BinomialFamily {
     return select(proper, k, select(p[1] == F(1), p[0], F(0)));
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const auto proper = (p[0] > F(0)) & (p[1] > F(0)) & (p[1] < F(1));
     const F n = select(proper, p[0], F(1)), s = select(proper, p[1], F(0.5));
     const F value = discrete_probability(Problem<F>{n, s}, x, lower, F(0), n);
@@ -200,23 +200,23 @@ struct BinomialFamily {
     return select(proper, value, select(x >= point, F(lower), select(x == x, F(!lower), x)));
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return quantile(u, p, true);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return quantile(q, p, false);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const auto proper = (p[0] > F(0)) & (p[1] > F(0)) & (p[1] < F(1));
     const F n = select(proper, p[0], F(1)), s = select(proper, p[1], F(0.5)), q = F(1) - s;
     const auto inside = (x >= F(0)) & (x <= n);
@@ -245,7 +245,7 @@ struct NegativeBinomialFamily {
   template <class F>
   struct Problem {
     F n, p;
-    MassTails<F> tails(F k) const {
+    GENFAST_HD MassTails<F> tails(F k) const {
       const F q = F(1) - p;
       const BetaShape<F> s = beta_shape(n, k + F(1));
       const Tails<F> b = beta_tails(s, p, q, beta_offset(s, p, q));
@@ -254,7 +254,7 @@ struct NegativeBinomialFamily {
   };
   // p = 1 is the point mass at 0.
   template <class F>
-  static F quantile(F u, const F* p, bool lower) {
+  static GENFAST_HD F quantile(F u, const F* p, bool lower) {
     const auto proper = p[1] < F(1);
     const F s = select(proper, p[1], F(0.5)), q = F(1) - s;
     const F root = sqrt(p[0] * q);
@@ -263,30 +263,30 @@ struct NegativeBinomialFamily {
     return select(proper, k, F(0));
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const auto proper = p[1] < F(1);
     const F value = discrete_probability(Problem<F>{p[0], select(proper, p[1], F(0.5))}, x, lower, F(0), F(ExpLogF64::infinity));
     return select(proper, value, select(x >= F(0), F(lower), select(x == x, F(!lower), x)));
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return quantile(u, p, true);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return quantile(q, p, false);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   // p(k) = D / (q (n + k)) with the D of I_p(n, k + 1).
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F infinity = F(ExpLogF64::infinity);
     const auto proper = p[1] < F(1);
     const F s = select(proper, p[1], F(0.5)), q = F(1) - s;
@@ -305,7 +305,7 @@ struct NegativeBinomialFamily {
 struct HypergeometricFamily {
   // log of the mass: of the 2 x 2 table of counts with its margins, by Loader's deviance in every cell.
   template <class F>
-  static F log_mass(F k, F good, F bad, F draws) {
+  static GENFAST_HD F log_mass(F k, F good, F bad, F draws) {
     const F n = good + bad, rest = n - draws;
     const F cells = (log_factorial_excess(good) + log_factorial_excess(bad)) +
                     (log_factorial_excess(draws) + log_factorial_excess(rest)) - log_factorial_excess(n);
@@ -319,7 +319,7 @@ struct HypergeometricFamily {
   template <class F>
   struct Problem {
     F good, bad, draws;
-    MassTails<F> tails(F k) const {
+    GENFAST_HD MassTails<F> tails(F k) const {
       const F n = good + bad;
       MassTails<F> r;
       r.mass = exp_f64(log_mass(k, good, bad, draws));
@@ -349,12 +349,12 @@ struct HypergeometricFamily {
     F least, most;
   };
   template <class F>
-  static Range<F> range(const F* p) {
+  static GENFAST_HD Range<F> range(const F* p) {
     const F least = p[2] - p[1];
     return {select(least > F(0), least, F(0)), select(p[0] < p[2], p[0], p[2])};
   }
   template <class F>
-  static F quantile(F u, const F* p, bool lower) {
+  static GENFAST_HD F quantile(F u, const F* p, bool lower) {
     const Range<F> r = range(p);
     const auto proper = r.most > r.least;
     const F good = select(proper, p[0], F(1)), bad = select(proper, p[1], F(1)), draws = select(proper, p[2], F(1));
@@ -367,7 +367,7 @@ struct HypergeometricFamily {
     return select(proper, k, r.least);
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const Range<F> r = range(p);
     const auto proper = r.most > r.least;
     const Problem<F> problem = {select(proper, p[0], F(1)), select(proper, p[1], F(1)), select(proper, p[2], F(1))};
@@ -375,23 +375,23 @@ struct HypergeometricFamily {
     return select(proper, value, select(x >= r.least, F(lower), select(x == x, F(!lower), x)));
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return quantile(u, p, true);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return quantile(q, p, false);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const Range<F> r = range(p);
     const auto proper = r.most > r.least;
     const F good = select(proper, p[0], F(1)), bad = select(proper, p[1], F(1)), draws = select(proper, p[2], F(1));
@@ -405,11 +405,11 @@ struct HypergeometricFamily {
 struct GeometricFamily {
   // t = F(k) where lower, else 1 - F(k).
   template <class F>
-  static F reach(F k, F rate, bool lower) {
+  static GENFAST_HD F reach(F k, F rate, bool lower) {
     return lower ? -expm1_nonpositive_f64(k * rate) : exp_f64(k * rate);
   }
   template <class F>
-  static F quantile(F u, const F* p, bool lower) {
+  static GENFAST_HD F quantile(F u, const F* p, bool lower) {
     const F infinity = F(ExpLogF64::infinity);
     const F rate = log1p_f64(-p[0]);
     // By the smaller tail, so that the comparison with F is exact near both ends.
@@ -423,30 +423,30 @@ struct GeometricFamily {
     return select(p[0] == F(1), F(1), select(t == F(0), select(from_low, F(1), infinity), found));
   }
   template <class F>
-  static F probability(F x, const F* p, bool lower) {
+  static GENFAST_HD F probability(F x, const F* p, bool lower) {
     const F k = floor(x);
     const auto inside = (k >= F(1)) & (k < F(ExpLogF64::infinity));
     const F value = select(p[0] == F(1), F(lower), reach(select(inside, k, F(1)), log1p_f64(-p[0]), lower));
     return select(inside, value, select(x < F(1), F(!lower), select(x >= F(1), F(lower), x)));
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return quantile(u, p, true);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return quantile(q, p, false);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return probability(x, p, true);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return probability(x, p, false);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F value = select(x == F(1), log_f64(p[0]), fma(x - F(1), log1p_f64(-p[0]), log_f64(p[0])));
     return on_integers(x, F(1), F(ExpLogF64::infinity), value);
   }
@@ -455,25 +455,25 @@ struct GeometricFamily {
 // p = p: 1 with probability p. F(0) = 1 - p is compared without being rounded.
 struct BernoulliFamily {
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     const auto top = u > F(0.5);
     const auto high = select(top, p[0] - (F(1) - u), select(p[0] > F(0.5), u - (F(1) - p[0]), F(-1))) > F(0);
     return select(high, F(1), F(0));
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return select(p[0] <= q, F(0), F(1));
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return select(x < F(0), F(0), select(x < F(1), F(1) - p[0], select(x == x, F(1), x)));
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return select(x < F(0), F(1), select(x < F(1), p[0], select(x == x, F(0), x)));
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     return on_integers(x, F(0), F(1), select(x == F(1), log_f64(p[0]), log1p_f64(-p[0])));
   }
 };
@@ -481,7 +481,7 @@ struct BernoulliFamily {
 // p = low, high: the integers low, ..., high.
 struct DiscreteUniformFamily {
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     const F n = p[1] - p[0] + F(1);
     const F product = u * n;
     const F up = ceiling(product);
@@ -490,7 +490,7 @@ struct DiscreteUniformFamily {
     return p[0] + select(j > F(1), j, F(1)) - F(1);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     const F n = p[1] - p[0] + F(1);
     const F product = q * n;
     const F low = floor(product);
@@ -498,17 +498,17 @@ struct DiscreteUniformFamily {
     return p[0] + select(j > F(1), j, F(1)) - F(1);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     const F n = p[1] - p[0] + F(1);
     return select(x < p[0], F(0), select(x >= p[1], F(1), (floor(x) - p[0] + F(1)) / n));
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     const F n = p[1] - p[0] + F(1);
     return select(x < p[0], F(1), select(x >= p[1], F(0), (p[1] - floor(x)) / n));
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     return on_integers(x, p[0], p[1], -log_f64(p[1] - p[0] + F(1)));
   }
 };

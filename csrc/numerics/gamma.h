@@ -14,7 +14,7 @@ namespace numerics {
 
 // 1 / Gamma*(a), Gamma*(a) = Gamma(a) / (sqrt(2 pi / a) (a/e)^a), a > 0.
 template <class F>
-static F recip_gamma_star(F a) {
+GENFAST_CALL F recip_gamma_star(F a) {
   const auto small = a < F(1);
   F r = polynomial(kRecipGammaStar, F(1) / select(small, F(1), a));
   if (any(small)) {
@@ -36,7 +36,7 @@ struct GammaShape {
 };
 
 template <class F>
-static GammaShape<F> gamma_shape(F a) {
+GENFAST_CALL GammaShape<F> gamma_shape(F a) {
   GammaShape<F> g;
   g.a = a;
   const F missing = -floor(a - F(12));
@@ -49,7 +49,7 @@ static GammaShape<F> gamma_shape(F a) {
 
 // Gamma*(a) sum C_k(eta) a^-k of Temme's expansion, a >= 12 and |eta| <= 1.3.
 template <class F>
-static F temme_sum(F eta, F s) {
+GENFAST_CALL F temme_sum(F eta, F s) {
   F r = polynomial(kTemme8, eta);
   r = fma(r, s, polynomial(kTemme7, eta));
   r = fma(r, s, polynomial(kTemme6, eta));
@@ -63,7 +63,7 @@ static F temme_sum(F eta, F s) {
 
 // Legendre's continued fraction for Q / (D a), backwards from a depth that suffices for double precision at x >= 1.5.
 template <class F>
-static F gamma_fraction(F a, F x) {
+GENFAST_CALL F gamma_fraction(F a, F x) {
   const F depth = floor(F(9) + F(105) / x);
   const F base = x + F(1) - a;
   int k = any(depth > F(40)) ? 80 : any(depth > F(20)) ? 40 : 20;
@@ -83,7 +83,7 @@ static F gamma_fraction(F a, F x) {
 // Q for a < 1/2, x < 1.5: 1 - x^a / Gamma(1+a) plus x^a e^-x / Gamma(a) sum t_n x^n / n!, where t_n = sum_k Pi_{k-1} / (a + k) and
 // Pi_n = n! / ((a+1)...(a+n)): Gautschi's two parts with positive terms.
 template <class F>
-static F gamma_upper_small(F a, F x) {
+GENFAST_CALL F gamma_upper_small(F a, F x) {
   const F log_x = log_f64(x);
   const F e = fma(a, log_x, -a * polynomial(kLogGamma1p, a));
   const F power = expm1_bounded<ExpLogF64>(select(e < F(-40), F(-40), e));
@@ -101,7 +101,7 @@ static F gamma_upper_small(F a, F x) {
 
 // P(a, x), Q(a, x), D(a, x) for 0 < x < infinity.
 template <class F>
-static Tails<F> gamma_tails(const GammaShape<F>& g, F x) {
+GENFAST_CALL Tails<F> gamma_tails(const GammaShape<F>& g, F x) {
   const F a = g.a;
   Tails<F> r;
   const F factor = g.factor * exp_f64(-deviance(a, x));  // D
@@ -156,7 +156,7 @@ static Tails<F> gamma_tails(const GammaShape<F>& g, F x) {
 // A starting value for the quantile: in the bulk x = a lambda(eta) with eta = z / sqrt(a) and a fitted correction (the form of
 // Temme 1992), outside of it the leading terms of the two tails (DiDonato & Morris 1986).
 template <class F, class M>
-static F gamma_start(const GammaShape<F>& g, F t, M lower, F* log_leading) {
+GENFAST_CALL F gamma_start(const GammaShape<F>& g, F t, M lower, F* log_leading) {
   const F a = g.a;
   const F log_t = log_f64(t);
   const F z = rough_normal_quantile(-log_t);
@@ -203,17 +203,17 @@ template <class F>
 struct GammaProblem {
   GammaShape<F> g;
   F scale;
-  Tails<F> tails(F x) const { return gamma_tails(g, x); }
-  LocalShape<F> local(F x) const { return {F(1), F(0), x - (g.a - F(1)), x}; }
-  F unit(F x) const { return x; }
-  F cell(F x) const { return relative_cell(x, scale, F(1), g.a); }
-  F advance(F x, F step) const { return x * exp_f64(select(step > F(2), F(2), select(step < F(-2), F(-2), step))); }
-  F drift(const LocalShape<F>& s, F) const { return F(1) - s.beta; }
+  GENFAST_HD Tails<F> tails(F x) const { return gamma_tails(g, x); }
+  GENFAST_HD LocalShape<F> local(F x) const { return {F(1), F(0), x - (g.a - F(1)), x}; }
+  GENFAST_HD F unit(F x) const { return x; }
+  GENFAST_HD F cell(F x) const { return relative_cell(x, scale, F(1), g.a); }
+  GENFAST_HD F advance(F x, F step) const { return x * exp_f64(select(step > F(2), F(2), select(step < F(-2), F(-2), step))); }
+  GENFAST_HD F drift(const LocalShape<F>& s, F) const { return F(1) - s.beta; }
 };
 
 // x with P(a, x) = t where lower, else with Q(a, x) = t, 0 < t <= 1/2.
 template <class F, class M>
-static F gamma_inverse(const GammaShape<F>& g, F t, M lower) {
+GENFAST_CALL F gamma_inverse(const GammaShape<F>& g, F t, M lower) {
   F leading;
   const F x = gamma_start(g, t, lower, &leading);
   const auto tiny = leading < F(-230);  // the next term is far below the rounding error

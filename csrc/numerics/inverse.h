@@ -25,7 +25,7 @@ struct LocalShape {
 // The displacement e where F(g + unit e) - F(g) = w unit f(g): six terms of the inverse function's Taylor series, from
 // e' = E, (1 + linear e + square e^2) E' = E^2 (beta + gamma e), E = f(g) / f(x).
 template <class F>
-static F inverse_step(const LocalShape<F>& s, F w) {
+GENFAST_CALL F inverse_step(const LocalShape<F>& s, F w) {
   constexpr int order = 6;
   F density[order], e[order + 1], weight[order];
   density[0] = F(1);
@@ -86,7 +86,7 @@ GENFAST_INLINE F relative_cell(F x, F scale, F rate, F mode) {
 // x with F(x) = t where lower, else with 1 - F(x) = t, 0 < t < 1, from the starting value x. Lanes whose result is not negative
 // are done already.
 template <class Problem, class F, class M>
-static F invert_in_cells(const Problem& problem, F t, M lower, F x, F result) {
+GENFAST_CALL F invert_in_cells(const Problem& problem, F t, M lower, F x, F result) {
   F top = F(ExpLogF64::infinity);
   for (int round = 0; round < 60; ++round) {
     const F cell = problem.cell(x);

@@ -11,13 +11,22 @@
 #endif
 
 // Internal linkage and always inlined, so that a copy compiled for one CPU target can never be linked into another.
-// GENFAST_HD marks what else runs on both sides: members, constants' owners, long functions that should stay calls.
+// GENFAST_HD marks what else runs on both sides. GENFAST_CALL is for long functions, which stay calls in device code: a kernel
+// that inlines them takes minutes to compile. GENFAST_CONSTANT is for arrays of constants, which device code cannot share with the
+// host.
 #if defined(__CUDACC__)
 #define GENFAST_INLINE static __host__ __device__ __forceinline__
 #define GENFAST_HD __host__ __device__
+#define GENFAST_CALL static __host__ __device__ __noinline__
 #else
 #define GENFAST_INLINE static inline __attribute__((always_inline))
 #define GENFAST_HD
+#define GENFAST_CALL static
+#endif
+#if defined(__CUDA_ARCH__)
+#define GENFAST_CONSTANT static __constant__ constexpr
+#else
+#define GENFAST_CONSTANT static constexpr
 #endif
 
 namespace genfast {

@@ -163,7 +163,7 @@ GENFAST_INLINE F normal_tail_value(F p, F r, F gap) {
 
 // Phi^-1(1/2 + q), where p = 1/2 - |q| is given besides because it is more precise than q in the tails.
 template <class F>
-static F normal_quantile(F q, F p) {
+GENFAST_CALL F normal_quantile(F q, F p) {
   using C = NormalF64;
   const F r = normal_tail_radius<C>(p), t = r - F(2.75);
   const F gap = select(r > F(6), normal_gap_far(t, C()), normal_gap_near(t, C()));
@@ -178,7 +178,7 @@ GENFAST_INLINE F normal_quantile(F u) {
 
 // e^(a^2/2) Phi(-a): a rational on 1 <= a <= 5.5 and another on 5.5 <= a <= 40, all coefficients positive.
 template <class F>
-static F normal_mills(F a) {
+GENFAST_CALL F normal_mills(F a) {
   const auto far = a > F(5.5);
   F num = select(far, F(0x1.2a00018c53f48p-15), F(0x1.f19016babfd61p-21));
   num = fma(num, a, select(far, F(0x1.b08186a9f01d3p-12), F(0x1.b9a15070d2b16p-16)));
@@ -240,7 +240,7 @@ GENFAST_INLINE F normal_cdf_centre(F z) {
 
 // Phi(z) for any z.
 template <class F>
-static F normal_cdf(F z) {
+static GENFAST_HD F normal_cdf(F z) {
   const F a = abs(z);
   const F tail = normal_upper(a);
   return select(a < F(1), F(0.5) + normal_cdf_centre(z), select(z < F(0), tail, F(1) - tail));
@@ -253,19 +253,19 @@ static F normal_cdf(F z) {
 struct NormalFamily {
   static constexpr bool float_kernel = true;
   template <class F>
-  static F from_normal(F z, const F* p) {
+  static GENFAST_HD F from_normal(F z, const F* p) {
     return fma(p[1], z, p[0]);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return normal_cdf((x - p[0]) / p[1]);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return normal_cdf((p[0] - x) / p[1]);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F z = (x - p[0]) / p[1];
     return fma(F(-0.5) * z, z, -(log_f64(p[1]) + F(kLogSqrt2Pi)));
   }
@@ -275,19 +275,19 @@ struct NormalFamily {
 struct LogNormalFamily {
   static constexpr bool float_kernel = false;
   template <class F>
-  static F from_normal(F z, const F* p) {
+  static GENFAST_HD F from_normal(F z, const F* p) {
     return exp_f64(fma(p[1], z, p[0]));
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return select(x <= F(0), F(0), normal_cdf((log_f64(x) - p[0]) / p[1]));
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return select(x <= F(0), F(1), normal_cdf((p[0] - log_f64(x)) / p[1]));
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F y = log_f64(x), z = (y - p[0]) / p[1];
     const F value = fma(F(-0.5) * z, z, -(y + (log_f64(p[1]) + F(kLogSqrt2Pi))));
     return select(x <= F(0), F(-ExpLogF64::infinity), select(x < F(ExpLogF64::infinity), value, -x));
@@ -297,25 +297,25 @@ struct LogNormalFamily {
 // p = scale: |Z| scale.
 struct HalfNormalFamily {
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return p[0] * normal_quantile(F(0.5) * u, F(0.5) - F(0.5) * u);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return p[0] * normal_quantile(F(0.5) - F(0.5) * q, F(0.5) * q);
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     const F z = x / p[0];
     return select(z <= F(0), F(0), select(z < F(1), F(2) * normal_cdf_centre(z), F(1) - F(2) * normal_upper(z)));
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     const F z = x / p[0];
     return select(z <= F(0), F(1), select(z < F(1), F(1) - F(2) * normal_cdf_centre(z), F(2) * normal_upper(z)));
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F z = x / p[0];
     const F value = fma(F(-0.5) * z, z, -(log_f64(p[0]) + F(kLogSqrt2Pi - ExpLogF64::ln2)));
     return select(x < F(0), F(-ExpLogF64::infinity), value);

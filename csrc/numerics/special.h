@@ -22,7 +22,7 @@ GENFAST_INLINE F polynomial(const double (&c)[n], F x) {
 
 // mu - log(1 + mu) >= 0 without cancellation near mu = 0, with ratio = 1 + mu, which the caller may know better than mu.
 template <class F>
-static F log_defect(F mu, F ratio) {
+GENFAST_CALL F log_defect(F mu, F ratio) {
   using C = ExpLogF64;
   const auto near = (ratio >= F(0.5)) & (ratio <= F(2));
   const auto tiny = ratio < F(C::min_normal);
@@ -49,7 +49,7 @@ GENFAST_INLINE F deviance(F a, F x) {
 
 // exp(x^2) erfc(x), x >= 0.
 template <class F>
-static F erfcx(F x) {
+GENFAST_CALL F erfcx(F x) {
   const F y = polynomial(kErfcx, (x - F(3)) / (x + F(3)));
   return y / fma(x, F(2), F(1));
 }

@@ -24,7 +24,7 @@ struct StudentShape {
 };
 
 template <class F>
-static StudentShape<F> student_shape(F df) {
+GENFAST_CALL StudentShape<F> student_shape(F df) {
   StudentShape<F> s;
   s.df = df;
   s.a = F(0.5) * df;
@@ -40,7 +40,7 @@ static StudentShape<F> student_shape(F df) {
 }
 
 template <class F>
-static F student_sum(F v, F s) {
+GENFAST_CALL F student_sum(F v, F s) {
   F r = polynomial(kStudent9, v);
   r = fma(r, s, polynomial(kStudent8, v));
   r = fma(r, s, polynomial(kStudent7, v));
@@ -59,7 +59,7 @@ struct StudentPoint {
 };
 
 template <class F>
-static StudentPoint<F> student_point(F df, F t) {
+GENFAST_CALL StudentPoint<F> student_point(F df, F t) {
   const auto big = t > F(1e100);
   const F r = select(big, F(1), t) * (select(big, F(1), t) / df);
   StudentPoint<F> p;
@@ -77,7 +77,7 @@ static StudentPoint<F> student_point(F df, F t) {
 
 // P(|T| <= t), P(|T| > t) and the density of |T|, for 0 <= t < infinity.
 template <class F>
-static Tails<F> student_tails(const StudentShape<F>& s, F t) {
+GENFAST_CALL Tails<F> student_tails(const StudentShape<F>& s, F t) {
   const StudentPoint<F> p = student_point(s.df, t);
   const F e = s.factor * exp_f64(-(s.a * p.w2));
   const F root = sqrt(p.y);
@@ -111,33 +111,33 @@ template <class F>
 struct StudentProblem {
   StudentShape<F> s;
   F scale, core;  // core: about the standard deviation of the centre, at most 1
-  Tails<F> tails(F t) const {
+  GENFAST_HD Tails<F> tails(F t) const {
     Tails<F> r = student_tails(s, t);
     r.slope = r.slope * unit(t);
     return r;
   }
-  LocalShape<F> local(F t) const {
+  GENFAST_HD LocalShape<F> local(F t) const {
     const F u = unit(t);
     const F m = u / fma(t, t, s.df), c = (s.df + F(1)) * m;
     return {F(2) * t * m, u * m, c * t, c * u};
   }
-  F unit(F t) const { return select(t > core, t, core); }
-  F cell(F t) const {
+  GENFAST_HD F unit(F t) const { return select(t > core, t, core); }
+  GENFAST_HD F cell(F t) const {
     const F wide = power_of_two_below(t) / (s.df + F(1));
     return F(0x1p-12) * power_of_two_below(select((t >= core) & (wide > core), wide, core));
   }
-  F advance(F t, F step) const {
+  GENFAST_HD F advance(F t, F step) const {
     const F limited = select(step > F(5), F(5), select(step < F(-5), F(-5), step));
     const F next = fma(core, limited, t);
     return select(t > core, t * exp_f64(limited), select(next > F(0), next, F(0)));
   }
-  F drift(const LocalShape<F>& shape, F t) const { return select(t > core, F(1), F(0)) - shape.beta; }
+  GENFAST_HD F drift(const LocalShape<F>& shape, F t) const { return select(t > core, F(1), F(0)) - shape.beta; }
 };
 
 // t >= 0 with P(|T| > t) = two, 0 < two < 1. Starting values: w^2 from the normal quantile by a fitted correction in the bulk, else
 // the leading terms at x = 0 and at y = 0.
 template <class F>
-static F student_inverse(F df, F two) {
+GENFAST_CALL F student_inverse(F df, F two) {
   const StudentShape<F> s = student_shape(df);
   const F log_two = log_f64(two);
   const F z = rough_normal_quantile(F(0x1.62e42fefa39efp-1) - log_two);
@@ -175,7 +175,7 @@ static F student_inverse(F df, F two) {
 struct StudentTFamily {
   // The t with F(t) = u in magnitude, and the sign of u - 1/2.
   template <class F>
-  static F quantile(F u, const F* p) {
+  static GENFAST_HD F quantile(F u, const F* p) {
     const auto low = u <= F(0.5);
     const F two = tail_probability(F(2) * select(low, u, F(1) - u));
     const auto inside = (two > F(0)) & (two < F(1));
@@ -184,31 +184,31 @@ struct StudentTFamily {
     return select(low, -size, size);
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return fma(quantile(u, p), p[2], p[1]);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return fma(-quantile(q, p), p[2], p[1]);
   }
   // P(T <= t), t = (x - loc) / scale or its negative.
   template <class F>
-  static F below(F t, F df) {
+  static GENFAST_HD F below(F t, F df) {
     const F size = abs(t);
     const auto finite = size < F(ExpLogF64::infinity);
     const F half = F(0.5) * select(finite, student_tails(student_shape(df), select(finite, size, F(1))).upper, F(0));
     return select(t <= F(0), half, select(t > F(0), F(1) - half, t));
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     return below((x - p[1]) / p[2], p[0]);
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     return below((p[1] - x) / p[2], p[0]);
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const F size = abs((x - p[1]) / p[2]);
     const auto finite = size < F(ExpLogF64::infinity);
     const StudentShape<F> s = student_shape(p[0]);

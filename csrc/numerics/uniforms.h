@@ -26,14 +26,14 @@ GENFAST_INLINE double uniform_f64(uint32_t low, uint32_t high) {
 GENFAST_INLINE float uniform_f32(uint32_t word) { return (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f; }
 
 // out[i] = u(seed, row, first_site + i).
-static inline void uniforms(uint64_t seed, uint64_t row, uint64_t first_site, int64_t n, double* out) {
+static GENFAST_HD inline void uniforms(uint64_t seed, uint64_t row, uint64_t first_site, int64_t n, double* out) {
   for (int64_t i = 0; i < n;) {
     const uint64_t site = first_site + static_cast<uint64_t>(i);
     const numerics::PhiloxBlock b = uniform_block(seed, row, site / 2, kUniformDomainF64);
     for (uint64_t j = site % 2; j < 2 && i < n; ++j, ++i) out[i] = uniform_f64(b.word[2 * j], b.word[2 * j + 1]);
   }
 }
-static inline void uniforms(uint64_t seed, uint64_t row, uint64_t first_site, int64_t n, float* out) {
+static GENFAST_HD inline void uniforms(uint64_t seed, uint64_t row, uint64_t first_site, int64_t n, float* out) {
   for (int64_t i = 0; i < n;) {
     const uint64_t site = first_site + static_cast<uint64_t>(i);
     const numerics::PhiloxBlock b = uniform_block(seed, row, site / 4, kUniformDomainF32);

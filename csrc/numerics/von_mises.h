@@ -18,13 +18,13 @@ constexpr double kPi = 0x1.921fb54442d18p+1, kPiLow = 0x1.1a62633145c07p-53;
 // Gauss-Legendre for y in [0, 1] with (y + y^3) / 2 for the node, which is denser near 0, where the integrands are large: the
 // nodes, and twice the weights.
 constexpr int kVonMisesNodes = 24;
-constexpr double kVonMisesNode[kVonMisesNodes] = {
+GENFAST_CONSTANT double kVonMisesNode[kVonMisesNodes] = {
     0x1.3b698469f63a1p-10, 0x1.9e1d0ad24eb92p-8, 0x1.fa22f2549032bp-7, 0x1.d2be194b55303p-6, 0x1.739f2f7515338p-5,
     0x1.0e9b18485a4f1p-4,  0x1.7382285b0e181p-4, 0x1.e98925f4f0af9p-4, 0x1.3921dd8d47170p-3, 0x1.87d504ebe0e59p-3,
     0x1.e1e3dcbc23913p-3,  0x1.2412d242acdb4p-2, 0x1.5d808c4d046d6p-2, 0x1.9d14c320a1ea5p-2, 0x1.e2325922ade05p-2,
     0x1.15d8ccd17618dp-1,  0x1.3becd190aecccp-1, 0x1.6234d15ef9ba1p-1, 0x1.8759488dbd19ep-1, 0x1.a9e0040b9715ap-1,
     0x1.c84661f1625c7p-1,  0x1.e11eddbca4671p-1, 0x1.f32ee13a4e114p-1, 0x1.fd8a511f7c83bp-1};
-constexpr double kVonMisesWeight[kVonMisesNodes] = {
+GENFAST_CONSTANT double kVonMisesWeight[kVonMisesNodes] = {
     0x1.946789992c5fbp-8, 0x1.d3aea31edb93fp-7, 0x1.6bc1dbe95322ap-6, 0x1.ea7971d2c76edp-6, 0x1.33ba375f9e629p-5,
     0x1.72eaab48b47c8p-5, 0x1.b4fbadaf564e3p-5, 0x1.fc4c3541f3b3fp-5, 0x1.256efff4f117ap-4, 0x1.50dc9934da2cfp-4,
     0x1.802e1fb8630e2p-4, 0x1.b2292abade241p-4, 0x1.e4834bbd4e6d8p-4, 0x1.09f8aeb5b1153p-3, 0x1.1e2f55165257dp-3,
@@ -32,27 +32,27 @@ constexpr double kVonMisesWeight[kVonMisesNodes] = {
     0x1.bd911ad202a8fp-4, 0x1.5a3025871027ap-4, 0x1.caa77c2bc4edep-5, 0x1.92f080f1e3937p-6};
 
 // I0(kappa) in kappa^2 / 4 for kappa <= 8 (DLMF 10.25.2), and pi sqrt(kappa) e^-kappa I0(kappa) in 16 / kappa - 1 above.
-constexpr double kBesselSeries[] = {0x1.0000000000000p+0,   0x1.0000000000000p+0,   0x1.0000000000000p-2,   0x1.c71c71c71c71cp-6,
-                                    0x1.c71c71c71c71cp-10,  0x1.23456789abcdfp-14,  0x1.02e85c0898b71p-19,  0x1.522a43f65486ap-25,
-                                    0x1.522a43f65486ap-31,  0x1.0b313289be0b9p-37,  0x1.5601885e63e5dp-44,  0x1.69ca9cf3b7f54p-51,
-                                    0x1.4197a7f5154bcp-58,  0x1.e725594ee52e9p-66,  0x1.3e22d70ef3b5fp-73,  0x1.69f7da8510bcdp-81,
-                                    0x1.69f7da8510bcdp-89,  0x1.40a2dc2460523p-97,  0x1.faaf2fa1c79e5p-106, 0x1.674f8e46c208cp-114,
-                                    0x1.cbeaf38dc529fp-123, 0x1.0afb53e9cec0bp-131, 0x1.1a6d4e307528fp-140};
-constexpr double kBesselLarge[] = {0x1.43731515d0865p+0,   0x1.59f29b4fd357bp-7,  0x1.c0b90a0b301efp-12,  0x1.25a8b0013fb66p-15,
-                                   0x1.38d671dcb170dp-18,  0x1.f58940fb6d656p-21, 0x1.2b4865efd4364p-22,  0x1.094d7a850bdb4p-23,
-                                   0x1.22c29197cea1fp-24,  0x1.985f5034f1cd0p-26, -0x1.6c5781e71e008p-26, -0x1.6b67037d2300ep-25,
-                                   -0x1.232682bd97609p-26, 0x1.a19728d1d6cf1p-26, 0x1.8fbafdcac1e9ep-26,  -0x1.a58c21e89cdaep-27,
-                                   -0x1.3f4688efe2904p-26, 0x1.c68312db4dc39p-28, 0x1.84710549d9ffap-27,  -0x1.ee5527b98152bp-29,
-                                   -0x1.57eb0f76fad27p-28, 0x1.ba54b53c95940p-30, 0x1.82c769b05a413p-30,  -0x1.04354b3bfd24fp-31,
-                                   -0x1.97f1de924fa4cp-33, 0x1.1fadc581a24efp-34};
+GENFAST_CONSTANT double kBesselSeries[] = {
+    0x1.0000000000000p+0,   0x1.0000000000000p+0,   0x1.0000000000000p-2,  0x1.c71c71c71c71cp-6,   0x1.c71c71c71c71cp-10,
+    0x1.23456789abcdfp-14,  0x1.02e85c0898b71p-19,  0x1.522a43f65486ap-25, 0x1.522a43f65486ap-31,  0x1.0b313289be0b9p-37,
+    0x1.5601885e63e5dp-44,  0x1.69ca9cf3b7f54p-51,  0x1.4197a7f5154bcp-58, 0x1.e725594ee52e9p-66,  0x1.3e22d70ef3b5fp-73,
+    0x1.69f7da8510bcdp-81,  0x1.69f7da8510bcdp-89,  0x1.40a2dc2460523p-97, 0x1.faaf2fa1c79e5p-106, 0x1.674f8e46c208cp-114,
+    0x1.cbeaf38dc529fp-123, 0x1.0afb53e9cec0bp-131, 0x1.1a6d4e307528fp-140};
+GENFAST_CONSTANT double kBesselLarge[] = {
+    0x1.43731515d0865p+0,   0x1.59f29b4fd357bp-7,   0x1.c0b90a0b301efp-12,  0x1.25a8b0013fb66p-15,  0x1.38d671dcb170dp-18,
+    0x1.f58940fb6d656p-21,  0x1.2b4865efd4364p-22,  0x1.094d7a850bdb4p-23,  0x1.22c29197cea1fp-24,  0x1.985f5034f1cd0p-26,
+    -0x1.6c5781e71e008p-26, -0x1.6b67037d2300ep-25, -0x1.232682bd97609p-26, 0x1.a19728d1d6cf1p-26,  0x1.8fbafdcac1e9ep-26,
+    -0x1.a58c21e89cdaep-27, -0x1.3f4688efe2904p-26, 0x1.c68312db4dc39p-28,  0x1.84710549d9ffap-27,  -0x1.ee5527b98152bp-29,
+    -0x1.57eb0f76fad27p-28, 0x1.ba54b53c95940p-30,  0x1.82c769b05a413p-30,  -0x1.04354b3bfd24fp-31, -0x1.97f1de924fa4cp-33,
+    0x1.1fadc581a24efp-34};
 
 // sin(h) / h and cos(h) in h^2, 0 <= h <= pi / 2.
-constexpr double kSinHalfPi[] = {0x1.0000000000000p+0,   -0x1.5555555555555p-3,  0x1.11111111110bcp-7,
-                                 -0x1.a01a01a01476dp-13, 0x1.71de3a52896f6p-19,  -0x1.ae6454cebf09dp-26,
-                                 0x1.6123cc6869641p-33,  -0x1.ae4380be54b9ap-41, 0x1.883520b6222ebp-49};
-constexpr double kCosHalfPi[] = {0x1.0000000000000p+0,   -0x1.ffffffffffffbp-2,  0x1.55555555553c1p-5,
-                                 -0x1.6c16c16c09a0ep-10, 0x1.a01a019943869p-16,  -0x1.27e4f9772ae64p-22,
-                                 0x1.1eecdeb384f51p-29,  -0x1.9350806f47299p-37, 0x1.9f1fe8c9deaedp-45};
+GENFAST_CONSTANT double kSinHalfPi[] = {0x1.0000000000000p+0,   -0x1.5555555555555p-3,  0x1.11111111110bcp-7,
+                                        -0x1.a01a01a01476dp-13, 0x1.71de3a52896f6p-19,  -0x1.ae6454cebf09dp-26,
+                                        0x1.6123cc6869641p-33,  -0x1.ae4380be54b9ap-41, 0x1.883520b6222ebp-49};
+GENFAST_CONSTANT double kCosHalfPi[] = {0x1.0000000000000p+0,   -0x1.ffffffffffffbp-2,  0x1.55555555553c1p-5,
+                                        -0x1.6c16c16c09a0ep-10, 0x1.a01a019943869p-16,  -0x1.27e4f9772ae64p-22,
+                                        0x1.1eecdeb384f51p-29,  -0x1.9350806f47299p-37, 0x1.9f1fe8c9deaedp-45};
 
 // The sine and cosine of t / 2, 0 <= t <= pi, each accurate relative to itself.
 template <class F>
@@ -60,7 +60,7 @@ struct HalfAngle {
   F sine, cosine, rest;  // rest = (pi - t) / 2
 };
 template <class F>
-static HalfAngle<F> half_angle(F t) {
+static GENFAST_HD HalfAngle<F> half_angle(F t) {
   const F gap = (F(kPi) - t) + F(kPiLow);
   const F rest = F(0.5) * select(t < F(kPi), gap, F(0));
   const auto near = t <= F(0.5 * kPi);
@@ -76,7 +76,7 @@ struct VonMisesShape {
   F kappa, half;  // half = H
 };
 template <class F>
-static VonMisesShape<F> von_mises_shape(F kappa) {
+GENFAST_CALL VonMisesShape<F> von_mises_shape(F kappa) {
   const auto small = kappa <= F(8);
   const F k = select(small, kappa, F(0)), large = select(small, F(8), kappa);
   const F series = F(kPi) * exp_nonpositive_f64(-k) * polynomial(kBesselSeries, F(0.25) * k * k);
@@ -87,7 +87,7 @@ static VonMisesShape<F> von_mises_shape(F kappa) {
 // P(|X| <= t), P(|X| > t) and the density of |X| (loc = 0), for 0 <= t. With shift > 0 the last two are 2^shift times that, where
 // P(|X| > t) is tiny; then the first says nothing.
 template <class F>
-static Tails<F> von_mises_tails(const VonMisesShape<F>& s, F t, F shift) {
+GENFAST_CALL Tails<F> von_mises_tails(const VonMisesShape<F>& s, F t, F shift) {
   const HalfAngle<F> half = half_angle(t);
   const F rate = F(-2) * s.kappa;
   const F fall = (s.kappa * half.sine) * half.sine;
@@ -126,31 +126,31 @@ template <class F>
 struct VonMisesProblem {
   VonMisesShape<F> s;
   F scale, width, shift;
-  Tails<F> tails(F t) const {
+  GENFAST_HD Tails<F> tails(F t) const {
     Tails<F> r = von_mises_tails(s, t, shift);
     r.slope = r.slope * width;
     return r;
   }
-  LocalShape<F> local(F t) const {
+  GENFAST_HD LocalShape<F> local(F t) const {
     const HalfAngle<F> half = half_angle(t);
     const F rate = s.kappa * width;
     const F sine = F(2) * half.sine * half.cosine, cosine = (half.cosine - half.sine) * (half.cosine + half.sine);
     return {F(0), F(0.5) * width * width, rate * sine, rate * width * cosine};
   }
-  F unit(F) const { return width; }
-  F cell(F) const { return F(0x1p-12) * width; }
-  F advance(F t, F step) const {
+  GENFAST_HD F unit(F) const { return width; }
+  GENFAST_HD F cell(F) const { return F(0x1p-12) * width; }
+  GENFAST_HD F advance(F t, F step) const {
     const F limited = select(step > F(5), F(5), select(step < F(-5), F(-5), step));
     const F next = fma(width, limited, t);
     return select(next > F(0), select(next < F(kPi), next, F(0x1.921fb54442d17p+1)), F(0));
   }
-  F drift(const LocalShape<F>& shape, F) const { return -shape.beta; }
+  GENFAST_HD F drift(const LocalShape<F>& shape, F) const { return -shape.beta; }
 };
 
 // t >= 0 with P(|X| > t) = two, 0 < two < 1. Starting values: from the flat density near t = pi, or sin(t/2) as a normal variable
 // (Hill 1976, "New approximations to the von Mises distribution", its leading term).
 template <class F>
-static F von_mises_inverse(F kappa, F two) {
+GENFAST_CALL F von_mises_inverse(F kappa, F two) {
   const VonMisesShape<F> s = von_mises_shape(kappa);
   const F growth = F(2) * kappa;
   const F flat = two * s.half * exp_f64(select(growth < F(700), growth, F(700)));  // pi - t if the density were flat
@@ -178,7 +178,7 @@ static F von_mises_inverse(F kappa, F two) {
 struct VonMisesFamily {
   // The t = |x - loc| with F(x) = u, and on which side.
   template <class F>
-  static F quantile(F u, const F* p) {
+  static GENFAST_HD F quantile(F u, const F* p) {
     const auto low = u <= F(0.5);
     const F two = F(2) * select(low, u, F(1) - u);
     const auto inside = (two > F(0)) & (two < F(1));
@@ -187,34 +187,34 @@ struct VonMisesFamily {
     return select(low, -size, size);
   }
   template <class F>
-  static F icdf(F u, const F* p) {
+  static GENFAST_HD F icdf(F u, const F* p) {
     return p[0] + quantile(u, p);
   }
   template <class F>
-  static F iccdf(F q, const F* p) {
+  static GENFAST_HD F iccdf(F q, const F* p) {
     return p[0] - quantile(q, p);
   }
   // P(X <= x) where x <= loc, P(X > x) where x >= loc: at most 1/2; t = |x - loc| < pi.
   template <class F>
-  static F tail(F t, F kappa) {
+  static GENFAST_HD F tail(F t, F kappa) {
     return F(0.5) * von_mises_tails(von_mises_shape(kappa), t, F(0)).upper;
   }
   template <class F>
-  static F cdf(F x, const F* p) {
+  static GENFAST_HD F cdf(F x, const F* p) {
     const F low = p[0] - F(kPi), high = p[0] + F(kPi);
     const auto inside = (x > low) & (x < high);
     const F half = tail(select(inside, abs(x - p[0]), F(0)), p[1]);
     return select(inside, select(x <= p[0], half, F(1) - half), select(x >= high, F(1), select(x <= low, F(0), x)));
   }
   template <class F>
-  static F ccdf(F x, const F* p) {
+  static GENFAST_HD F ccdf(F x, const F* p) {
     const F low = p[0] - F(kPi), high = p[0] + F(kPi);
     const auto inside = (x > low) & (x < high);
     const F half = tail(select(inside, abs(x - p[0]), F(0)), p[1]);
     return select(inside, select(x >= p[0], half, F(1) - half), select(x >= high, F(0), select(x <= low, F(1), x)));
   }
   template <class F>
-  static F log_prob(F x, const F* p) {
+  static GENFAST_HD F log_prob(F x, const F* p) {
     const auto inside = (x >= p[0] - F(kPi)) & (x <= p[0] + F(kPi));
     const F sine = half_angle(select(inside, abs(x - p[0]), F(0))).sine;
     const F value = F(-2) * ((p[1] * sine) * sine) - log_f64(F(2) * von_mises_shape(p[1]).half);

@@ -1,0 +1,80 @@
+// How a launch over rows is shared out: how many rows a block of threads takes, and what of them it keeps in shared memory. On the
+// host, once a launch; the results never depend on it.
+#pragma once
+#include "cuda/sampling/row_phases.h"
+
+namespace genfast {
+namespace cuda {
+
+constexpr int64_t kRowThreads = 256, kMostMarks = 8192, kChunk = 2048;
+
+// `shared_bytes`: what a block may have.
+template <class In>
+RowPlan plan_rows(int64_t rows, int64_t columns, int64_t draws, int64_t shared_bytes) {
+  const int64_t blocks = (columns + kRowBlock - 1) / kRowBlock;
+  RowPlan plan{};
+  plan.threads = kRowThreads;
+  plan.chunk = kChunk;
+  plan.unit = (blocks + kMostMarks - 1) / kMostMarks;
+  plan.marks = units(blocks, plan.unit);
+  // An item for every 64 bytes or so of a row.
+  const int64_t wanted = columns * static_cast<int64_t>(sizeof(typename In::T)) / 64;
+  plan.parts = 1;
+  while (plan.parts < wanted && plan.parts < kRowThreads) plan.parts *= 2;
+  plan.rows = 1;
+  plan.staged = true;
+  plan.row_bytes = RowShared<In>::bytes(plan, columns);
+  if (plan.row_bytes > shared_bytes) {
+    plan.staged = false;
+    plan.row_bytes = RowShared<In>::bytes(plan, columns);
+  }
+  // Short rows go together while some blocks of threads still fit one processor, and every thread keeps its work.
+  while (plan.rows < 64 && plan.rows < rows && 2 * plan.rows * plan.row_bytes <= 40 * 1024 && plan.rows * plan.parts < kRowThreads)
+    plan.rows *= 2;
+  // Many draws of a row are shared out: reading it again costs less than waiting for one block of threads.
+  plan.slice = draws;
+  const int64_t worth = columns / 4 > 1024 ? columns / 4 : 1024;
+  const int64_t groups = (rows + plan.rows - 1) / plan.rows;
+  if (draws > worth && groups < 512) {
+    const int64_t slices = draws / worth < 512 / groups ? draws / worth : 512 / groups;
+    plan.slice = slices > 1 ? (draws + slices - 1) / slices : draws;
+  }
+  return plan;
+}
+inline int64_t row_blocks(const RowArgs& a, const RowPlan& plan) {
+  return (a.rows + plan.rows - 1) / plan.rows * ((a.draws + plan.slice - 1) / plan.slice);
+}
+
+// One row at a time, by so many parts as fold_partials() wants.
+template <class In>
+RowPlan plan_filtered_rows(const RowArgs& a, int64_t shared_bytes) {
+  RowPlan plan = plan_rows<In>(1, a.columns, 1, shared_bytes - 16 * 1024);
+  plan.parts = kRowThreads;
+  plan.slice = a.draws;
+  plan.row_bytes = RowShared<In>::bytes(plan, a.columns);
+  return plan;
+}
+
+// visit(In()) for the kind of the rows; of_logits for those that are no weights.
+template <class Visit>
+void of_logits(RowKind kind, const Visit& visit) {
+  switch (kind) {
+    case RowKind::f64:
+      return visit(LogitsF64());
+    case RowKind::bf16:
+      return visit(LogitsBf16());
+    case RowKind::f16:
+      return visit(LogitsF16());
+    default:
+      return visit(LogitsF32());
+  }
+}
+template <class Visit>
+void of_kind(RowKind kind, const Visit& visit) {
+  if (kind == RowKind::weights_f32) return visit(WeightsF32());
+  if (kind == RowKind::weights_f64) return visit(WeightsF64());
+  of_logits(kind, visit);
+}
+
+}  // namespace cuda
+}  // namespace genfast
