@@ -180,6 +180,8 @@ struct TileArrays {
   float temperature, guidance;
   int64_t top_k;
   double top_p, min_p;
+  char* filtered;          // what filters keep, filter_slots of KeptLevels::bytes() for each block of rows; null without filters
+  int64_t filter_slots;
 };
 
 // Floats of scratch that one item of a phase needs: a row of a RowCommand at one position, likewise of an AttendCommand (those that
