@@ -20,6 +20,7 @@ __all__ = ["EMULATED", "Device", "devices", "extension", "for_models", "resolve"
 
 # The device programs interpreted on the host, for tests and debugging; never listed.
 EMULATED = "cuda-emulated"
+PRECISIONS = ("f32", "fast")
 BUILD = f"GENFAST_CUDA=1 pip install . builds it where nvcc is, GENFAST_CUDA=host only {EMULATED!r} (docs/cuda.md)"
 
 
@@ -68,21 +69,30 @@ def resolve(device: Any) -> str:
         raise DeviceError(f"device {name!r} cannot be had: {error}") from None
 
 
-def for_models(device: Any) -> str:
-    """The name that the core knows a device by, once models can run there. Raises as `resolve`."""
+def for_models(device: Any, precision: str = "f32") -> str:
+    """The name that the core knows a device by, once models can run there with that precision.
+
+    Raises as `resolve`, and ValueError for an unknown precision or one that the device does not have.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}")
     name = resolve(device)
-    if name != "cpu":
-        make_known(name)
-    return name
+    if name == "cpu":
+        if precision != "f32":
+            raise ValueError(f"precision={precision!r} is for GPUs; the CPU computes in f32")
+        return name
+    known = name if precision == "f32" else f"{name} {precision}"
+    make_known(known, name, precision)
+    return known
 
 
 @cache
-def make_known(name: str) -> None:
-    """Adds a device of the extension to the core's registry, once."""
+def make_known(known: str, name: str, precision: str) -> None:
+    """Adds a device of the extension to the core's registry, once, under the name `known`."""
     if name == EMULATED:
-        extension().register_emulated(backend_registry(), name)
+        extension().register_emulated(backend_registry(), known, precision)
     else:
-        extension().register_gpu(backend_registry(), name, int(name.partition(":")[2]))
+        extension().register_gpu(backend_registry(), known, int(name.partition(":")[2]), precision)
 
 
 def gpu(index: int) -> Any:

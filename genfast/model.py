@@ -64,7 +64,7 @@ class Model:
         Where the network says nothing about the first site (output p predicts token p + 1): the token that a sample
         begins with unless a prompt says otherwise. None where the first site is drawn like the others.
     device : str
-        Where it runs: "cpu", or what `to` was given.
+        Where it runs: "cpu", "cuda:0", …; with precision "fast" that word behind it.
     is_tokens : bool
         Whether samples are sequences of integers (T,), drawn from the first to the last: what `prompt`, `max_tokens`,
         `stop` and `stream` are for.
@@ -99,8 +99,8 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._core.file_bytes(),)
 
-    def to(self, device: Any) -> Model:
-        """The same model on another device, with the same samples, bit for bit.
+    def to(self, device: Any, *, precision: str = "f32") -> Model:
+        """The same model on another device.
 
         Arrays go in and come out as before: what a GPU computes is copied back. Copies made by pickle start on the CPU.
 
@@ -108,6 +108,10 @@ class Model:
         ----------
         device : str or torch.device
             "cpu", "cuda", "cuda:1", …: see `genfast.devices`.
+        precision : "f32" or "fast"
+            "f32": the samples of the CPU, bit for bit. "fast", on GPUs: matrices are multiplied by tensor cores, in bf16
+            with f32 sums; all else stays f32. Samples then still depend on nothing but their own row, but differ from
+            the CPU's as those of another rounding do.
 
         Returns
         -------
@@ -119,11 +123,11 @@ class Model:
         DeviceError
             If the device cannot be had, saying why; out of memory when it is used: a subclass, `DeviceMemoryError`.
         ValueError, TypeError
-            For what is no device.
+            For what is no device, and a precision that it does not have.
         """
         from genfast.devices import for_models
 
-        name = for_models(device)
+        name = for_models(device, precision)
         return self if name == self.device else Model(self._core.to(name))
 
     def sample(
@@ -686,7 +690,7 @@ class Model:
         from genfast.quantize import quantize
 
         quantized = quantize(self, dtype, check=check, condition=condition)
-        return quantized if self.device == "cpu" else quantized.to(self.device)
+        return quantized if self.device == "cpu" else Model(quantized._core.to(self.device))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one `.genfast` file, for `genfast.load` here or the C++ API elsewhere.

@@ -3,8 +3,13 @@
 // for tests and for machines without one, a loop on the host: one source, the same bits. No phase may read what another item of it
 // writes.
 #pragma once
+#if defined(__CUDACC__)
+#include <cooperative_groups.h>
+#endif
+
 #include <cstdint>
 
+#include "cuda/tensor_tile.h"
 #include "numerics/lane.h"
 
 namespace genfast {
@@ -39,6 +44,14 @@ class HostExecutor {
     }
   }
 
+  // Items that a warp takes together; what its lanes share is a Tile.
+  template <class F>
+  void each_warp(int64_t n, const F& f) {
+    each(n, f);
+  }
+  template <int tiles>
+  using Tile = HostTile<tiles>;
+
  private:
   static int64_t divisor(int64_t a, int64_t b) {
     while (b) {
@@ -63,6 +76,32 @@ class BlockExecutor {
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) f(i);
     __syncthreads();
   }
+  template <class F>
+  __device__ void each_warp(int64_t n, const F& f) {
+    for (int64_t i = threadIdx.x / kWarp; i < n; i += blockDim.x / kWarp) f(i);
+    __syncthreads();
+  }
+  template <int tiles>
+  using Tile = WarpTile<tiles>;
+};
+
+// All threads of a grid that was launched cooperatively. A barrier here costs microseconds: for few rows of large models.
+class GridExecutor {
+ public:
+  __device__ int64_t threads() const { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+  template <class F>
+  __device__ void each(int64_t n, const F& f) {
+    // Neighbouring items go to one block, so that its threads read neighbouring numbers.
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += threads()) f(i);
+    cooperative_groups::this_grid().sync();
+  }
+  template <class F>
+  __device__ void each_warp(int64_t n, const F& f) {
+    for (int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; i < n; i += threads() / kWarp) f(i);
+    cooperative_groups::this_grid().sync();
+  }
+  template <int tiles>
+  using Tile = WarpTile<tiles>;
 };
 #endif
 

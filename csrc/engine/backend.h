@@ -51,9 +51,9 @@ class Decoder {
   // Takes a tile, which must stay where it is until its last step, and places what is known: conditions, and the given levels of
   // sites that no step draws. Errors number rows from first_row on.
   virtual void begin(const Tile& tile, int64_t first_row) = 0;
-  // Runs steps [first, last) of the plan and draws their sites. Steps run in order, from 0 on, the body of a plan alone and as often
-  // as there are rounds; whoever has enough stops there. Throws NumericalError naming the row and the site, or the round; a device
-  // may do so later, at the latest in finish().
+  // Runs steps [first, last) of the plan and draws their sites. Steps run in order, from 0 on, the body of a plan alone and as
+  // often as there are rounds; whoever has enough stops there. Throws NumericalError naming the row and the site, or the round; a
+  // device may do so later, at the latest in finish().
   virtual void run(int64_t first, int64_t last) = 0;
   // Completes the tile's arrays, after the last run, and writes tile.output. Throws NumericalError naming the row and the element
   // that is not finite.

@@ -1,5 +1,5 @@
-// Two levels from one logit, or from one probability, of level 1. Called by the kernels of heads and by device code. Formulas only. A
-// level of probability 0 is never drawn, not even at u = 0 or u = 1.
+// Two levels from one logit, or from one probability, of level 1. Called by the kernels of heads and by device code. Formulas only.
+// A level of probability 0 is never drawn, not even at u = 0 or u = 1.
 #pragma once
 #include "numerics/activations.h"
 
@@ -30,9 +30,7 @@ GENFAST_INLINE double zero_of_probability(float p, float temperature) {
 }
 
 // log P(level) = -log(1 + e^-s), with s the logit of that level.
-GENFAST_INLINE double log_sigmoid(double s) {
-  return -(max(-s, 0.0) + log1p_unit_f64(exp_nonpositive_f64(-abs(s))));
-}
+GENFAST_INLINE double log_sigmoid(double s) { return -(max(-s, 0.0) + log1p_unit_f64(exp_nonpositive_f64(-abs(s)))); }
 
 GENFAST_INLINE int32_t draw_bernoulli(double u, double zero) { return zero > 0.0 && u <= zero ? 0 : zero < 1.0 ? 1 : 0; }
 

@@ -1,5 +1,5 @@
-// The formulas of the pointwise operations of base/ops.h over a float lane type F: one struct a MapOp, called by the map kernels and
-// by device code. Formulas only; whoever stores a result makes its NaN canonical.
+// The formulas of the pointwise operations of base/ops.h over a float lane type F: one struct a MapOp, called by the map kernels
+// and by device code. Formulas only; whoever stores a result makes its NaN canonical.
 #pragma once
 #include "numerics/activations.h"
 

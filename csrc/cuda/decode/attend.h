@@ -1,5 +1,5 @@
-// Attention: scores, their maximum, weights and their sum, values, each a phase over (position, row, head) and what it is about. The
-// arithmetic is that of kernels/attend-inl.h. Called by run_program.h.
+// Attention: scores, their maximum, weights and their sum, values, each a phase over (position, row, head) and what it is about.
+// The arithmetic is that of kernels/attend-inl.h. Called by run_program.h.
 #pragma once
 #include "cuda/decode/lanes.h"
 #include "cuda/decode/program.h"
@@ -94,7 +94,7 @@ class AttendPhases {
 };
 
 template <class Executor>
-GENFAST_HD void run_attend(Executor& exec, const Block& b, const Command& command) {
+GENFAST_CALL void run_attend(Executor& exec, const Block& b, const Command& command) {
   const AttendCommand& attend = b.program.attends[command.index];
   int64_t most = 1;
   for (int64_t i = 0; i < command.positions; ++i) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/errors.h"
+#include "cuda/tensor_tile.h"
 #include "plan/gemm_pieces.h"
 
 namespace genfast {
@@ -92,8 +93,12 @@ class Phase {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const Plan& plan)
-      : graph_(graph), plan_(plan), out_(std::make_unique<ProgramArrays>()), constants_(graph.values.size(), -1) {}
+  Compiler(const Graph& graph, const Plan& plan, Precision precision)
+      : graph_(graph),
+        plan_(plan),
+        precision_(precision),
+        out_(std::make_unique<ProgramArrays>()),
+        constants_(graph.values.size(), -1) {}
 
   std::unique_ptr<ProgramArrays> run() {
     longest_segment_ = 1;
@@ -116,6 +121,7 @@ class Compiler {
     if (plan_.body >= 0) add_states();
     if (plan_.output) add_output();
     out_->floats_per_row = plan_.floats_per_row;
+    out_->multiply_adds = plan_.stats.multiply_adds / std::max<int64_t>(1, graph_.iteration.rounds);
     check_limits();
     return std::move(out_);
   }
@@ -160,14 +166,17 @@ class Compiler {
   }
 
   bool is_constant(int value) const { return constants_[static_cast<size_t>(value)] >= 0; }
-  int32_t stride(int value) const { return is_constant(value) ? 0 : static_cast<int32_t>(plan_.stride[static_cast<size_t>(value)]); }
+  int32_t stride(int value) const {
+    return is_constant(value) ? 0 : static_cast<int32_t>(plan_.stride[static_cast<size_t>(value)]);
+  }
 
   // Of what a source reads at position p of the reader, or -1.
   int32_t place(const Source& source, int64_t p) const {
     const int64_t q = source_position(graph_, source, p);
     if (q < 0) return -1;
     if (!is_constant(source.value)) return plan_.offset[static_cast<size_t>(source.value)][static_cast<size_t>(q)];
-    return static_cast<int32_t>(constants_[static_cast<size_t>(source.value)] + q * graph_.values[static_cast<size_t>(source.value)].channels);
+    return static_cast<int32_t>(constants_[static_cast<size_t>(source.value)] +
+                                q * graph_.values[static_cast<size_t>(source.value)].channels);
   }
   Access access(const Source& source, const Positions& positions) {
     std::vector<int32_t> list;
@@ -211,25 +220,75 @@ class Compiler {
         p.type = static_cast<int32_t>(piece->type);
         p.k_rows = static_cast<int32_t>(piece->k_rows);
         p.columns = static_cast<int32_t>(piece->columns);
-        p.weights = in_file ? weight_bytes(node.data)
-                            : bytes_of(piece->weights, static_cast<size_t>(piece->k_rows * padded * info(piece->type).bytes));
         p.bias = !piece->bias ? -1 : in_file ? weight_floats(node.bias) : floats_of(piece->bias, static_cast<size_t>(padded));
-        p.scales = !piece->scales ? -1 : in_file ? weight_floats(node.scales) : floats_of(piece->scales, static_cast<size_t>(padded));
-        p.segments = static_cast<int32_t>(out_->segments.size());
-        p.n_segments = static_cast<int32_t>(piece->segments.size());
-        p.chunks = 1;
-        for (const PieceSegment& s : piece->segments) {
-          const bool fresh = s.run.new_chunk && &s != piece->segments.data();
-          p.chunks += fresh;
-          longest_segment_ = std::max(longest_segment_, s.run.count);
-          out_->segments.push_back({static_cast<int32_t>(s.run.count), static_cast<int32_t>(s.run.weight_row), fresh,
-                                    stride(s.value), static_cast<int32_t>(s.channel), is_constant(s.value)});
+        p.scales = -1;
+        add_segments(*piece, p);
+        if (precision_ == Precision::fast && tensor_steps_pay(*piece)) {
+          add_tensor_steps(*piece, p);
+        } else {
+          p.weights = in_file ? weight_bytes(node.data)
+                              : bytes_of(piece->weights, static_cast<size_t>(piece->k_rows * padded * info(piece->type).bytes));
+          if (piece->scales)
+            p.scales = in_file ? weight_floats(node.scales) : floats_of(piece->scales, static_cast<size_t>(padded));
         }
         pieces.push_back({static_cast<int32_t>(out_->pieces.size()), piece->column, piece->segments});
         out_->pieces.push_back(p);
       }
       pieces_[node_index].push_back(std::move(pieces));
     }
+  }
+
+  void add_segments(const GemmPiece& piece, Piece& p) {
+    p.segments = static_cast<int32_t>(out_->segments.size());
+    p.n_segments = static_cast<int32_t>(piece.segments.size());
+    p.chunks = 1;
+    for (const PieceSegment& s : piece.segments) {
+      const bool fresh = s.run.new_chunk && &s != piece.segments.data();
+      p.chunks += fresh;
+      longest_segment_ = std::max(longest_segment_, s.run.count);
+      out_->segments.push_back({static_cast<int32_t>(s.run.count), static_cast<int32_t>(s.run.weight_row), fresh, stride(s.value),
+                                static_cast<int32_t>(s.channel), is_constant(s.value)});
+    }
+  }
+
+  // Steps and tiles are padded: not where that more than doubles the work, as it does for single channels.
+  static bool tensor_steps_pay(const GemmPiece& piece) {
+    int64_t work = 0, padded = 0;
+    for (const PieceSegment& s : piece.segments) {
+      work += s.run.count * piece.columns;
+      padded += round_up(s.run.count, kTileDepth) * round_up(piece.columns, kTileWidth);
+    }
+    return work > 0 && padded <= 2 * work;
+  }
+
+  // Weights in bf16, int8 ones times their scales, as the lanes of a warp hold them; a strip of tiles may reach past the last.
+  void add_tensor_steps(const GemmPiece& piece, Piece& p) {
+    constexpr int64_t kWidestStrip = 8;
+    p.steps = static_cast<int32_t>(out_->tensor_steps.size());
+    p.padded_tiles = static_cast<int32_t>((piece.columns + kTileWidth - 1) / kTileWidth + kWidestStrip - 1);
+    std::vector<uint16_t> packed;
+    visit_weights(piece.weights, piece.type, [&](const auto* weights) {
+      for (size_t s = 0; s < piece.segments.size(); ++s) {
+        const GemmSegment& run = piece.segments[s].run;
+        for (int64_t channel = 0; channel < run.count; channel += kTileDepth) {
+          const int64_t count = std::min<int64_t>(kTileDepth, run.count - channel);
+          out_->tensor_steps.push_back({static_cast<int32_t>(s), static_cast<int32_t>(channel), static_cast<int32_t>(count)});
+          const size_t at = packed.size();
+          packed.resize(at + static_cast<size_t>(p.padded_tiles * kTileWeights), 0);
+          for (int64_t n = 0; n < piece.columns; ++n) {
+            const int64_t block = n / kGemmBlock * kGemmBlock, left = piece.columns - block;
+            const int64_t width = left < kGemmBlock ? round_up(left, 16) : kGemmBlock;
+            for (int64_t k = 0; k < count; ++k) {
+              const float w = weights[block * piece.k_rows + (run.weight_row + channel + k) * width + (n - block)];
+              packed[at + static_cast<size_t>(n / kTileWidth * kTileWeights + tile_weight(k, n % kTileWidth))] =
+                  to_bf16(piece.scales ? w * piece.scales[n] : w);
+            }
+          }
+        }
+      }
+    });
+    p.n_steps = static_cast<int32_t>(out_->tensor_steps.size()) - p.steps;
+    p.weights = bytes_of(packed.data(), packed.size() * sizeof(uint16_t));
   }
 
   void add_gemm(const Node& node, const NodePiece& piece, const Positions& positions) {
@@ -264,7 +323,6 @@ class Compiler {
   void start(Command::Kind kind, int32_t index, const Positions& positions, int64_t columns) {
     const auto n = static_cast<int32_t>(positions.size());
     out_->commands.push_back({kind, index, n, static_cast<int32_t>(columns), static_cast<int32_t>(out_->chain.size()), 0});
-    out_->widest = std::max(out_->widest, columns * n);
     const bool joins = kind == Command::Kind::gemm || kind == Command::Kind::map;
     phase_ = joins ? std::make_unique<Phase>(out_->places, n, static_cast<int32_t>(columns)) : nullptr;
   }
@@ -285,10 +343,8 @@ class Compiler {
     for (int32_t k = 0; k < op.operands && joins; ++k) joins = phase_->may_read(op.in[k].at, op.in[k].broadcast != 0);
     joins = joins && phase_->may_write(op.out);
     if (!joins) start(Command::Kind::map, -1, positions, columns);
-    for (int32_t k = 0; k < op.operands; ++k)
-      op.in[k].previous = joins && !op.in[k].broadcast && phase_->is_last(op.in[k].at);
-    for (int32_t k = 0; k < op.operands; ++k)
-      phase_->read(op.in[k].at, op.in[k].broadcast ? 1 : columns, !op.in[k].broadcast);
+    for (int32_t k = 0; k < op.operands; ++k) op.in[k].previous = joins && !op.in[k].broadcast && phase_->is_last(op.in[k].at);
+    for (int32_t k = 0; k < op.operands; ++k) phase_->read(op.in[k].at, op.in[k].broadcast ? 1 : columns, !op.in[k].broadcast);
     phase_->write(op.out);
     out_->chain.push_back(op);
     ++out_->commands.back().n_chain;
@@ -445,8 +501,7 @@ class Compiler {
   void add_site(int32_t site) {
     const int64_t at = graph_.head_position(site), positions = graph_.positions();
     const int32_t input = own_place(0, site % positions);
-    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at),
-                           input < 0 ? -1 : input, -1});
+    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at), input < 0 ? -1 : input, -1});
   }
 
   // The first site of each position, from site `begin` of the program on, speaks for all of the position's.
@@ -515,8 +570,8 @@ class Compiler {
       const Value& value = graph_.values[static_cast<size_t>(state.value)];
       const int64_t grid = int64_t{program.grid_height} * program.grid_width;
       out_->states.push_back({all_places(state.value), all_places(state.next), static_cast<int32_t>(value.positions),
-                              static_cast<int32_t>(value.channels), stride(state.value), stride(state.next), is_constant(state.next),
-                              grid > 0 && value.positions == grid, state.initial});
+                              static_cast<int32_t>(value.channels), stride(state.value), stride(state.next),
+                              is_constant(state.next), grid > 0 && value.positions == grid, state.initial});
       program.row_state_floats += value.positions * value.channels;
     }
     program.n_states = static_cast<int32_t>(out_->states.size());
@@ -541,19 +596,22 @@ class Compiler {
 
   const Graph& graph_;
   const Plan& plan_;
+  const Precision precision_;
   std::unique_ptr<ProgramArrays> out_;
-  std::vector<int64_t> constants_;  // [value] floats of the data, or -1
+  std::vector<int64_t> constants_;            // [value] floats of the data, or -1
   std::unordered_map<int, int64_t> weights_;  // bytes of the data
   std::unordered_map<std::vector<int32_t>, int32_t, VectorHash> interned_;
   std::map<std::pair<const Node*, int>, std::vector<int32_t>> key_places_;
   std::vector<std::vector<std::vector<NodePiece>>> pieces_;  // [node][class]
-  std::unique_ptr<Phase> phase_;  // of the last command, where something may join it
+  std::unique_ptr<Phase> phase_;                             // of the last command, where something may join it
   int64_t longest_segment_ = 1;
 };
 
 }  // namespace
 
-std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan) { return Compiler(graph, plan).run(); }
+std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan, Precision precision) {
+  return Compiler(graph, plan, precision).run();
+}
 
 }  // namespace cuda
 }  // namespace genfast

@@ -14,6 +14,7 @@ struct ProgramArrays {
   std::vector<int32_t> places;
   std::vector<uint8_t> data;
   std::vector<Segment> segments;
+  std::vector<TensorStep> tensor_steps;
   std::vector<Piece> pieces;
   std::vector<Pointwise> chain;
   std::vector<GemmCommand> gemms;
@@ -27,16 +28,19 @@ struct ProgramArrays {
   std::vector<Site> sites;
   std::vector<ConditionInfo> conditions;
   std::vector<StateInfo> states;
-  Program program{};                        // all but the pointers
-  std::vector<int32_t> lookup_nodes;        // [lookup] for messages
-  int64_t floats_per_row = 0;               // of the arena
-  int64_t scratch_floats = 0;               // the least a block needs
-  int64_t wanted_scratch = 0;               // what a row can use at most, beyond which more does not help
-  int64_t widest = 1;                       // most elements of one row in one command
+  Program program{};                  // all but the pointers
+  std::vector<int32_t> lookup_nodes;  // [lookup] for messages
+  int64_t floats_per_row = 0;         // of the arena
+  int64_t scratch_floats = 0;         // the least a block needs
+  int64_t wanted_scratch = 0;         // what a row can use at most, beyond which more does not help
+  int64_t multiply_adds = 0;          // of one row, all steps once
 };
 
+// f32 keeps the CPU's bits; fast multiplies matrices in bf16 with f32 sums.
+enum class Precision { f32, fast };
+
 // Throws UnsupportedOpError where the plan passes what a program can address.
-std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan);
+std::unique_ptr<ProgramArrays> compile_program(const Graph& graph, const Plan& plan, Precision precision);
 
 }  // namespace cuda
 }  // namespace genfast

@@ -23,7 +23,9 @@ class DeviceArray {
  public:
   DeviceArray() = default;
   DeviceArray(std::shared_ptr<Machine> machine, size_t size, const char* what)
-      : machine_(std::move(machine)), data_(size ? static_cast<T*>(machine_->allocate(size * sizeof(T), what)) : nullptr), size_(size) {}
+      : machine_(std::move(machine)),
+        data_(size ? static_cast<T*>(machine_->allocate(size * sizeof(T), what)) : nullptr),
+        size_(size) {}
   DeviceArray(DeviceArray&& other) noexcept { swap(other); }
   DeviceArray& operator=(DeviceArray&& other) noexcept {
     swap(other);
@@ -55,8 +57,12 @@ struct LoadedProgram {
   Program program;                      // pointers of the machine
   std::vector<DeviceArray<uint8_t>> memory;
 
-  LoadedProgram(std::shared_ptr<Machine> m, std::shared_ptr<const Graph> g, std::shared_ptr<const Plan> p)
-      : machine(std::move(m)), graph(std::move(g)), plan(std::move(p)), host(compile_program(*graph, *plan)), program(host->program) {
+  LoadedProgram(std::shared_ptr<Machine> m, std::shared_ptr<const Graph> g, std::shared_ptr<const Plan> p, Precision precision)
+      : machine(std::move(m)),
+        graph(std::move(g)),
+        plan(std::move(p)),
+        host(compile_program(*graph, *plan, precision)),
+        program(host->program) {
     const std::unique_ptr<Queue> queue = machine->queue();
     const auto load = [&](auto& pointer, const auto& array) {
       using T = typename std::decay_t<decltype(array)>::value_type;
@@ -67,6 +73,7 @@ struct LoadedProgram {
     load(program.places, host->places);
     load(program.data, host->data);
     load(program.segments, host->segments);
+    load(program.tensor_steps, host->tensor_steps);
     load(program.pieces, host->pieces);
     load(program.chain, host->chain);
     load(program.gemms, host->gemms);
@@ -152,8 +159,7 @@ class DeviceDecoder : public Decoder {
   }
 
   void finish() override {
-    if (tile_->output || fresh_)
-      queue_->launch(with({fresh_, 0, 0, static_cast<int32_t>(round_), tile_->output != nullptr}));
+    if (tile_->output || fresh_) queue_->launch(with({fresh_, 0, 0, static_cast<int32_t>(round_), tile_->output != nullptr}));
     fetch();
     const size_t n = static_cast<size_t>(graph_.sites() * tile_->rows), rows = static_cast<size_t>(tile_->rows);
     give(tile_->log_prob, log_prob_, n);
@@ -314,18 +320,23 @@ class DeviceProgram : public genfast::Program {
 
 class DeviceBackend : public Backend {
  public:
-  explicit DeviceBackend(std::shared_ptr<Machine> machine) : machine_(std::move(machine)) {}
-  std::shared_ptr<const genfast::Program> prepare(std::shared_ptr<const Graph> graph, std::shared_ptr<const Plan> plan) const override {
-    return std::make_shared<DeviceProgram>(std::make_shared<LoadedProgram>(machine_, std::move(graph), std::move(plan)));
+  DeviceBackend(std::shared_ptr<Machine> machine, Precision precision) : machine_(std::move(machine)), precision_(precision) {}
+  std::shared_ptr<const genfast::Program> prepare(std::shared_ptr<const Graph> graph,
+                                                  std::shared_ptr<const Plan> plan) const override {
+    return std::make_shared<DeviceProgram>(
+        std::make_shared<LoadedProgram>(machine_, std::move(graph), std::move(plan), precision_));
   }
 
  private:
   std::shared_ptr<Machine> machine_;
+  const Precision precision_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine) { return std::make_unique<DeviceBackend>(std::move(machine)); }
+std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine, Precision precision) {
+  return std::make_unique<DeviceBackend>(std::move(machine), precision);
+}
 
 }  // namespace cuda
 }  // namespace genfast

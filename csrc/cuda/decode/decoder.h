@@ -1,5 +1,5 @@
-// The Backend of this room (engine/backend.h): plans compiled into device programs, decoders that hold a tile's memory on a Machine.
-// Made by whoever registers a device; the core never sees more than the interface.
+// The Backend of this room (engine/backend.h): plans compiled into device programs, decoders that hold a tile's memory on a
+// Machine. Made by whoever registers a device; the core never sees more than the interface.
 #pragma once
 #include <memory>
 
@@ -9,7 +9,7 @@
 namespace genfast {
 namespace cuda {
 
-std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine);
+std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine, Precision precision);
 
 }  // namespace cuda
 }  // namespace genfast

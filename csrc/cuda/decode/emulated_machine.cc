@@ -4,6 +4,7 @@
 #include <new>
 
 #include "cuda/decode/machine.h"
+#include "cuda/decode/run_program.h"
 #include "cuda/executor.h"
 
 namespace genfast {

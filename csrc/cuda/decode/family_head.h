@@ -167,7 +167,7 @@ class FamilyMixture {
 };
 
 template <class Executor>
-GENFAST_HD void run_family(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_family(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const HeadInfo& head = b.program.head;
   const TileArrays& tile = b.tile;
   const int64_t items = n_sites * b.rows, together = b.scratch_floats / head_scratch(head);

@@ -39,7 +39,7 @@ struct LogisticRow {
 };
 
 template <class Executor>
-GENFAST_HD void run_logistic_mixture(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_logistic_mixture(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const HeadInfo& head = b.program.head;
   const numerics::LogisticLevels levels{b.program.n_sites / b.program.positions, head.components, head.coupled != 0, head.low, head.step,
                                         head.levels};

@@ -27,9 +27,7 @@ class HeadItems {
     const float* with = outputs_of(b_, site(item), row(item));
     return {with, copies_ == 2 ? outputs_of(b_, site(item), row(item) + 1) : with, b_.tile.guidance};
   }
-  GENFAST_HD bool draws(int64_t item) const {
-    return b_.tile.u && !(b_.tile.given && b_.tile.given[index(item)]);
-  }
+  GENFAST_HD bool draws(int64_t item) const { return b_.tile.u && !(b_.tile.given && b_.tile.given[index(item)]); }
 
   // For the item's rows.
   GENFAST_HD void set_level(int64_t item, int32_t level) const {
@@ -138,7 +136,7 @@ GENFAST_HD inline void settle_level(const TileArrays& tile, const HeadItems& ite
 }
 
 template <class Executor>
-GENFAST_HD void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const HeadInfo& head = b.program.head;
   const TileArrays& tile = b.tile;
   const HeadItems items(b, sites, n_sites);
@@ -220,7 +218,7 @@ GENFAST_HD void run_categorical(Executor& exec, const Block& b, const Site* site
 }
 
 template <class Executor>
-GENFAST_HD void run_bernoulli(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_bernoulli(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const bool probs = b.program.head.probs != 0;
   const TileArrays& tile = b.tile;
   const HeadItems items(b, sites, n_sites);
@@ -238,8 +236,9 @@ GENFAST_HD void run_bernoulli(Executor& exec, const Block& b, const Site* sites,
     if (draws) items.set_level(item, numerics::draw_bernoulli(tile.u[items.index(item)], zero));
     const int32_t level = tile.levels[items.index(item)];
     if (tile.log_prob)
-      items.set(tile.log_prob, item,
-                probs ? numerics::log_of_probability(x, tile.temperature, level) : numerics::log_of_logit(static_cast<double>(z), level));
+      items.set(
+          tile.log_prob, item,
+          probs ? numerics::log_of_probability(x, tile.temperature, level) : numerics::log_of_logit(static_cast<double>(z), level));
     if (tile.lower) {
       items.set(tile.lower, item, level ? zero : 0.0);
       items.set(tile.upper, item, level ? 1.0 : zero);

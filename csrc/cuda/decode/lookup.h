@@ -20,7 +20,7 @@ GENFAST_HD inline float table_element(const Program& program, const LookupComman
 
 // place: of the command in its step.
 template <class Executor>
-GENFAST_HD void run_lookup(Executor& exec, const Block& b, const Command& command, int64_t step, int64_t place) {
+GENFAST_CALL void run_lookup(Executor& exec, const Block& b, const Command& command, int64_t step, int64_t place) {
   const LookupCommand& lookup = b.program.lookups[command.index];
   const int64_t columns = command.columns;
   exec.each(command.positions * b.rows * columns, [&](int64_t item) {

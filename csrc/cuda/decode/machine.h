@@ -1,12 +1,12 @@
-// Machine: a device as the decoder sees it, memory and launches. The GPU's is cuda_machine.cu; emulated_machine.cc is the host, which
-// runs the same step code without one. Called by decoder.cc alone; it knows no Graph and no caller's arrays.
+// Machine: a device as the decoder sees it, memory and launches. The GPU's is cuda_machine.cu; emulated_machine.cc is the host,
+// which runs the same step code without one. Called by decoder.cc alone; it knows no Graph and no caller's arrays.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "cuda/decode/compile_program.h"
-#include "cuda/decode/run_program.h"
+#include "cuda/decode/program.h"
 #include "cuda/executor.h"
 
 namespace genfast {

@@ -19,7 +19,7 @@ GENFAST_INLINE float apply_map(int32_t op, float a, float b, float c, const floa
 }
 
 // The operations of a command's chain on element (i, r, c), the first of which may find its operand in `value`.
-GENFAST_HD inline void run_chain(const Block& b, const Command& command, int64_t i, int64_t r, int64_t c, float value) {
+GENFAST_CALL void run_chain(const Block& b, const Command& command, int64_t i, int64_t r, int64_t c, float value) {
   for (int32_t k = command.chain; k < command.chain + command.n_chain; ++k) {
     const Pointwise& op = b.program.chain[k];
     float in[3];
@@ -30,6 +30,17 @@ GENFAST_HD inline void run_chain(const Block& b, const Command& command, int64_t
     value = numerics::canonical(apply_map(op.op, in[0], in[1], in[2], b.program.floats() + op.params));
     b.write(op.out, i, r)[c] = value;
   }
+}
+
+// What becomes of an element of a product.
+GENFAST_HD inline void finish_element(const Block& b, const Command& command, const GemmCommand& gemm, const Piece& piece,
+                                      int64_t m, int64_t column, float value) {
+  const float* data = b.program.floats();
+  if (piece.scales >= 0) value = value * data[piece.scales + column];
+  value = value + (piece.bias >= 0 ? data[piece.bias + column] : 0.0f);
+  const int64_t i = m / b.rows, r = m % b.rows;
+  b.write(gemm.out, i, r)[column] = value;
+  run_chain(b, command, i, r, column, value);
 }
 
 template <class Executor>

@@ -28,14 +28,21 @@ struct Segment {
   int32_t stride, channel, constant;  // as in Access
 };
 
+// Up to sixteen neighbouring K indices of a segment, for the fast mode.
+struct TensorStep {
+  int32_t segment, channel, count;  // of the piece's segments; from the segment's first channel on
+};
+
 // Columns of a gemm node that are computed together.
 struct Piece {
-  int64_t weights;              // byte of the data
-  int64_t bias, scales;         // floats of the data, or -1
-  int32_t type;                 // WeightType
-  int32_t k_rows, columns;      // of the packed weights, before padding
-  int32_t segments, n_segments; // in Program::segments
-  int32_t chunks;               // into which new_chunk cuts the segments
+  int64_t weights;               // byte of the data
+  int64_t bias, scales;          // floats of the data, or -1
+  int32_t type;                  // WeightType
+  int32_t k_rows, columns;       // of the packed weights, before padding
+  int32_t segments, n_segments;  // in Program::segments
+  int32_t chunks;                // into which new_chunk cuts the segments
+  int32_t steps, n_steps;        // in Program::tensor_steps, with weights [step][padded_tiles] as tensor_tile.h wants them; 0: f32
+  int32_t padded_tiles;
 };
 
 // One operation on an element, right after it was computed by its command.
@@ -77,10 +84,10 @@ struct LookupCommand {
 };
 struct AttendCommand {
   Access q, out;
-  Access k, v;              // their places are those of every key
-  int32_t seen;             // places [position][2]: first and count of the keys seen
-  int32_t listed;           // whether those are an index into `places` that lists keys, not keys themselves
-  int32_t position_of_bias; // places [position], or -1: bias starts at `bias` + position * keys
+  Access k, v;               // their places are those of every key
+  int32_t seen;              // places [position][2]: first and count of the keys seen
+  int32_t listed;            // whether those are an index into `places` that lists keys, not keys themselves
+  int32_t position_of_bias;  // places [position], or -1: bias starts at `bias` + position * keys
   int32_t heads, kv_heads, dim, dim_v, keys;
   int32_t q_step, k_step, v_step;
   int64_t bias, bias_step;  // floats of the data
@@ -90,9 +97,9 @@ struct AttendCommand {
 struct Command {
   enum class Kind : int32_t { gemm, map, copy, row, lookup, attend };
   Kind kind;
-  int32_t index;                // into the array of its kind; not for map
+  int32_t index;  // into the array of its kind; not for map
   int32_t positions, columns;
-  int32_t chain, n_chain;       // Pointwise operations behind a gemm; all of a map
+  int32_t chain, n_chain;  // Pointwise operations behind a gemm; all of a map
 };
 
 struct StepCommands {
@@ -141,6 +148,7 @@ struct Program {
   const int32_t* places;
   const uint8_t* data;  // weights and constants; 64-byte aligned
   const Segment* segments;
+  const TensorStep* tensor_steps;
   const Piece* pieces;
   const Pointwise* chain;
   const GemmCommand* gemms;
@@ -212,6 +220,14 @@ GENFAST_INLINE uint64_t failure_key(int64_t step, int64_t place, int64_t row) {
 constexpr int64_t kMostSteps = int64_t{1} << 20, kMostPlaces = int64_t{1} << 20, kMostRows = int64_t{1} << 24;
 // Of an output, and of state s in a round, which takes the place of the step.
 constexpr int64_t kOutputStep = kMostSteps - 1, kStatePlace = kMostPlaces / 2;
+
+// What a launch does for a tile of rows.
+struct Work {
+  int32_t begin;        // place conditions and known sites, fill states
+  int32_t first, last;  // steps
+  int32_t round;        // of the body
+  int32_t finish;       // write the output
+};
 
 // Rows that a block decodes together, and its memory.
 struct Block {

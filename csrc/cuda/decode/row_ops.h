@@ -124,7 +124,7 @@ class RowPhases {
 };
 
 template <class Executor>
-GENFAST_HD void run_row(Executor& exec, const Block& b, const Command& command) {
+GENFAST_CALL void run_row(Executor& exec, const Block& b, const Command& command) {
   const int64_t all = command.positions * b.rows, together = b.scratch_floats / kRowScratch;
   for (int64_t begin = 0; begin < all; begin += together)
     RowPhases<Executor>(exec, b, command, begin, begin + together < all ? together : all - begin).run();

@@ -1,6 +1,6 @@
 // The step code: a device program run by an executor for the rows of one block, from the first step asked for to the last. The same
-// lines run on the GPU (launch.cu), for one block or a whole grid, and on the host (emulated_machine.cc). It allocates nothing; what
-// goes wrong is noted in Block::failure, and the numbers behind it are garbage, but in their places.
+// lines run on the GPU (launch.cu), for one block or a whole grid, and on the host (emulated_machine.cc). It allocates nothing;
+// what goes wrong is noted in Block::failure, and the numbers behind it are garbage, but in their places.
 #pragma once
 #include "cuda/decode/attend.h"
 #include "cuda/decode/family_head.h"
@@ -16,14 +16,6 @@
 
 namespace genfast {
 namespace cuda {
-
-// What a call does for a tile of rows.
-struct Work {
-  int32_t begin;        // place conditions and known sites, fill states
-  int32_t first, last;  // steps
-  int32_t round;        // of the body
-  int32_t finish;       // write the output
-};
 
 template <class Executor>
 GENFAST_HD void run_command(Executor& exec, const Block& b, const Command& command, int64_t step, int64_t place) {

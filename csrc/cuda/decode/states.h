@@ -7,7 +7,7 @@ namespace genfast {
 namespace cuda {
 
 template <class Executor>
-GENFAST_HD void place_conditions(Executor& exec, const Block& b) {
+GENFAST_CALL void place_conditions(Executor& exec, const Block& b) {
   for (int32_t k = 0; k < b.program.n_conditions; ++k) {
     const ConditionInfo& condition = b.program.conditions[k];
     const int64_t positions = condition.positions, channels = condition.channels;
@@ -15,15 +15,14 @@ GENFAST_HD void place_conditions(Executor& exec, const Block& b) {
       const int64_t p = item % positions, c = item / positions % channels, r = item / positions / channels;
       const int64_t place = b.program.places[condition.places + p];
       if (place < 0) return;
-      b.arena[place * b.capacity + r * condition.stride + c] =
-          b.tile.conditions[k][((b.first + r) * channels + c) * positions + p];
+      b.arena[place * b.capacity + r * condition.stride + c] = b.tile.conditions[k][((b.first + r) * channels + c) * positions + p];
     });
   }
 }
 
 // Every state but value 0, which the sites fill.
 template <class Executor>
-GENFAST_HD void fill_states(Executor& exec, const Block& b) {
+GENFAST_CALL void fill_states(Executor& exec, const Block& b) {
   for (int32_t s = 1; s < b.program.n_states; ++s) {
     const StateInfo& state = b.program.states[s];
     exec.each(state.positions * b.rows * state.stride, [&](int64_t item) {
@@ -71,7 +70,7 @@ GENFAST_HD void move_states(Executor& exec, const Block& b, const From& from, co
 
 // Each state that lies on the input's grid, by the tile's rolls.
 template <class Executor>
-GENFAST_HD void roll_states(Executor& exec, const Block& b) {
+GENFAST_CALL void roll_states(Executor& exec, const Block& b) {
   move_states(
       exec, b,
       [&](const StateInfo& state, int64_t p, int64_t r) {
@@ -82,7 +81,7 @@ GENFAST_HD void roll_states(Executor& exec, const Block& b) {
 
 // Every `next` in its state's place, at once, and rolled back. What is not finite is a failure of the round.
 template <class Executor>
-GENFAST_HD void advance_states(Executor& exec, const Block& b, int64_t round) {
+GENFAST_CALL void advance_states(Executor& exec, const Block& b, int64_t round) {
   move_states(
       exec, b,
       [&](const StateInfo& state, int64_t p, int64_t r) {
@@ -102,7 +101,7 @@ GENFAST_HD void advance_states(Executor& exec, const Block& b, int64_t round) {
 
 // Element after element of a row, in the order of the output's shape.
 template <class Executor>
-GENFAST_HD void write_output(Executor& exec, const Block& b) {
+GENFAST_CALL void write_output(Executor& exec, const Block& b) {
   const OutputInfo& output = b.program.output;
   const int64_t positions = output.positions, size = positions * output.channels;
   exec.each(b.rows * size, [&](int64_t item) {

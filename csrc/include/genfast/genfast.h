@@ -73,7 +73,8 @@ class Model {
   static Model load(const std::string& path);
   static Model load(const void* data, size_t size, const std::string& name = "<memory>");
 
-  // The same model, run by another device that has been registered. Models start on "cpu". Throws ArgumentError naming those there are.
+  // The same model, run by another device that has been registered. Models start on "cpu". Throws ArgumentError naming those there
+  // are.
   Model to(const std::string& device) const;
   const std::string& device() const;
 

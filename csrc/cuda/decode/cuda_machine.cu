@@ -1,0 +1,165 @@
+// Kernels that run device programs, and the memory and streams around them. A block, or in cooperative launches the whole grid,
+// takes its rows from the first step of the launch to the last: run_program.h is all that happens inside.
+#include <algorithm>
+#include <string>
+
+#include "cuda/check.h"
+#include "cuda/decode/cuda_machine.h"
+#include "cuda/decode/run_program.h"
+#include "cuda/executor.h"
+
+namespace genfast {
+namespace cuda {
+namespace {
+
+constexpr int kThreads = 256, kBlocksAProcessor = 2;
+// Launches that may wait behind the one that runs: between them a caller can be told of progress, or stop.
+constexpr int kLaunchesAhead = 2;
+constexpr int64_t kMostScratch = int64_t{1} << 17;  // floats of a block
+
+__global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const __grid_constant__ Launch launch) {
+  BlockExecutor exec;
+  run_work(exec, block_of(launch, blockIdx.x), launch.work);
+}
+
+__global__ void __launch_bounds__(kThreads, 1) decode_together(const __grid_constant__ Launch launch) {
+  GridExecutor exec;
+  run_work(exec, block_of(launch, 0), launch.work);
+}
+
+// The calling thread's current device, set for the length of a scope.
+class OnDevice {
+ public:
+  explicit OnDevice(int index) {
+    check(cudaGetDevice(&before_), "cudaGetDevice");
+    if (before_ != index) check(cudaSetDevice(index), "cudaSetDevice");
+    changed_ = before_ != index;
+  }
+  ~OnDevice() {
+    if (changed_) cudaSetDevice(before_);
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
+class CudaQueue : public Queue {
+ public:
+  CudaQueue(int index, int processors) : index_(index), processors_(processors) {
+    const OnDevice on(index_);
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    for (cudaEvent_t& event : events_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  }
+  ~CudaQueue() override {
+    for (cudaEvent_t event : events_)
+      if (event) cudaEventDestroy(event);
+    if (stream_) cudaStreamDestroy(stream_);
+  }
+
+  void upload(void* to, const void* from, size_t bytes) override {
+    const OnDevice on(index_);
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync to the device", running_);
+  }
+  void download(void* to, const void* from, size_t bytes) override {
+    const OnDevice on(index_);
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync from the device", running_);
+    check(cudaStreamSynchronize(stream_), kernel_, running_);
+  }
+
+  void launch(const Launch& launch) override {
+    const OnDevice on(index_);
+    // The event of the launch that was asked for kLaunchesAhead launches ago.
+    cudaEvent_t event = events_[count_++ % kLaunchesAhead];
+    check(cudaEventSynchronize(event), kernel_, running_);
+    running_ = "steps " + std::to_string(launch.work.first) + " to " + std::to_string(launch.work.last);
+    if (launch.shape.cooperative) {
+      kernel_ = "decode_together";
+      void* arguments[] = {const_cast<Launch*>(&launch)};
+      check(cudaLaunchCooperativeKernel(decode_together, dim3(static_cast<unsigned>(processors_)), dim3(kThreads), arguments, 0,
+                                        stream_),
+            kernel_, running_);
+    } else {
+      kernel_ = "decode_rows";
+      decode_rows<<<static_cast<unsigned>(launch.blocks()), kThreads, 0, stream_>>>(launch);
+      check_launch(kernel_, running_);
+    }
+    check(cudaEventRecord(event, stream_), "cudaEventRecord", running_);
+  }
+
+ private:
+  const int index_, processors_;
+  cudaStream_t stream_ = nullptr;
+  cudaEvent_t events_[kLaunchesAhead] = {};
+  int64_t count_ = 0;
+  const char* kernel_ = "copies to the device";
+  std::string running_;  // what an error that comes late is about
+};
+
+class CudaMachine : public Machine {
+ public:
+  explicit CudaMachine(int index) : index_(index) {
+    const OnDevice on(index_);
+    check(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, index_), "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&cooperative_, cudaDevAttrCooperativeLaunch, index_), "cudaDeviceGetAttribute");
+  }
+
+  void* allocate(size_t bytes, const char* what) override {
+    const OnDevice on(index_);
+    void* memory = nullptr;
+    check_memory(cudaMalloc(&memory, bytes), static_cast<int64_t>(bytes), what,
+                 "ask for fewer samples at a time, or free what other arrays hold on the device");
+    return memory;
+  }
+  void release(void* memory) override {
+    const OnDevice on(index_);
+    cudaFree(memory);  // waits for what still uses it; an error of that was or will be told by the queue
+  }
+  std::unique_ptr<Queue> queue() override { return std::make_unique<CudaQueue>(index_, processors_); }
+
+  Shape shape(const ProgramArrays& program, int64_t rows) const override {
+    Shape shape;
+    const int64_t blocks = int64_t{processors_} * kBlocksAProcessor;
+    shape.block_rows = std::max<int64_t>(1, (rows + blocks - 1) / blocks);
+    shape.cooperative = cooperative_ && better_together(program, rows, shape.block_rows);
+    if (shape.cooperative) shape.block_rows = rows;
+    shape.scratch_floats = scratch(program, shape.block_rows) * (shape.cooperative ? processors_ : 1);
+    return shape;
+  }
+
+  int64_t most_rows(const ProgramArrays& program) const override {
+    const OnDevice on(index_);
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    // Of each row: activations, scratch, and its numbers of every site.
+    const int64_t row = 4 * (program.floats_per_row + scratch(program, 1)) + 48 * program.program.n_sites;
+    return std::max<int64_t>(1, static_cast<int64_t>(free / 2) / row);
+  }
+
+ private:
+  static int64_t scratch(const ProgramArrays& program, int64_t block_rows) {
+    return std::max(program.scratch_floats, std::min(program.wanted_scratch * block_rows, kMostScratch));
+  }
+
+  // Whether the grid's dearer barriers cost less than blocks that leave most processors idle: estimates, in cycles of a phase.
+  bool better_together(const ProgramArrays& program, int64_t rows, int64_t block_rows) const {
+    constexpr double kProductsACycle = 32, kBlockBarrier = 500, kGridBarrier = 4000;
+    const double phases = static_cast<double>(std::max<size_t>(1, program.commands.size()));
+    const double products = static_cast<double>(program.multiply_adds) / phases;
+    const double apart = products * static_cast<double>(block_rows) / kProductsACycle + kBlockBarrier;
+    const double together = products * static_cast<double>(rows) / (kProductsACycle * processors_) + kGridBarrier;
+    return together < apart;
+  }
+
+  const int index_;
+  int processors_ = 1, cooperative_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Machine> make_cuda_machine(int index) { return std::make_unique<CudaMachine>(index); }
+
+}  // namespace cuda
+}  // namespace genfast

@@ -1,0 +1,99 @@
+// Sixteen rows by some columns of eight, multiplied in bf16 and added in f32: what the fast mode's matrix products are made of. On
+// the GPU a warp's tensor cores (mma.m16n8k16, PTX ISA), on the host a loop that rounds likewise and adds in rising k; a tensor
+// core's own order of sixteen additions is not specified, so that the two agree closely and not in every bit.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "numerics/lane.h"
+
+namespace genfast {
+namespace cuda {
+
+constexpr int kTileRows = 16, kTileWidth = 8, kTileDepth = 16, kWarp = 32;
+// bf16 weights of one k step and one tile of columns, as the lanes of a warp hold them: lane 4 (n % 8) + k / 2 % 4 has k % 2 and k
+// / 8.
+constexpr int64_t kTileWeights = kTileWidth * kTileDepth;
+GENFAST_INLINE int64_t tile_weight(int64_t k, int64_t n) { return (n * 4 + k / 2 % 4) * 4 + k / 8 * 2 + k % 2; }
+
+// The nearest bf16, ties to even; a NaN stays one.
+GENFAST_INLINE uint16_t to_bf16(float x) {
+  const uint32_t bits = numerics::to_bits(x);
+  if (!(x == x)) return 0x7fc0;
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+GENFAST_INLINE float from_bf16(uint16_t x) { return numerics::from_bits(static_cast<uint32_t>(x) << 16); }
+
+template <int tiles>
+class HostTile {
+ public:
+  HostTile() { std::memset(sum_, 0, sizeof sum_); }
+
+  // k < count: of this step. row(i): where row i's channels of the step start, or null. weights: of the tiles, one after another.
+  template <class Row>
+  void step(const Row& row, int64_t count, const uint16_t* weights) {
+    for (int64_t i = 0; i < kTileRows; ++i) {
+      const float* x = row(i);
+      if (!x) continue;
+      for (int64_t n = 0; n < tiles * kTileWidth; ++n)
+        for (int64_t k = 0; k < count; ++k)
+          sum_[i][n] =
+              numerics::fma(from_bf16(to_bf16(x[k])),
+                            from_bf16(weights[n / kTileWidth * kTileWeights + tile_weight(k, n % kTileWidth)]), sum_[i][n]);
+    }
+  }
+  // f(row, column, sum) for every element that is whoever's calls.
+  template <class F>
+  void each(const F& f) const {
+    for (int64_t i = 0; i < kTileRows; ++i)
+      for (int64_t n = 0; n < tiles * kTileWidth; ++n) f(i, n, sum_[i][n]);
+  }
+
+ private:
+  float sum_[kTileRows][tiles * kTileWidth];
+};
+
+#if defined(__CUDACC__)
+// To be used by all lanes of a warp together.
+template <int tiles>
+class WarpTile {
+ public:
+  __device__ WarpTile() : lane_(threadIdx.x % kWarp) {
+    for (int j = 0; j < tiles; ++j)
+      for (int e = 0; e < 4; ++e) sum_[j][e] = 0.0f;
+  }
+
+  template <class Row>
+  __device__ void step(const Row& row, int64_t count, const uint16_t* weights) {
+    const int group = lane_ / 4, first = lane_ % 4 * 2;
+    const float *upper = row(group), *lower = row(group + 8);
+    if (!__any_sync(~0u, upper || lower)) return;
+    const uint32_t a[4] = {pair(upper, first, count), pair(lower, first, count), pair(upper, first + 8, count),
+                           pair(lower, first + 8, count)};
+    const uint2* b = reinterpret_cast<const uint2*>(weights) + lane_;
+    for (int j = 0; j < tiles; ++j) {
+      const uint2 w = b[j * kWarp];
+      asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+          : "+f"(sum_[j][0]), "+f"(sum_[j][1]), "+f"(sum_[j][2]), "+f"(sum_[j][3])
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(w.x), "r"(w.y));
+    }
+  }
+  template <class F>
+  __device__ void each(const F& f) const {
+    for (int j = 0; j < tiles; ++j)
+      for (int e = 0; e < 4; ++e) f(lane_ / 4 + e / 2 * 8, j * kTileWidth + lane_ % 4 * 2 + e % 2, sum_[j][e]);
+  }
+
+ private:
+  static __device__ uint32_t pair(const float* x, int64_t k, int64_t count) {
+    const float low = x && k < count ? x[k] : 0.0f, high = x && k + 1 < count ? x[k + 1] : 0.0f;
+    return static_cast<uint32_t>(to_bf16(high)) << 16 | to_bf16(low);
+  }
+
+  const int lane_;
+  float sum_[tiles][4];
+};
+#endif
+
+}  // namespace cuda
+}  // namespace genfast
