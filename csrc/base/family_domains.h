@@ -1,15 +1,16 @@
 // Which parameters make a distribution of each family: the rules of the Python classes (genfast/distributions), for whoever gets
-// parameters from a network. Called by the engine's heads; the kernels assume it. No arithmetic beyond comparisons.
+// parameters from a network. Called by the heads of the engine and of devices; the kernels assume it. No arithmetic beyond comparisons.
 #pragma once
 #include "base/families.h"
+#include "base/host_device.h"
 
 namespace genfast {
 
-inline bool is_finite(double x) { return x - x == 0.0; }
-inline bool is_positive(double x) { return x > 0.0 && is_finite(x); }
+GENFAST_HD inline bool is_finite(double x) { return x - x == 0.0; }
+GENFAST_HD inline bool is_positive(double x) { return x > 0.0 && is_finite(x); }
 
 // p: the family's parameters in order. False for NaN and infinities, always.
-inline bool in_domain(Family family, const double* p) {
+GENFAST_HD inline bool in_domain(Family family, const double* p) {
   constexpr double kMost = 1e300, kLargest = 0x1p53;
   const auto up_to = [](double x, double most) { return x > 0.0 && x <= most; };
   const auto fraction = [](double x) { return x >= 0.0 && x <= 1.0; };
@@ -75,7 +76,7 @@ inline bool in_domain(Family family, const double* p) {
 }
 
 // Whether draws are integers.
-inline bool is_discrete(Family family) {
+GENFAST_HD inline bool is_discrete(Family family) {
   switch (family) {
 #define X(name, params) case Family::name:
     GENFAST_DISCRETE_FAMILIES(X)

@@ -1,6 +1,7 @@
 // Parameters of distributions from a network's outputs: links, and the weights of mixtures. Elements are lanes; element i has a row
 // of its own. Included once per target by targets/<target>_heads.cc.
 #include "numerics/links.h"
+#include "numerics/mixtures.h"
 
 namespace genfast {
 namespace GENFAST_NS {
@@ -45,18 +46,12 @@ void link(double* out, const float* const* rows, int64_t channel, int64_t n, dou
   }
 }
 
-// Weights e^(z - largest z) of `count` logits, in place of them; returns their sum, NaN where there is no distribution.
-GENFAST_INLINE head_lanes exponentiate(double* z, int64_t count, head_lanes& largest) {
-  largest = head_lanes(-__builtin_inf());
-  for (int64_t k = 0; k < count; ++k) largest = max(head_lanes::load(z + k * kHeadLanes), largest);
-  head_lanes total(0.0);
-  for (int64_t k = 0; k < count; ++k) {
-    const head_lanes w = numerics::exp_nonpositive_f64(head_lanes::load(z + k * kHeadLanes) - largest);
-    w.store(z + k * kHeadLanes);
-    total = total + w;
-  }
-  return total;
-}
+// One lane of elements for each number k, in the memory of a kernel.
+struct HeadArray {
+  double* data;
+  GENFAST_INLINE_MEMBER head_lanes operator[](int64_t k) const { return head_lanes::load(data + k * kHeadLanes); }
+  GENFAST_INLINE_MEMBER void set(int64_t k, head_lanes x) const { x.store(data + k * kHeadLanes); }
+};
 
 int64_t mixture_weights(double* weights, double* log_weights, const float* const* rows, int64_t channel, int64_t components,
                         int64_t n) {
@@ -66,7 +61,7 @@ int64_t mixture_weights(double* weights, double* log_weights, const float* const
     gather(z, rows, m, n, channel, components);
     memcpy(w, z, static_cast<size_t>(components * kHeadLanes) * sizeof(double));
     head_lanes largest;
-    const head_lanes total = exponentiate(w, components, largest), log_total = numerics::log_f64(total);
+    const head_lanes total = numerics::exponentiate(HeadArray{w}, components, largest), log_total = numerics::log_f64(total);
     alignas(64) double sums[kHeadLanes];
     total.store(sums);
     for (int64_t i = 0; i < kHeadLanes && m + i < n && bad < 0; ++i)
@@ -82,13 +77,7 @@ int64_t mixture_weights(double* weights, double* log_weights, const float* const
 void log_sum_exp(double* out, const double* terms, int64_t components, int64_t n) {
   for (int64_t m = 0; m < n; m += kHeadLanes) {
     const auto term = [&](int64_t k) __attribute__((always_inline)) { return head_lanes::load_n(terms + k * n + m, n - m, 0.0); };
-    head_lanes largest(-__builtin_inf()), total(0.0);
-    for (int64_t k = 0; k < components; ++k) largest = max(term(k), largest);
-    // Where every term is -inf, or one is +inf, so is the result.
-    const auto finite = abs(largest) < head_lanes(__builtin_inf());
-    const head_lanes origin = select(finite, largest, head_lanes(0.0));
-    for (int64_t k = 0; k < components; ++k) total = total + numerics::exp_nonpositive_f64(term(k) - origin);
-    select(finite, largest + numerics::log_f64(total), largest).store_n(out + m, n - m);
+    numerics::log_sum_exp<head_lanes>(term, components).store_n(out + m, n - m);
   }
 }
 

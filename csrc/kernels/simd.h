@@ -1,5 +1,5 @@
 // What every target file needs before it switches its instruction set on: the C and intrinsics headers (compiled for the base
-// CPU, so that nothing of theirs is tied to a target), the kernel interface, and the two inlining macros.
+// CPU, so that nothing of theirs is tied to a target), the kernel interface, and the inlining macros.
 // Included first by targets/*.cc. It defines no lane type: those are the simd_<target>-inl.h files.
 #pragma once
 #include <math.h>
@@ -22,11 +22,10 @@
 #define GENFAST_X86 1
 #endif
 
+#include "base/host_device.h"
 #include "base/ops.h"
 #include "kernels/kernels.h"
 #include "kernels/targets/targets.h"
-
-#define GENFAST_INLINE_MEMBER inline __attribute__((always_inline))
 
 #define GENFAST_JOIN2(a, b) a##b
 #define GENFAST_JOIN(a, b) GENFAST_JOIN2(a, b)

@@ -6,21 +6,20 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/host_device.h"
+
 #if defined(__FAST_MATH__)
 #error "genfast's formulas promise the same bits everywhere: build without -ffast-math"
 #endif
 
 // Internal linkage and always inlined, so that a copy compiled for one CPU target can never be linked into another.
-// GENFAST_HD marks what else runs on both sides. GENFAST_CALL is for long functions, which stay calls in device code: a kernel
-// that inlines them takes minutes to compile. GENFAST_CONSTANT is for arrays of constants, which device code cannot share with the
-// host.
+// GENFAST_CALL is for long functions, which stay calls in device code: a kernel that inlines them takes minutes to compile.
+// GENFAST_CONSTANT is for arrays of constants, which device code cannot share with the host.
 #if defined(__CUDACC__)
 #define GENFAST_INLINE static __host__ __device__ __forceinline__
-#define GENFAST_HD __host__ __device__
 #define GENFAST_CALL static __host__ __device__ __noinline__
 #else
 #define GENFAST_INLINE static inline __attribute__((always_inline))
-#define GENFAST_HD
 #define GENFAST_CALL static
 #endif
 #if defined(__CUDA_ARCH__)

@@ -486,6 +486,7 @@ class Compiler {
     }
     phase_.reset();
     for (const int32_t site : step.sites) add_site(site);
+    if (graph_.head.kind == HeadKind::logistic_mixture) join_channels(static_cast<size_t>(commands.sites));
     commands.n_commands = static_cast<int32_t>(out_->commands.size()) - commands.commands;
     commands.n_sites = static_cast<int32_t>(out_->sites.size()) - commands.sites;
     if (commands.n_commands + commands.n_sites > kStatePlace) too_large("commands in one step");
@@ -523,7 +524,24 @@ class Compiler {
   void add_site(int32_t site) {
     const int64_t at = graph_.head_position(site), positions = graph_.positions();
     const int32_t input = own_place(0, site % positions);
-    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at), input < 0 ? -1 : input});
+    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at), input < 0 ? -1 : input, -1});
+  }
+
+  // The first site of each position, from site `begin` of the program on, speaks for all of the position's.
+  void join_channels(size_t begin) {
+    const int64_t positions = graph_.positions(), channels = graph_.channels();
+    std::unordered_map<int64_t, std::vector<int32_t>> drawn;  // [position][channel]
+    for (size_t i = begin; i < out_->sites.size(); ++i) {
+      std::vector<int32_t>& of = drawn[out_->sites[i].site % positions];
+      of.resize(static_cast<size_t>(channels));
+      of[static_cast<size_t>(out_->sites[i].site / positions)] = 1;
+    }
+    for (size_t i = begin; i < out_->sites.size(); ++i) {
+      std::vector<int32_t>& of = drawn[out_->sites[i].site % positions];
+      if (of.empty()) continue;
+      out_->sites[i].channels = intern(of);
+      of.clear();
+    }
   }
 
   // ---- the rest

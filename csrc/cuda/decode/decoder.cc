@@ -14,6 +14,9 @@ namespace {
 // Steps of one launch: what a caller who wants to stop must wait for.
 constexpr int64_t kStepsAtOnce = 256;
 
+// The most that filters may take for all rows, but for the least they need.
+constexpr int64_t kFilterBytes = int64_t{1} << 28;
+
 // An array on a machine.
 template <class T>
 class DeviceArray {
@@ -100,8 +103,10 @@ class DeviceDecoder : public Decoder {
     launch_.shape = machine->shape(*loaded_->host, capacity);
     launch_.floats_per_row = loaded_->host->floats_per_row;
     launch_.rows = capacity;
+    block_rows_ = launch_.shape.block_rows;
     const auto blocks = static_cast<size_t>(launch_.blocks());
-    const auto rows = blocks * static_cast<size_t>(launch_.shape.block_rows);
+    const int64_t even = block_rows_ + block_rows_ % 2;
+    const auto rows = std::max(blocks * static_cast<size_t>(block_rows_), static_cast<size_t>((capacity + even - 1) / even * even));
     arena_ = {machine, rows * static_cast<size_t>(launch_.floats_per_row) + 16, "activations"};
     scratch_ = {machine, blocks * static_cast<size_t>(launch_.shape.scratch_floats) + 16, "scratch of activations"};
     failure_ = {machine, 1, "a flag"};
@@ -116,6 +121,8 @@ class DeviceDecoder : public Decoder {
     fresh_ = true;
     round_ = 0;
     launch_.rows = tile.rows;
+    // Guidance joins pairs of rows.
+    launch_.shape.block_rows = tile.guidance != 1.0f ? block_rows_ + block_rows_ % 2 : block_rows_;
     TileArrays& to = launch_.tile;
     to = TileArrays{};
     to.rows = tile.rows;
@@ -143,6 +150,7 @@ class DeviceDecoder : public Decoder {
     to.logits = take(logits_, tile.logits, logits_size() * rows, "logits");
     if (tile.output) output_ = grown(std::move(output_), output_size() * rows, "outputs");
     to.output = tile.output ? output_.data() : nullptr;
+    if (tile.filters.any()) take_filters();
     take_conditions(tile);
     const uint64_t none = kNoFailure;
     queue_->upload(failure_.data(), &none, sizeof none);
@@ -201,6 +209,17 @@ class DeviceDecoder : public Decoder {
   template <class T>
   void give(T* to, const DeviceArray<T>& array, size_t n) {
     if (to && n > 0) queue_->download(to, array.data(), n * sizeof(T));
+  }
+
+  // Where heads keep what filters leave.
+  void take_filters() {
+    const int64_t bytes = KeptLevels::bytes(graph_.head.levels), blocks = launch_.blocks();
+    int64_t most = 0;
+    for (const StepCommands& step : loaded_->host->steps) most = std::max<int64_t>(most, step.n_sites);
+    const int64_t slots = std::clamp<int64_t>(kFilterBytes / (blocks * bytes), 1, std::max<int64_t>(1, most * launch_.shape.block_rows));
+    filtered_ = grown(std::move(filtered_), static_cast<size_t>(blocks * slots * bytes), "what filters keep");
+    launch_.tile.filtered = filtered_.data();
+    launch_.tile.filter_slots = slots;
   }
 
   void take_conditions(const Tile& tile) {
@@ -270,6 +289,7 @@ class DeviceDecoder : public Decoder {
   const Graph& graph_;
   std::unique_ptr<Queue> queue_;
   const int64_t capacity_;
+  int64_t block_rows_ = 0;
   Launch launch_{};
   DeviceArray<float> arena_, scratch_;
   DeviceArray<uint64_t> failure_;
@@ -279,6 +299,7 @@ class DeviceDecoder : public Decoder {
   DeviceArray<int32_t> levels_, rolls_;
   DeviceArray<float> x_, logits_, output_;
   DeviceArray<uint8_t> given_;
+  DeviceArray<char> filtered_;
   std::vector<DeviceArray<float>> conditions_;
   DeviceArray<const float*> condition_pointers_;
 

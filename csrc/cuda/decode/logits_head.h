@@ -1,6 +1,7 @@
 // Heads of logits: categorical, a thread a block of sixteen levels until the pick, and Bernoulli. The arithmetic is that of
 // kernels/logits-inl.h, categorical-inl.h and bernoulli-inl.h. Called by run_program.h.
 #pragma once
+#include "cuda/decode/kept_levels.h"
 #include "cuda/decode/lanes.h"
 #include "cuda/decode/sites.h"
 #include "numerics/bernoulli.h"
@@ -9,19 +10,6 @@
 
 namespace genfast {
 namespace cuda {
-
-// Logit k of a row, or of a pair of rows under guidance.
-struct GuidedLogits {
-  const float *with, *without;  // the same without guidance
-  float guidance;
-  GENFAST_HD float operator[](int64_t k) const {
-    const float x = with[k];
-    if (with == without) return x;
-    const float y = without[k];
-    // Equal logits stay what they are: -inf of a level that neither allows, too.
-    return x == y ? x : y + guidance * (x - y);
-  }
-};
 
 // The sites of a step times the rows of a block, or with guidance the pairs of rows: what a head draws, numbered.
 class HeadItems {
@@ -55,17 +43,22 @@ class HeadItems {
   const int64_t copies_, rows_, count_;
 };
 
-// A row's weights e^(z - m), z = logit / temperature, from what earlier phases left in scratch.
+// A row's weights e^(z - m), z = logit / temperature.
 class LevelWeights {
  public:
   GENFAST_HD LevelWeights(GuidedLogits logits, int64_t levels, float temperature, float m)
       : logits_(logits), levels_(levels), temperature_(temperature), m_(m) {}
+  GENFAST_HD int64_t levels() const { return levels_; }
+  GENFAST_HD int64_t blocks() const { return level_blocks(levels_); }
   // Of the sixteen levels from k on; 0 past the end.
   GENFAST_HD void block(int64_t k, float (&w)[kLanes]) const {
     for (int i = 0; i < kLanes; ++i)
       w[i] = numerics::exp_nonpositive_f32((k + i < levels_ ? logits_[k + i] : -__builtin_inff()) / temperature_ - m_);
   }
-  GENFAST_HD float z(int64_t k) const { return logits_[k] / temperature_; }
+  GENFAST_HD double log_prob(int64_t k, double total) const {
+    const float z = logits_[k] / temperature_;
+    return (static_cast<double>(z) - static_cast<double>(m_)) - numerics::log_f64(total);
+  }
 
  private:
   GuidedLogits logits_;
@@ -80,12 +73,12 @@ GENFAST_HD inline int last_possible(const float (&w)[kLanes]) {
   return last;
 }
 
-// sums[b]: of block b. running sum before it in the order of the blocks.
-GENFAST_HD inline int32_t pick_level(const LevelWeights& weights, const double* sums, int64_t blocks, double total, double u) {
+// sums[b]: of block b.
+GENFAST_HD inline int32_t pick_level(const LevelWeights& weights, const double* sums, double total, double u) {
   const double product = u * total, target = product > 0.0 ? product : 0x1p-1074;
   int64_t b = 0;
   double running = 0.0;
-  for (; b + 1 < blocks; ++b) {
+  for (; b + 1 < weights.blocks(); ++b) {
     const double next = running + sums[b];
     if (!(next < target)) break;
     running = next;
@@ -123,12 +116,34 @@ GENFAST_HD inline void level_interval(const LevelWeights& weights, const double*
   upper = numerics::last_uniform(to, total);
 }
 
+// Draws and scores one item. Of `kept`, if it is not null, `weights` are those.
+GENFAST_HD inline void settle_level(const TileArrays& tile, const HeadItems& items, int64_t item, const LevelWeights& weights,
+                                    const double* sums, double total, const KeptLevels* kept) {
+  if (items.draws(item)) {
+    const int32_t picked = pick_level(weights, sums, total, tile.u[items.index(item)]);
+    items.set_level(item, kept ? kept->level(picked) : picked);
+  }
+  const int32_t level = tile.levels[items.index(item)], rank = kept ? kept->rank_of(level) : level;
+  if (tile.log_prob) items.set(tile.log_prob, item, rank < 0 ? -__builtin_inf() : weights.log_prob(rank, total));
+  if (tile.lower) {
+    // A level that is not kept lies, without width, above the last kept one before it.
+    const int32_t at = rank < 0 ? -1 - rank - 1 : rank;
+    double lower = 0.0, upper = 0.0;
+    if (at >= 0) level_interval(weights, sums, total, at, lower, upper);
+    items.set(tile.lower, item, rank < 0 ? upper : lower);
+    items.set(tile.upper, item, upper);
+  }
+}
+
 template <class Executor>
 GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const HeadInfo& head = b.program.head;
   const TileArrays& tile = b.tile;
   const HeadItems items(b, sites, n_sites);
-  const int64_t blocks = level_blocks(head.levels), each = 3 * blocks + 3, together = b.scratch_floats / each;
+  const int64_t blocks = level_blocks(head.levels), each = 3 * blocks + 3;
+  int64_t together = b.scratch_floats / each;
+  if (tile.filtered && tile.filter_slots < together) together = tile.filter_slots;
+  char* filtered = tile.filtered + b.first / b.capacity * tile.filter_slots * KeptLevels::bytes(head.levels);
   for (int64_t begin = 0; begin < items.count(); begin += together) {
     const int64_t count = begin + together < items.count() ? together : items.count() - begin;
     // First the doubles: a sum for each block. Then a maximum for each block, and of all.
@@ -149,40 +164,55 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
       for (int64_t k = 0; k < blocks; ++k) best = numerics::max(maxima[n * blocks + k], best);
       largest[n] = best / tile.temperature;
     });
-    const auto weights_of = [&](int64_t n) {
+    const auto add_up = [&](const auto& weights_of) {
+      exec.each(count * blocks, [&](int64_t item) {
+        const int64_t n = item / blocks, k = item % blocks;
+        if (!items.exists(begin + n)) return;
+        const LevelWeights weights = weights_of(n);
+        if (k >= weights.blocks()) return;
+        float w[kLanes];
+        weights.block(k * kLanes, w);
+        sums[item] = fold_sum_f64(w);
+      });
+    };
+    const auto total_of = [&](int64_t n, int64_t some) {
+      double total = 0.0;
+      for (int64_t k = 0; k < some; ++k) total = total + sums[n * blocks + k];
+      return total;
+    };
+    const auto kept_of = [&](int64_t n) { return KeptLevels(filtered + n * KeptLevels::bytes(head.levels), head.levels); };
+    const auto weights_of_all = [&](int64_t n) {
       return LevelWeights(items.logits(begin + n), head.levels, tile.temperature, largest[n]);
     };
-    exec.each(count * blocks, [&](int64_t item) {
-      const int64_t n = item / blocks;
-      if (!items.exists(begin + n)) return;
-      float w[kLanes];
-      weights_of(n).block(item % blocks * kLanes, w);
-      sums[item] = fold_sum_f64(w);
-    });
-    exec.each(count, [&](int64_t n) {
+    const auto weights_of_kept = [&](int64_t n) {
+      const KeptLevels kept = kept_of(n);
+      return LevelWeights(kept.logits(), kept.count(), 1.0f, largest[n]);
+    };
+    const auto settle = [&](int64_t n, const LevelWeights& weights, const KeptLevels* kept) {
       const int64_t item = begin + n;
-      if (!items.exists(item)) return;
-      const bool draws = items.draws(item);
-      if (!draws && !tile.log_prob && !tile.lower) return;
-      double total = 0.0;
-      for (int64_t k = 0; k < blocks; ++k) total = total + sums[n * blocks + k];
-      if (!(total == total)) {
-        b.fail(step, place + items.place(item), items.row(item));
-        if (draws) items.set_level(item, 0);
-        return;
-      }
-      const LevelWeights weights = weights_of(n);
-      if (draws) items.set_level(item, pick_level(weights, sums + n * blocks, blocks, total, tile.u[items.index(item)]));
-      const int32_t level = tile.levels[items.index(item)];
-      if (tile.log_prob)
-        items.set(tile.log_prob, item,
-                  (static_cast<double>(weights.z(level)) - static_cast<double>(largest[n])) - numerics::log_f64(total));
-      if (tile.lower) {
-        double lower, upper;
-        level_interval(weights, sums + n * blocks, total, level, lower, upper);
-        items.set(tile.lower, item, lower);
-        items.set(tile.upper, item, upper);
-      }
+      const double total = weights.levels() > 0 ? total_of(n, weights.blocks()) : __builtin_nan("");
+      if (total == total) return settle_level(tile, items, item, weights, sums + n * blocks, total, kept);
+      b.fail(step, place + items.place(item), items.row(item));
+      if (items.draws(item)) items.set_level(item, 0);
+    };
+    const auto needed = [&](int64_t item) { return items.exists(item) && (items.draws(item) || tile.log_prob || tile.lower); };
+
+    add_up(weights_of_all);
+    if (!tile.filtered) {
+      exec.each(count, [&](int64_t n) {
+        if (needed(begin + n)) settle(n, weights_of_all(n), nullptr);
+      });
+      continue;
+    }
+    exec.each(count, [&](int64_t n) {
+      if (!items.exists(begin + n)) return;
+      kept_of(n).find({{items.logits(begin + n), head.levels}, tile.temperature, largest[n]}, tile, total_of(n, blocks));
+    });
+    add_up(weights_of_kept);
+    exec.each(count, [&](int64_t n) {
+      if (!needed(begin + n)) return;
+      const KeptLevels kept = kept_of(n);
+      settle(n, weights_of_kept(n), &kept);
     });
   }
 }

@@ -3,7 +3,9 @@
 // what goes wrong is noted in Block::failure, and the numbers behind it are garbage, but in their places.
 #pragma once
 #include "cuda/decode/attend.h"
+#include "cuda/decode/family_head.h"
 #include "cuda/decode/gemm.h"
+#include "cuda/decode/logistic_mixture_head.h"
 #include "cuda/decode/logits_head.h"
 #include "cuda/decode/lookup.h"
 #include "cuda/decode/pointwise.h"
@@ -40,8 +42,18 @@ GENFAST_HD void run_command(Executor& exec, const Block& b, const Command& comma
 
 template <class Executor>
 GENFAST_HD void run_head(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
-  if (b.program.head.kind == HeadKind::categorical) run_categorical(exec, b, sites, n_sites, step, place);
-  if (b.program.head.kind == HeadKind::bernoulli) run_bernoulli(exec, b, sites, n_sites, step, place);
+  switch (b.program.head.kind) {
+    case HeadKind::categorical:
+      return run_categorical(exec, b, sites, n_sites, step, place);
+    case HeadKind::bernoulli:
+      return run_bernoulli(exec, b, sites, n_sites, step, place);
+    case HeadKind::logistic_mixture:
+      return run_logistic_mixture(exec, b, sites, n_sites, step, place);
+    case HeadKind::family:
+      return run_family(exec, b, sites, n_sites, step, place);
+    case HeadKind::none:
+      return;
+  }
 }
 
 template <class Executor>

@@ -1,5 +1,5 @@
 // The categories that filters keep, as kernels/filters.cc finds them: addition by addition, on one thread. For the rare rows in
-// which the order of additions decides; also where a block's list lies in the workspace, and the order of floats as integers.
+// which the order of additions decides, and for the heads of decode/; also where a block's list lies in the workspace, and the order of floats as integers.
 #pragma once
 #include "cuda/sampling/row_source.h"
 
@@ -64,9 +64,11 @@ struct KeptRow {
   double* pair_weight;
   double* sums;  // [kBins]
 
-  GENFAST_HD KeptRow(const RowArgs& a, int64_t slot) {
-    const int64_t n = a.columns;
-    char* at = static_cast<char*>(a.workspace) + a.slots * list_bytes<Real>(n) + slot * unsure_bytes<Real>(n);
+  GENFAST_HD KeptRow(const RowArgs& a, int64_t slot)
+      : KeptRow(static_cast<char*>(a.workspace) + a.slots * list_bytes<Real>(a.columns) + slot * unsure_bytes<Real>(a.columns),
+                a.columns) {}
+  // at: unsure_bytes(n).
+  GENFAST_HD KeptRow(char* at, int64_t n) {
     z = reinterpret_cast<Real*>(at);
     index = reinterpret_cast<int32_t*>(at += padded(n * static_cast<int64_t>(sizeof(Real))));
     weight = reinterpret_cast<double*>(at += padded(n * 4));
@@ -180,9 +182,10 @@ struct KeptRow {
     return count;
   }
 
-  // Returns how many of the row's categories are kept; their logits and indices are in z and index. total: the row's.
-  template <class In>
-  GENFAST_HD int64_t filter(const Row<In>& row, int64_t top_k, double top_p, double min_p, double total) const {
+  // Returns how many of the row's categories are kept; their logits and indices are in z and index. row: a Row, or what has its
+  // elements, most and tempered(). total: the row's.
+  template <class AnyRow>
+  GENFAST_HD int64_t filter(const AnyRow& row, int64_t top_k, double top_p, double min_p, double total) const {
     const int64_t n = row.elements.n;
     const Real lowest = sizeof(Real) == 4 ? Real(-0x1.fffffep+127f) : Real(-0x1.fffffffffffffp+1023);
     const bool by_k = top_k < n;

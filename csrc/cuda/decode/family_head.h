@@ -1,0 +1,200 @@
+// The head of families: numbers from one distribution, its inverse CDF, or from a mixture of several of one family, which is searched
+// for the smallest f32 (or integer) whose F reaches u. An item is a site of one row. The arithmetic is that of
+// engine/cpu_heads_family.cc. Called by run_program.h.
+#pragma once
+#include "base/family_domains.h"
+#include "cuda/decode/head_array.h"
+#include "cuda/decode/sites.h"
+#include "cuda/family_value.h"
+#include "numerics/beta_families.h"
+#include "numerics/closed_form.h"
+#include "numerics/discrete.h"
+#include "numerics/gamma_families.h"
+#include "numerics/links.h"
+#include "numerics/mixtures.h"
+#include "numerics/student.h"
+#include "numerics/von_mises.h"
+
+namespace genfast {
+namespace cuda {
+
+GENFAST_CALL double linked(Link link, double x) {
+  switch (link) {
+    case Link::exp:
+      return numerics::exp_f64(x);
+    case Link::softplus:
+      return numerics::softplus_f64(x);
+    case Link::sigmoid:
+      return numerics::sigmoid_f64(x);
+    case Link::tanh:
+      return numerics::tanh_f64(x);
+    case Link::square:
+      return x * x;
+    default:
+      return x;
+  }
+}
+
+// Calls, so that the step code does not hold every family at once.
+template <class D>
+GENFAST_CALL double called_value(FamilyFn fn, double x, const double* p) {
+  return numerics::canonical(family_value<D, double>(fn, x, p));
+}
+GENFAST_HD inline double value_of(Family family, FamilyFn fn, double x, const double* p) {
+  switch (family) {
+#define X(name, params) \
+  case Family::name:    \
+    return called_value<numerics::name##Family>(fn, x, p);
+    GENFAST_FAMILIES(X)
+#undef X
+    default:
+      return x;
+  }
+}
+
+// The numbers a mixture is searched over, in order, as integers: all f32, or the integers that doubles hold.
+struct NumberGrid {
+  bool integers;
+  GENFAST_HD double number(int64_t i) const {
+    if (integers) return static_cast<double>(i);
+    const int64_t bits = i < 0 ? -int64_t{0x80000000} - i : i;
+    return static_cast<double>(numerics::from_bits(static_cast<uint32_t>(bits)));
+  }
+  GENFAST_HD int64_t last() const { return integers ? int64_t{1} << 53 : int64_t{0x7f800000}; }  // +inf
+  GENFAST_HD int64_t index(double x) const {
+    if (integers) return static_cast<int64_t>(x < -0x1p53 ? -0x1p53 : x > 0x1p53 ? 0x1p53 : x);
+    const auto bits = static_cast<int32_t>(numerics::to_bits(static_cast<float>(x)));
+    return bits < 0 ? -int64_t{0x80000000} - bits : bits;
+  }
+};
+
+// The distribution of a site in one row.
+class FamilyMixture {
+ public:
+  // memory: head_scratch().
+  GENFAST_HD FamilyMixture(const HeadInfo& head, const float* outputs, const HeadArray& memory)
+      : head_(head), outputs_(outputs), params_(memory), weights_(memory.from(head.n_params * head.components)),
+        terms_(weights_.from(head.components)), grid_{is_discrete(head.family)} {}
+
+  // False where the outputs make no distribution.
+  GENFAST_HD bool read() {
+    for (int64_t k = 0; k < head_.components; ++k) {
+      double p[kMaxFamilyParams];
+      for (int j = 0; j < head_.n_params; ++j) {
+        const HeadParam& param = head_.params[j];
+        p[j] = numerics::canonical(static_cast<double>(param.scale) * linked(param.link, static_cast<double>(outputs_[param.channel + k])) +
+                                   static_cast<double>(param.shift));
+        params_.set(j * head_.components + k, p[j]);
+      }
+      if (!in_domain(head_.family, p)) return false;
+    }
+    if (head_.components == 1) return true;
+    for (int64_t k = 0; k < head_.components; ++k) weights_.set(k, logit(k));
+    double largest;
+    const double total = numerics::exponentiate(weights_, head_.components, largest);
+    log_total_ = numerics::log_f64(total);
+    largest_ = largest;
+    total_ = 0.0;
+    for (int64_t k = 0; k < head_.components; ++k) {
+      weights_.set(k, weights_[k] / total);
+      total_ = total_ + weights_[k];
+    }
+    return total == total;
+  }
+
+  GENFAST_HD double draw(double u) const { return head_.components == 1 ? of(FamilyFn::icdf, 0, u) : search(u); }
+
+  GENFAST_HD double log_prob(double x) const {
+    if (head_.components == 1) return of(FamilyFn::log_prob, 0, x);
+    for (int64_t k = 0; k < head_.components; ++k)
+      terms_.set(k, of(FamilyFn::log_prob, k, x) + ((logit(k) - largest_) - log_total_));
+    return numerics::log_sum_exp<double>([this](int64_t k) { return terms_[k]; }, head_.components);
+  }
+
+  // F(x), components added in order and divided by the sum of the weights likewise, so that it ends at 1.
+  GENFAST_HD double distribution(double x) const {
+    if (head_.components == 1) return of(FamilyFn::cdf, 0, x);
+    double sum = 0.0;
+    for (int64_t k = 0; k < head_.components; ++k) sum = sum + weights_[k] * of(FamilyFn::cdf, k, x);
+    return sum / total_;
+  }
+  // What F is just below a number that was drawn.
+  GENFAST_HD double distribution_below(double x) const { return distribution(grid_.integers ? -numerics::floor(-x) - 1.0 : x); }
+
+ private:
+  GENFAST_HD double logit(int64_t k) const { return static_cast<double>(outputs_[head_.mixture_logits + k]); }
+  GENFAST_HD double of(FamilyFn fn, int64_t component, double x) const {
+    double p[kMaxFamilyParams] = {};
+    for (int j = 0; j < head_.n_params; ++j) p[j] = params_[j * head_.components + component];
+    return value_of(head_.family, fn, x, p);
+  }
+
+  // The smallest number of the grid with F >= u. It lies between the least and the largest quantile of the components, but for
+  // rounding: the bracket is widened until it holds.
+  GENFAST_HD double search(double uniform) const {
+    int64_t below = 0, reached = 0;
+    for (int64_t k = 0; k < head_.components; ++k) {
+      const int64_t index = grid_.index(of(FamilyFn::icdf, k, uniform));
+      below = k && below < index - 1 ? below : index - 1;
+      reached = k && reached > index ? reached : index;
+    }
+    // A u of 0 asks for the first number that has any probability below it.
+    const double u = uniform < 0x1p-1074 ? 0x1p-1074 : uniform;
+    const auto reaches = [&](int64_t i) { return distribution(grid_.number(i)) >= u; };
+    for (int64_t step = 1; !reaches(reached) && reached < grid_.last(); step *= 2) {
+      below = reached;
+      reached = reached + step < grid_.last() ? reached + step : grid_.last();
+    }
+    for (int64_t step = 1; reaches(below) && below > -grid_.last(); step *= 2) {
+      reached = below;
+      below = below - step > -grid_.last() ? below - step : -grid_.last();
+    }
+    while (reached - below > 1) {
+      const int64_t middle = below + (reached - below) / 2;
+      if (reaches(middle))
+        reached = middle;
+      else
+        below = middle;
+    }
+    return grid_.number(reached);
+  }
+
+  const HeadInfo& head_;
+  const float* outputs_;
+  const HeadArray params_, weights_, terms_;  // params: [parameter][component]
+  const NumberGrid grid_;
+  double largest_ = 0.0, log_total_ = 0.0, total_ = 0.0;  // of the mixture's logits and weights
+};
+
+template <class Executor>
+GENFAST_CALL void run_family(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+  const HeadInfo& head = b.program.head;
+  const TileArrays& tile = b.tile;
+  const int64_t items = n_sites * b.rows, together = b.scratch_floats / head_scratch(head);
+  for (int64_t begin = 0; begin < items; begin += together) {
+    const int64_t count = begin + together < items ? together : items - begin;
+    exec.each(count, [&](int64_t n) {
+      const int64_t item = begin + n, r = item % b.rows;
+      const Site& site = sites[item / b.rows];
+      if (site.logits < 0) return;
+      const int64_t at = tile_index(b, site, r);
+      const bool draws = tile.u && !(tile.given && tile.given[at]);
+      FamilyMixture mixture(head, outputs_of(b, site, r), {reinterpret_cast<double*>(b.scratch) + n, count});
+      if (!mixture.read()) {
+        b.fail(step, place + item / b.rows, r);
+        if (draws) tile.x[at] = 0.0f;
+        return;
+      }
+      if (draws) tile.x[at] = static_cast<float>(mixture.draw(tile.u[at]));
+      const double x = static_cast<double>(tile.x[at]);
+      if (tile.log_prob) tile.log_prob[at] = mixture.log_prob(x);
+      if (tile.lower) {
+        tile.upper[at] = mixture.distribution(x);
+        tile.lower[at] = mixture.distribution_below(x);
+      }
+    });
+  }
+}
+
+}  // namespace cuda
+}  // namespace genfast
