@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "cuda/decode/kept_levels.h"
 
 namespace genfast {
 namespace cuda {
@@ -216,7 +217,8 @@ class DeviceDecoder : public Decoder {
     const int64_t bytes = KeptLevels::bytes(graph_.head.levels), blocks = launch_.blocks();
     int64_t most = 0;
     for (const StepCommands& step : loaded_->host->steps) most = std::max<int64_t>(most, step.n_sites);
-    const int64_t slots = std::clamp<int64_t>(kFilterBytes / (blocks * bytes), 1, std::max<int64_t>(1, most * launch_.shape.block_rows));
+    const int64_t slots =
+        std::clamp<int64_t>(kFilterBytes / (blocks * bytes), 1, std::max<int64_t>(1, most * launch_.shape.block_rows));
     filtered_ = grown(std::move(filtered_), static_cast<size_t>(blocks * slots * bytes), "what filters keep");
     launch_.tile.filtered = filtered_.data();
     launch_.tile.filter_slots = slots;
