@@ -73,15 +73,31 @@ class HostExecutor {
 };
 
 #if defined(__CUDACC__)
-// The threads of one block.
-class BlockExecutor {
+// The threads of one block, or all those of a grid that was launched cooperatively: there a barrier costs microseconds, which pays
+// for few rows of large models. One class for both, because a kernel of step code takes minutes to compile.
+class DeviceExecutor {
  public:
-  __device__ int64_t threads() const { return blockDim.x; }
+  __device__ explicit DeviceExecutor(bool whole_grid)
+      : whole_grid_(whole_grid),
+        // Neighbouring items go to one block, so that its threads read neighbouring numbers.
+        thread_(whole_grid ? static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x : threadIdx.x),
+        threads_(whole_grid ? static_cast<int64_t>(gridDim.x) * blockDim.x : blockDim.x) {}
+
+  __device__ int64_t threads() const { return threads_; }
   template <class F>
   __device__ void each(int64_t n, const F& f) {
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) f(i);
-    __syncthreads();
+    for (int64_t i = thread_; i < n; i += threads_) f(i);
+    barrier();
   }
+  template <class F>
+  __device__ void each_warp(int64_t n, const F& f) {
+    for (int64_t i = thread_ / kWarp; i < n; i += threads_ / kWarp) f(i);
+    barrier();
+  }
+  template <int tiles>
+  using Tile = WarpTile<tiles>;
+
+  // Of a block; a grid has no memory of its own.
   __device__ void copy(void* to, const void* from, int64_t bytes) {
     for (int64_t at = threadIdx.x * 16; at < bytes; at += blockDim.x * 16)
       __pipeline_memcpy_async(static_cast<char*>(to) + at, static_cast<const char*>(from) + at, 16);
@@ -91,35 +107,16 @@ class BlockExecutor {
     __pipeline_wait_prior(0);
     __syncthreads();
   }
-  template <class F>
-  __device__ void each_warp(int64_t n, const F& f) {
-    for (int64_t i = threadIdx.x / kWarp; i < n; i += blockDim.x / kWarp) f(i);
-    __syncthreads();
-  }
-  template <int tiles>
-  using Tile = WarpTile<tiles>;
-};
 
-// All threads of a grid that was launched cooperatively. A barrier here costs microseconds: for few rows of large models.
-class GridExecutor {
- public:
-  __device__ int64_t threads() const { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
-  template <class F>
-  __device__ void each(int64_t n, const F& f) {
-    // Neighbouring items go to one block, so that its threads read neighbouring numbers.
-    for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += threads()) f(i);
-    cooperative_groups::this_grid().sync();
+ private:
+  __device__ void barrier() {
+    if (whole_grid_)
+      cooperative_groups::this_grid().sync();
+    else
+      __syncthreads();
   }
-  // A grid has no memory of its own: nothing is copied.
-  __device__ void copy(void*, const void*, int64_t) {}
-  __device__ void wait_for_copies() {}
-  template <class F>
-  __device__ void each_warp(int64_t n, const F& f) {
-    for (int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; i < n; i += threads() / kWarp) f(i);
-    cooperative_groups::this_grid().sync();
-  }
-  template <int tiles>
-  using Tile = WarpTile<tiles>;
+  const bool whole_grid_;
+  const int64_t thread_, threads_;
 };
 #endif
 

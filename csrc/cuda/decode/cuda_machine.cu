@@ -20,16 +20,12 @@ constexpr int64_t kMostScratch = int64_t{1} << 17;  // floats of a block
 
 __global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const __grid_constant__ Launch launch) {
   extern __shared__ __align__(64) uint8_t shared[];
-  BlockExecutor exec;
+  const bool together = launch.shape.cooperative;
+  DeviceExecutor exec(together);
   Stage stage;
   stage.memory = shared;
   stage.bytes = launch.shape.shared_bytes;
-  run_work(exec, block_of(launch, blockIdx.x, stage.bytes > 0 ? &stage : nullptr), launch.work);
-}
-
-__global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_together(const __grid_constant__ Launch launch) {
-  GridExecutor exec;
-  run_work(exec, block_of(launch, 0, nullptr), launch.work);
+  run_work(exec, block_of(launch, together ? 0 : blockIdx.x, stage.bytes > 0 ? &stage : nullptr), launch.work);
 }
 
 // The calling thread's current device, set for the length of a scope.
@@ -80,16 +76,14 @@ class CudaQueue : public Queue {
     cudaEvent_t event = events_[count_++ % kLaunchesAhead];
     check(cudaEventSynchronize(event), kernel_, running_);
     running_ = "steps " + std::to_string(launch.work.first) + " to " + std::to_string(launch.work.last);
+    const dim3 threads(kThreads);
     if (launch.shape.cooperative) {
-      kernel_ = "decode_together";
       void* arguments[] = {const_cast<Launch*>(&launch)};
-      check(cudaLaunchCooperativeKernel(decode_together, dim3(static_cast<unsigned>(processors_)), dim3(kThreads), arguments, 0,
-                                        stream_),
+      check(cudaLaunchCooperativeKernel(decode_rows, dim3(static_cast<unsigned>(processors_)), threads, arguments, 0, stream_),
             kernel_, running_);
     } else {
-      kernel_ = "decode_rows";
-      decode_rows<<<static_cast<unsigned>(launch.blocks()), kThreads, static_cast<size_t>(launch.shape.shared_bytes), stream_>>>(
-          launch);
+      decode_rows<<<dim3(static_cast<unsigned>(launch.blocks())), threads, static_cast<size_t>(launch.shape.shared_bytes),
+                    stream_>>>(launch);
       check_launch(kernel_, running_);
     }
     check(cudaEventRecord(event, stream_), "cudaEventRecord", running_);
@@ -100,7 +94,7 @@ class CudaQueue : public Queue {
   cudaStream_t stream_ = nullptr;
   cudaEvent_t events_[kLaunchesAhead] = {};
   int64_t count_ = 0;
-  const char* kernel_ = "copies to the device";
+  const char* const kernel_ = "decode_rows";
   std::string running_;  // what an error that comes late is about
 };
 

@@ -1,5 +1,5 @@
-// The head of families: numbers from one distribution, its inverse CDF, or from a mixture of several of one family, which is searched
-// for the smallest f32 (or integer) whose F reaches u. An item is a site of one row. The arithmetic is that of
+// The head of families: numbers from one distribution, its inverse CDF, or from a mixture of several of one family, which is
+// searched for the smallest f32 (or integer) whose F reaches u. An item is a site of one row. The arithmetic is that of
 // engine/cpu_heads_family.cc. Called by run_program.h.
 #pragma once
 #include "base/family_domains.h"
@@ -40,7 +40,7 @@ template <class D>
 GENFAST_CALL double called_value(FamilyFn fn, double x, const double* p) {
   return numerics::canonical(family_value<D, double>(fn, x, p));
 }
-GENFAST_HD inline double value_of(Family family, FamilyFn fn, double x, const double* p) {
+GENFAST_CALL double value_of(Family family, FamilyFn fn, double x, const double* p) {
   switch (family) {
 #define X(name, params) \
   case Family::name:    \
@@ -73,8 +73,12 @@ class FamilyMixture {
  public:
   // memory: head_scratch().
   GENFAST_HD FamilyMixture(const HeadInfo& head, const float* outputs, const HeadArray& memory)
-      : head_(head), outputs_(outputs), params_(memory), weights_(memory.from(head.n_params * head.components)),
-        terms_(weights_.from(head.components)), grid_{is_discrete(head.family)} {}
+      : head_(head),
+        outputs_(outputs),
+        params_(memory),
+        weights_(memory.from(head.n_params * head.components)),
+        terms_(weights_.from(head.components)),
+        grid_{is_discrete(head.family)} {}
 
   // False where the outputs make no distribution.
   GENFAST_HD bool read() {
@@ -82,7 +86,8 @@ class FamilyMixture {
       double p[kMaxFamilyParams];
       for (int j = 0; j < head_.n_params; ++j) {
         const HeadParam& param = head_.params[j];
-        p[j] = numerics::canonical(static_cast<double>(param.scale) * linked(param.link, static_cast<double>(outputs_[param.channel + k])) +
+        p[j] = numerics::canonical(static_cast<double>(param.scale) *
+                                       linked(param.link, static_cast<double>(outputs_[param.channel + k])) +
                                    static_cast<double>(param.shift));
         params_.set(j * head_.components + k, p[j]);
       }

@@ -39,10 +39,11 @@ struct LogisticRow {
 };
 
 template <class Executor>
-GENFAST_CALL void run_logistic_mixture(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
+GENFAST_CALL void run_logistic_mixture(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step,
+                                       int64_t place) {
   const HeadInfo& head = b.program.head;
-  const numerics::LogisticLevels levels{b.program.n_sites / b.program.positions, head.components, head.coupled != 0, head.low, head.step,
-                                        head.levels};
+  const numerics::LogisticLevels levels{
+      b.program.n_sites / b.program.positions, head.components, head.coupled != 0, head.low, head.step, head.levels};
   const int64_t items = n_sites * b.rows, together = b.scratch_floats / head_scratch(head);
   for (int64_t begin = 0; begin < items; begin += together) {
     const int64_t count = begin + together < items ? together : items - begin;

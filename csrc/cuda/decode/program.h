@@ -112,8 +112,8 @@ struct Site {
   int32_t site;
   int32_t logits;  // place of the head's value; -1: it is not computed; kNoDistribution
   int32_t input;   // place of value 0, or -1: nothing reads it
-  // Mixtures of logistics draw the channels of a position together, at the first of its sites in the step: places [channel], 1 where
-  // the step draws that channel. -1: another site's.
+  // Mixtures of logistics draw the channels of a position together, at the first of its sites in the step: places [channel], 1
+  // where the step draws that channel. -1: another site's.
   int32_t channels;
 };
 
@@ -193,7 +193,7 @@ struct TileArrays {
   float temperature, guidance;
   int64_t top_k;
   double top_p, min_p;
-  char* filtered;          // what filters keep, filter_slots of KeptLevels::bytes() for each block of rows; null without filters
+  char* filtered;  // what filters keep, filter_slots of KeptLevels::bytes() for each block of rows; null without filters
   int64_t filter_slots;
 };
 
