@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "cuda/decode/kept_levels.h"
 
 namespace genfast {
 namespace cuda {
