@@ -1,5 +1,5 @@
-"""Models as device programs, run on the host: every kind of model, head and call gives the CPU's bits, whatever the order of the
-items of a phase, the threads a block has and the rows it takes."""
+"""Models as device programs, run on the host: every kind of model, head and call gives the CPU's bits, whatever the
+order of the items of a phase, the threads a block has and the rows it takes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import test_heads as hand_made  # noqa: E402
 import test_tokens as tokens  # noqa: E402
 from families.catalogue import FAMILIES, build  # noqa: E402
 from outputs_for_tests import feed_forward, iterated, load  # noqa: E402
+from test_format_attend import attention  # noqa: E402
 from test_format_output import iterated as pulled  # noqa: E402
 
 import genfast as gf  # noqa: E402
@@ -27,7 +28,7 @@ from genfast.devices import extension  # noqa: E402
 from genfast.errors import NumericalError  # noqa: E402
 
 ORDERS, THREADS, BLOCK_ROWS = ("rising", "falling", "shuffled"), (1, 64, 1024), (0, 1, 3)
-# Nine choices of three devices each: all orders, threads and rows are in every choice, and all of their 27 combinations in one.
+# Nine choices of three devices each: every order, threads and rows are in each choice, all 27 combinations in one.
 CHOICES = [
     [(ORDERS[i], THREADS[(i + a) % 3], BLOCK_ROWS[(i + b) % 3]) for i in range(3)] for a in range(3) for b in range(3)
 ]
@@ -80,7 +81,9 @@ def first_half(model: gf.Model, order: np.ndarray | None = None) -> np.ndarray:
     return known.reshape(model.input_shape)
 
 
-def every_call(model: gf.Model, order: np.ndarray | None = None, condition: Any = None, **options: Any) -> dict[str, Call]:
+def every_call(
+    model: gf.Model, order: np.ndarray | None = None, condition: Any = None, **options: Any
+) -> dict[str, Call]:
     """Draw, score and complete; what is scored was drawn without the options, so that filters drop some of it."""
     how = {"condition": condition, **options}
     x = model.sample(ROWS, rng=3, condition=condition)
@@ -120,14 +123,20 @@ def test_heads(name: str) -> None:
 
 
 # Parameters of every family, from channels of the network or fixed; all within the domain.
-LOC, SCALE, SHAPE, SHARE = (0, "identity"), (1, "softplus", 1.0, 0.1), (0, "softplus", 2.0, 0.3), (1, "sigmoid", 0.8, 0.1)
+LOC, SCALE, SHAPE, SHARE = (
+    (0, "identity"),
+    (1, "softplus", 1.0, 0.1),
+    (0, "softplus", 2.0, 0.3),
+    (1, "sigmoid", 0.8, 0.1),
+)
+LOCATED = ("Normal", "LogNormal", "Laplace", "Logistic", "Cauchy", "Gumbel")
 PARAMETERS: dict[str, dict[str, Any]] = {
     "Uniform": {"low": (0, "tanh"), "high": (1, "sigmoid", 1.0, 1.5)},
-    **dict.fromkeys(("Normal", "LogNormal", "Laplace", "Logistic", "Cauchy", "Gumbel"), {"loc": LOC, "scale": SCALE}),
-    **dict.fromkeys(("HalfNormal", "Exponential", "Rayleigh"), {"scale": SCALE}),
-    **dict.fromkeys(("Weibull", "Pareto", "Gamma", "InverseGamma"), {"shape": SHAPE, "scale": SCALE}),
+    **{key: {"loc": LOC, "scale": SCALE} for key in LOCATED},
+    **{key: {"scale": SCALE} for key in ("HalfNormal", "Exponential", "Rayleigh")},
+    **{key: {"shape": SHAPE, "scale": SCALE} for key in ("Weibull", "Pareto", "Gamma", "InverseGamma")},
     "Triangular": {"low": -1.0, "mode": (0, "sigmoid"), "high": (1, "sigmoid", 1.0, 1.0)},
-    **dict.fromkeys(("Kumaraswamy", "Beta"), {"a": SHAPE, "b": SCALE}),
+    **{key: {"a": SHAPE, "b": SCALE} for key in ("Kumaraswamy", "Beta")},
     "F": {"dfn": SHAPE, "dfd": (1, "softplus", 1.0, 4.0)},
     "Chi2": {"df": SHAPE},
     "StudentT": {"df": (1, "softplus", 1.0, 3.0), "loc": LOC, "scale": SCALE},
@@ -317,7 +326,9 @@ HUGE = np.linspace(-3e38, 3e38, 300)
         (heads.DiscretizedLogisticMixture(2, values=HUGE[:256]), {}),
     ],
 )
-def test_what_makes_no_distribution_is_named_as_on_the_cpu(head: Any, filters: dict[str, Any], one_thread: None) -> None:
+def test_what_makes_no_distribution_is_named_as_on_the_cpu(
+    head: Any, filters: dict[str, Any], one_thread: None
+) -> None:
     """Sums of what earlier sites say overflow, in some rows earlier than in others."""
     model, _ = hand_made.autoregression(head, scale=1e3, bias=np.full(head.channels(1), 0.5))
     u = np.random.default_rng(0).random((ROWS, hand_made.P))
@@ -365,3 +376,16 @@ def test_an_iteration_that_diverges_names_row_and_round() -> None:
     for device in choice("diverges"):
         words = message(lambda m: m.apply(np.zeros((3, 1, 2, 2)), rng=0, condition={"to": to}), moved(model, device))
         assert words.startswith("row 1, round 1: state 0 is not finite") and "diverges" in words
+
+
+def test_a_lookup_outside_its_table_names_layer_and_row() -> None:
+    file = attention()
+    file.graph["bos"], file.graph["nodes"][0]["rows"] = 0, 3
+    file.weights[0] = file.weights[0][:3]
+    model = load(file.bytes())
+    x = np.zeros((ROWS, 4), int)
+    x[[4, 2], [1, 1]] = 3
+    assert "layer embed looks up an index outside its table of 3 rows" in message(lambda m: m.log_prob(x), model)
+    for device in choice("lookup"):
+        words = message(lambda m: m.log_prob(x), moved(model, device))
+        assert words == "layer embed looks up an index outside its table of 3 rows (row 2)"
