@@ -1,4 +1,4 @@
-"""The sampling programs, interpreted on the host, against the CPU's kernels: the same bits, whatever a phase's order."""
+"""The sampling programs, interpreted on the host, against the CPU's kernels: the same bits, in any order of items."""
 
 from __future__ import annotations
 
