@@ -20,10 +20,11 @@ from genfast.arrays import NUMPY, PLAIN, TORCH, Kind, check_size, named_dtype
 from genfast.devices import EMULATED, extension, resolve
 from genfast.errors import DeviceError
 
-__all__ = ["DeviceOutput", "Space", "dtype_name", "gpu_of", "space_of"]
+__all__ = ["DeviceOutput", "Space", "dtype_name", "elsewhere", "gpu_of", "space_of"]
 
 DLPACK_CUDA = 2
 LIBRARIES = ("torch", "cupy")
+QUICK = frozenset({type(None), np.ndarray, float, int, list, tuple, np.float64, np.float32})
 
 
 class Space(ABC):
@@ -407,6 +408,11 @@ def gpu_of(x: Any) -> tuple[str, int] | None:
         return None
     kind, index = x.__dlpack_device__()
     return (type(x).__module__.partition(".")[0], int(index)) if int(kind) == DLPACK_CUDA else None
+
+
+def elsewhere(*arrays: Any) -> bool:
+    """Whether one of them lies on a GPU. Asked in every call on the CPU too, hence quickly answered."""
+    return any(type(x) not in QUICK and gpu_of(x) is not None for x in arrays)
 
 
 def borrowed(array: Any, stream: int | None) -> Any:

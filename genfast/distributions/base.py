@@ -24,7 +24,7 @@ from genfast.arrays import (
     output,
     result_dtype,
 )
-from genfast.device_arrays import Space, dtype_name, gpu_of, space_of
+from genfast.device_arrays import Space, dtype_name, elsewhere, space_of
 from genfast.devices import extension
 from genfast.rng import as_seed, is_counted, uniforms
 
@@ -108,7 +108,7 @@ def repeated(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def shape_of(x: Any, name: str) -> tuple[int, ...]:
     """Of an array on any device, or of what can be made one. Errors as of `as_numpy`."""
-    return tuple(x.shape) if gpu_of(x) else as_numpy(x, name).shape
+    return tuple(x.shape) if elsewhere(x) else as_numpy(x, name).shape
 
 
 class Distribution(ABC):
@@ -284,7 +284,7 @@ class Distribution(ABC):
                 raise ValueError(f"u must have shape {full}, that of the result, got {shape_of(u, 'u')}")
             return self._apply("icdf", u, "u", dtype, out, device)
         check_size(full)
-        space = space_of(device, self.kind, out=out)
+        space = space_of(device, self.kind, out=out) if device is not None or elsewhere(out) else None
         if space is not None:
             want = None if dtype is None and out is not None else float_dtype(dtype).name
             there = space.output(out, full, want, ("float64", "float32"))
@@ -319,7 +319,10 @@ class Distribution(ABC):
         return np.dtype(np.float64)
 
     def _apply(self, function: str, x: Any, name: str, dtype: Any, out: Any, device: Any = None) -> Any:
-        space = space_of(device, self.kind, **{name: x, "out": out})
+        if device is not None or elsewhere(x, out):
+            space = space_of(device, self.kind, **{name: x, "out": out})
+        else:
+            space = None
         if space is not None:
             given = space.floats(x, name)
             shape = broadcast(name, tuple(given.shape), self.batch_shape)

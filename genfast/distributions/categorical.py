@@ -25,7 +25,7 @@ from genfast.arrays import (
     named_dtype,
     output,
 )
-from genfast.device_arrays import Space, dtype_name, gpu_of, space_of
+from genfast.device_arrays import Space, dtype_name, elsewhere, gpu_of, space_of
 from genfast.devices import extension
 from genfast.distributions.base import Distribution, broadcast, common_kind, shape_of
 from genfast.distributions.device_rows import DeviceRows, OnlyDraws
@@ -110,13 +110,13 @@ class Categorical(Distribution):
         self._arguments = logits, probs, temperature, top_k, top_p, min_p
         self._name = "logits" if probs is None else "probs"
         given = logits if probs is None else probs
-        space = space_of(**{self._name: given}) if gpu_of(given) else None
+        space = space_of(**{self._name: given}) if elsewhere(given) else None
         if space is None:
             self._data, self._type, self.kind = _floats(given, self._name)
         else:
             self._data = self._there = _floats_in(space, given, self._name)
             self._type, self.kind = FLOAT64 if dtype_name(self._data) == "float64" else FLOAT32, space.kind
-        self.batch_shape = tuple(self._data.shape[:-1])
+        self.batch_shape = self._data.shape[:-1] if space is None else tuple(self._data.shape[:-1])
         self._count = math.prod(self.batch_shape)
 
         tempered = not (type(temperature) in (float, int) and temperature == 1)
@@ -326,7 +326,7 @@ class Categorical(Distribution):
     # --- on a device
 
     def _space(self, device: Any, **arrays: Any) -> Space | None:
-        if device is None and self._there is None and not any(map(gpu_of, arrays.values())):
+        if device is None and self._there is None and not elsewhere(*arrays.values()):
             return None
         return space_of(device, self.kind, **{self._name: self._there}, **arrays)
 

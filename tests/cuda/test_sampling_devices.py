@@ -18,7 +18,7 @@ import pytest
 
 import genfast as gf
 from genfast import device_arrays
-from genfast.distributions import base, categorical
+from genfast.distributions import categorical
 
 EMULATED = "cuda-emulated"
 
@@ -178,7 +178,7 @@ def gpu(torch: Any, monkeypatch: pytest.MonkeyPatch, cuda: Any) -> Any:
         def arranged(self, *arguments: Any) -> Any:
             return put(super().arranged(*arguments))
 
-    for module in (device_arrays, base, categorical):
+    for module in (device_arrays, categorical):
         monkeypatch.setattr(module, "gpu_of", gpu_of)
     monkeypatch.setattr(device_arrays, "TorchSpace", Space)
     monkeypatch.setattr(device_arrays, "resolve", lambda device: "cuda:0" if device == "cuda" else device)
