@@ -122,6 +122,27 @@ def test_rows(cuda: Any, rows: int, columns: int, draws: int, kind: int) -> None
             assert np.array_equal(levels, expected) and np.array_equal(good, valid), (temperature, order, room)
 
 
+@pytest.mark.parametrize("kind", [0, 1, 3])
+def test_rows_whose_sums_are_added_apart(cuda: Any, kind: int) -> None:
+    """Draws settled by the rough sums or, with `distrust`, by the exact ones; and targets that only those settle."""
+    for rows, columns in [(5, 1041), (2, 20_000), (1, 70_001)]:
+        data, borrowed = logits_of(cuda, spoilt(np.random.default_rng(1).standard_normal((rows, columns)) * 2), kind)
+        core = _core.categorical.Rows(data, kind, False, None, None, None, None)
+        sums, _, totals = core.weights(True, True)
+        u = np.random.default_rng(2).random((rows, 300))
+        with np.errstate(invalid="ignore"):
+            # A category's own running sum, and its neighbours in double precision.
+            at = (sums / totals[:, None])[:, :: columns // 60][:, :60]
+        u[:, :60], u[:, 60:120], u[:, 120:180] = at, np.nextafter(at, 0), np.nextafter(at, 1)
+        u[:, 180:184] = [0.0, 1.0, 5e-324, 1 - 2.0**-53]
+        u = np.clip(np.nan_to_num(u, nan=0.5), 0, 1)
+        expected, _, _ = core.sample((300, rows), 0, u, True)
+        for order, room, distrust in product(ORDERS, (65536, 8192), (False, True)):
+            place = cuda.sampling.Place.emulated(order, room)
+            levels, _ = draw(cuda, place, borrowed, rows, 300, u=tensor(cuda, u), distrust=distrust)
+            assert np.array_equal(levels, expected), (rows, columns, order, room, distrust)
+
+
 @pytest.mark.parametrize("kind", [0, 1])
 def test_rows_longer_than_their_marks(cuda: Any, kind: int) -> None:
     z = spoilt(np.random.default_rng(0).standard_normal((2, 400_003)) * 3)
