@@ -213,6 +213,24 @@ def test_filters(cuda: Any, style: str, kind: int) -> None:
                 assert same_set, (rows, columns, top_k, top_p, min_p, temperature, order, distrust)
 
 
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("columns", [9, 300])
+def test_top_p_at_the_sums_themselves(cuda: Any, columns: int, kind: int) -> None:
+    """Targets that the largest weights reach to the last bit, or miss by it: there the order of additions decides."""
+    rows = 2000
+    z = np.random.default_rng(columns).standard_normal((rows, columns)) * 0.3
+    data, borrowed = logits_of(cuda, z, kind)
+    weights, _, totals = _core.categorical.Rows(data, kind, False, None, None, None, None).weights(True, False)
+    reached = np.sort(weights, axis=1)[:, ::-1].cumsum(axis=1)[np.arange(rows), np.arange(rows) % 8]
+    top_p = np.nextafter(reached / totals, np.arange(rows) // 8 % 3 - 1.0)
+    filters = [np.array([ALL]), top_p, np.array([0.0])]
+    u = np.tile(np.linspace(0, 1, 50), (rows, 1))
+    expected, _, _ = _core.categorical.Rows(data, kind, False, np.array([1.0]), *filters).sample((50, rows), 0, u, True)
+    place = cuda.sampling.Place.emulated("shuffled")
+    levels, _ = draw(cuda, place, borrowed, rows, 50, filtered=True, top_p=tensor(cuda, top_p), u=tensor(cuda, u))
+    assert np.array_equal(levels, expected)
+
+
 def test_filters_of_every_row(cuda: Any) -> None:
     rng = np.random.default_rng(4)
     z = rng.standard_normal((6, 90)).astype(np.float32)
