@@ -19,6 +19,7 @@ namespace {
 
 using Doubles = py::array_t<double, py::array::c_style>;
 using Longs = py::array_t<int64_t, py::array::c_style>;
+using Ints = py::array_t<int32_t, py::array::c_style>;
 
 void require(bool condition, const char* message) {
   if (!condition) throw py::value_error(message);
@@ -147,6 +148,16 @@ void bind_categorical(py::module_& m) {
   py::class_<CategoricalTable>(c, "Table")
       .def(py::init(&make_table), "rows"_a)
       .def_property_readonly("valid", &CategoricalTable::valid)
+      .def_property_readonly("total", [](const CategoricalTable& t) { return t.table().total(); })
+      .def_property_readonly("cumulative",
+                             [](const CategoricalTable& t) { return Doubles(t.table().size(), t.table().cumulative()); })
+      .def_property_readonly("guide",
+                             [](const CategoricalTable& t) {
+                               return Ints(static_cast<py::ssize_t>(t.table().guide().size()), t.table().guide().data());
+                             })
+      .def_property_readonly(
+          "index", [](const CategoricalTable& t) { return Ints(static_cast<py::ssize_t>(t.index().size()), t.index().data()); },
+          "Of the table's categories among all; empty when it has all.")
       .def("sample", &sample_table, "shape"_a, "seed"_a, "u"_a);
 }
 

@@ -22,6 +22,7 @@ class GuideTable {
   int64_t size() const { return static_cast<int64_t>(cumulative_.size()); }
   double total() const { return total_; }
   const double* cumulative() const { return cumulative_.data(); }
+  const AlignedBuffer<int32_t>& guide() const { return guide_; }
   // out[i * stride] = smallest k of positive weight with F(k) >= u[i], for u in [0, 1]. Only for a valid table.
   void find(const double* u, int64_t n, int64_t* out, int64_t stride) const;
 

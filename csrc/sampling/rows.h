@@ -53,6 +53,8 @@ class CategoricalTable {
  public:
   explicit CategoricalTable(const CategoricalRows& row);
   bool valid() const { return table_.valid(); }
+  const GuideTable& table() const { return table_; }
+  const std::vector<int32_t>& index() const { return index_; }
   void find(const double* u, int64_t n, int64_t* out, int64_t stride) const;
 
  private:

@@ -24,6 +24,8 @@ from genfast.arrays import (
     output,
     result_dtype,
 )
+from genfast.device_arrays import Space, dtype_name, elsewhere, space_of
+from genfast.devices import extension
 from genfast.rng import as_seed, is_counted, uniforms
 
 __all__ = ["Distribution", "Elementwise", "Parameter", "fraction", "parameter", "positive", "real"]
@@ -104,6 +106,11 @@ def repeated(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(array, shape))
 
 
+def shape_of(x: Any, name: str) -> tuple[int, ...]:
+    """Of an array on any device, or of what can be made one. Errors as of `as_numpy`."""
+    return tuple(x.shape) if elsewhere(x) else as_numpy(x, name).shape
+
+
 class Distribution(ABC):
     """A distribution, or an array of them: `batch_shape` is the common shape of its parameters.
 
@@ -115,6 +122,11 @@ class Distribution(ABC):
     Parameters are real arrays of any dtype that broadcast with each other, computed with as float64. Constructors raise
     ValueError for a value that is not finite or outside its range, naming the parameter and the index, or for shapes
     that do not broadcast, and TypeError for what holds no real numbers.
+
+    Tensors in a GPU's memory are computed with there (docs/cuda.md), by the families with native kernels and
+    `NumericalInverse`: results have the bits of the CPU's, come out on that GPU and in the order of the caller's
+    stream, and nothing waits for them. So a probability outside [0, 1] cannot raise: it gives NaN. Parameters are
+    checked on the CPU, and stay there.
 
     Examples
     --------
@@ -170,6 +182,13 @@ class Distribution(ABC):
         _core.fill_uniforms(u, seed, row, first_site)
         self._fill("icdf", u.reshape(out.shape), out)
 
+    def _fill_in(self, space: Space, function: str, x: Any, out: Any) -> None:
+        """`function` into contiguous `out` of the space. x: a float array there that broadcasts with it, or (seed, row,
+        site), from which the uniforms count on. NaN for a probability outside [0, 1]."""
+        raise ValueError(
+            f"{type(self).__name__}.{function} computes on the CPU, not on {space.name}: pass arrays that are there"
+        )
+
     # --- what users call
 
     def icdf(self, u: Any, *, dtype: Any = None, out: Any = None) -> Any:
@@ -213,7 +232,16 @@ class Distribution(ABC):
         """Natural logarithm of the density (of the mass, if discrete); -inf outside the support, NaN for NaN."""
         return self._apply("log_prob", x, "x", dtype, out)
 
-    def sample(self, shape: Any = (), rng: Any = None, *, u: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    def sample(
+        self,
+        shape: Any = (),
+        rng: Any = None,
+        *,
+        u: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        device: Any = None,
+    ) -> Any:
         """Draws: icdf of uniforms.
 
         Parameters
@@ -231,6 +259,10 @@ class Distribution(ABC):
         dtype : float32 or float64, optional
         out : array or tensor, optional
             Of the result's shape, float32 or float64; it is returned.
+        device : str or torch.device, optional
+            Where to draw, and where the result is: "cpu", "cuda", "cuda:1", …. By default where `u` or `out` is, else
+            the CPU. On a GPU the result is a torch tensor or CuPy array: of the library of the parameters, or of the
+            one that is imported (torch, if both are).
 
         Returns
         -------
@@ -240,16 +272,29 @@ class Distribution(ABC):
         ------
         ValueError, TypeError
             For bad arguments; the message names them.
+        DeviceError
+            If the device cannot be used, saying why.
         """
         sizes = as_shape(shape)
         full = sizes + self.batch_shape
         if u is not None:
             if rng is not None:
                 raise ValueError("give rng or u, not both")
-            if sizes and as_numpy(u, "u").shape != full:
-                raise ValueError(f"u must have shape {full}, that of the result, got {as_numpy(u, 'u').shape}")
-            return self.icdf(u, dtype=dtype, out=out)
+            if sizes and shape_of(u, "u") != full:
+                raise ValueError(f"u must have shape {full}, that of the result, got {shape_of(u, 'u')}")
+            return self._apply("icdf", u, "u", dtype, out, device)
         check_size(full)
+        space = space_of(device, self.kind, out=out) if device is not None or elsewhere(out) else None
+        if space is not None:
+            want = None if dtype is None and out is not None else float_dtype(dtype).name
+            there = space.output(out, full, want, ("float64", "float32"))
+            if is_counted(rng):
+                self._fill_in(space, "icdf", (as_seed(rng), 0, 0), there.array)
+            else:
+                kind = self._uniform_dtype(np.dtype(dtype_name(there.array)))
+                given = uniforms(rng, full[0] if full else 1, math.prod(full[1:]), dtype=kind)
+                self._fill_in(space, "icdf", space.upload(given.reshape(full)), there.array)
+            return there.finish()
         result = output(out, full, None if dtype is None and out is not None else float_dtype(dtype), self.kind)
         if is_counted(rng):
             self._fill_sample(as_seed(rng), 0, 0, result.array)
@@ -273,7 +318,18 @@ class Distribution(ABC):
         """The dtype of the uniforms behind samples of `dtype`: float32 only where a native kernel reads it."""
         return np.dtype(np.float64)
 
-    def _apply(self, function: str, x: Any, name: str, dtype: Any, out: Any) -> Any:
+    def _apply(self, function: str, x: Any, name: str, dtype: Any, out: Any, device: Any = None) -> Any:
+        if device is not None or elsewhere(x, out):
+            space = space_of(device, self.kind, **{name: x, "out": out})
+        else:
+            space = None
+        if space is not None:
+            given = space.floats(x, name)
+            shape = broadcast(name, tuple(given.shape), self.batch_shape)
+            wanted = float_dtype(dtype) if dtype is not None else result_dtype(x) if out is None else None
+            there = space.output(out, shape, wanted and wanted.name, ("float64", "float32"), (given,))
+            self._fill_in(space, function, given, there.array)
+            return there.finish()
         array = as_numpy(x, name)
         if array.dtype != np.float32:
             array = array.astype(np.float32 if array.dtype == np.float16 else np.float64, copy=False)
@@ -349,6 +405,18 @@ class Elementwise(Distribution):
     def _fill(self, function: str, x: np.ndarray, out: np.ndarray) -> int:
         arrays = [repeated(a, out.shape) for a in self._arrays]
         return _core.distributions.evaluate(self._family, function, repeated(x, out.shape), arrays, out)
+
+    def _fill_in(self, space: Space, function: str, x: Any, out: Any) -> None:
+        shape = tuple(out.shape)
+        borrowed = x if isinstance(x, tuple) else space.borrow(space.repeated(x, shape))
+        params = [
+            float(array.reshape(())) if array.size == 1 else space.borrow(space.repeated(self._there(space, i), shape))
+            for i, array in enumerate(self._arrays)
+        ]
+        extension().sampling.evaluate(space.place, self._family, function, borrowed, params, space.borrow(out))
+
+    def _there(self, space: Space, i: int) -> Any:
+        return space.uploaded(self, self.parameters[i], lambda: self._arrays[i])
 
     def _uniform_dtype(self, dtype: np.dtype) -> np.dtype:
         return dtype if self._family in FLOAT_KERNELS else np.dtype(np.float64)

@@ -25,7 +25,10 @@ from genfast.arrays import (
     named_dtype,
     output,
 )
-from genfast.distributions.base import Distribution, broadcast, common_kind
+from genfast.device_arrays import Space, dtype_name, elsewhere, gpu_of, space_of
+from genfast.devices import extension
+from genfast.distributions.base import Distribution, broadcast, common_kind, shape_of
+from genfast.distributions.device_rows import DeviceRows, OnlyDraws
 from genfast.errors import NumericalError
 from genfast.rng import RNG, as_seed, is_counted, uniforms
 
@@ -67,6 +70,10 @@ class Categorical(Distribution):
     Among equal logits at a cut the lower indices are kept. What is left is renormalised, and F runs over it in index
     order.
 
+    Logits in a GPU's memory (torch or CuPy) are drawn from there, by `sample` and `icdf`: the same categories as on the
+    CPU, int64 on that GPU, in the order of the caller's stream, and nothing waits for them (docs/cuda.md). Weights too,
+    where they are neither tempered nor filtered. Temperature and filters are numbers or arrays on the CPU.
+
     Raises
     ------
     ValueError, TypeError
@@ -85,6 +92,8 @@ class Categorical(Distribution):
     _weights = _filtered = False
     _temperature: np.ndarray | None = None
     _table: Any = None
+    _filters: tuple[np.ndarray, ...] | None = None
+    _there: Any = None  # the data where they are in a GPU's memory
 
     def __init__(
         self,
@@ -100,20 +109,31 @@ class Categorical(Distribution):
             raise TypeError("give either logits or probs")
         self._arguments = logits, probs, temperature, top_k, top_p, min_p
         self._name = "logits" if probs is None else "probs"
-        self._data, self._type, self.kind = _floats(logits if probs is None else probs, self._name)
-        self.batch_shape = self._data.shape[:-1]
+        given = logits if probs is None else probs
+        space = space_of(**{self._name: given}) if elsewhere(given) else None
+        if space is None:
+            self._data, self._type, self.kind = _floats(given, self._name)
+        else:
+            self._data = self._there = _floats_in(space, given, self._name)
+            self._type, self.kind = FLOAT64 if dtype_name(self._data) == "float64" else FLOAT32, space.kind
+        self.batch_shape = self._data.shape[:-1] if space is None else tuple(self._data.shape[:-1])
         self._count = math.prod(self.batch_shape)
 
         tempered = not (type(temperature) in (float, int) and temperature == 1)
         filtered = not (top_k is None and top_p is None and min_p is None)
         weights = probs is not None
+        if space is not None and weights and (tempered or filtered):
+            raise ValueError(f"probs on {space.name} are neither tempered nor filtered: pass logits")
         if weights and (tempered or filtered):
             with np.errstate(divide="ignore", invalid="ignore"):
                 self._data = np.ascontiguousarray(np.log(as_numpy(self._data, "probs", np.float64)))
             self._type, weights = FLOAT64, False
         self._weights = weights
-        if not tempered and not filtered:
+        if space is not None:
+            self._rows = OnlyDraws(self._name, space.name)
+        elif not tempered and not filtered:
             self._rows = _core.categorical.Rows(self._data, self._type, weights, None, None, None, None)
+        if not tempered and not filtered:
             return
         self._filtered = filtered
         if tempered:
@@ -135,7 +155,9 @@ class Categorical(Distribution):
                 self._parameter(p, "top_p", np.float64, "in [0, 1]", _fraction),
                 self._parameter(m, "min_p", np.float64, "in [0, 1]", _fraction),
             ]
-        self._rows = _core.categorical.Rows(self._data, self._type, weights, self._temperature, *filters)
+            self._filters = tuple(filters)
+        if space is None:
+            self._rows = _core.categorical.Rows(self._data, self._type, weights, self._temperature, *filters)
 
     def _parameter(self, value: Any, name: str, dtype: type, rule: str, allowed: Any) -> np.ndarray:
         if type(value) is float and dtype is np.float64 and allowed(value):
@@ -153,7 +175,8 @@ class Categorical(Distribution):
         return np.require(full, requirements=("C", "A"))
 
     def __repr__(self) -> str:
-        return f"Categorical({self._name} of shape {self._data.shape})"
+        where = f" on cuda:{gpu[1]}" if (gpu := gpu_of(self._there)) else ""
+        return f"Categorical({self._name} of shape {tuple(self._data.shape)}{where})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, self._arguments
@@ -168,7 +191,8 @@ class Categorical(Distribution):
         u: Any = None,
         dtype: Any = None,
         out: Any = None,
-        check: str = "raise",
+        check: str | None = None,
+        device: Any = None,
     ) -> Any:
         """Draws.
 
@@ -187,8 +211,13 @@ class Categorical(Distribution):
             An integer or float one that holds every category exactly; int64 by default.
         out : array or tensor, optional
             Of the result's shape and of such a dtype; it is returned.
-        check : "raise" or "mask"
-            What to do about rows that hold no distribution.
+        check : "raise" or "mask", optional
+            What to do about rows that hold no distribution: "raise" by default. On a GPU nothing, by default, because
+            that would wait for it: such rows, and uniforms outside [0, 1], give -1. There "raise" waits, "mask" does
+            not.
+        device : str or torch.device, optional
+            Where to draw, and where the result is: "cpu", "cuda", "cuda:1", …. By default where the logits, `u` or
+            `out` are, else the CPU, whose logits are uploaded once. Results as in `Gamma.sample`.
 
         Returns
         -------
@@ -209,7 +238,9 @@ class Categorical(Distribution):
             and u is None
             and dtype is None
             and out is None
-            and check == "raise"
+            and (check is None or check == "raise")
+            and device is None
+            and self._there is None
             and 0 <= rng < 1 << 64
             and self._count
         ):
@@ -223,10 +254,17 @@ class Categorical(Distribution):
         if u is not None:
             if rng is not None:
                 raise ValueError("give rng or u, not both")
-            given = as_numpy(u, "u")
-            if sizes and given.shape != full:
-                raise ValueError(f"u must have shape {full}, that of the result, got {given.shape}")
-            return self.icdf(u, dtype=dtype, out=out, check=check)
+            if sizes and shape_of(u, "u") != full:
+                raise ValueError(f"u must have shape {full}, that of the result, got {shape_of(u, 'u')}")
+            return self._icdf(u, dtype, out, check, device)
+        space = self._space(device, out=out)
+        if space is not None:
+            draws = math.prod(sizes)
+            if is_counted(rng):
+                numbers: Any = as_seed(rng)
+            else:
+                numbers = space.upload(uniforms(rng, self._count, draws))
+            return self._draw_in(space, full, draws, numbers, dtype, out, check)
         result = output(out, full, self._level_dtype(dtype, out), self.kind)
         if is_counted(rng):
             seed, numbers = as_seed(rng), None
@@ -235,7 +273,7 @@ class Categorical(Distribution):
         result.array[...], valid = self._draw(full, seed, numbers, _masked(check))
         return result.finish() if valid is None else (result.finish(), self.kind.wrap(valid))
 
-    def icdf(self, u: Any, *, dtype: Any = None, out: Any = None, check: str = "raise") -> Any:
+    def icdf(self, u: Any, *, dtype: Any = None, out: Any = None, check: str | None = None) -> Any:
         """Inverse CDF: the smallest k of positive probability with F(k) ≥ u.
 
         Parameters
@@ -257,6 +295,16 @@ class Categorical(Distribution):
         NumericalError
             As in `sample`.
         """
+        return self._icdf(u, dtype, out, check)
+
+    def _icdf(self, u: Any, dtype: Any, out: Any, check: str | None, device: Any = None) -> Any:
+        space = self._space(device, u=u, out=out)
+        if space is not None:
+            given = space.floats(u, "u")
+            layout = self._layout("u", tuple(given.shape))
+            moved = space.arranged(space.spread(given, layout.shape), layout.batch_axes + layout.draw_axes)
+            draws = math.prod(layout.draw_sizes)
+            return self._draw_in(space, layout.shape, draws, moved, dtype, out, check, layout)
         array = check_uniforms(as_numpy(u, "u", np.float64))
         return self._quantiles(array, "u", kind_of(u), dtype, out, _masked(check))
 
@@ -274,6 +322,79 @@ class Categorical(Distribution):
         else:
             result.array[...], valid = self._invert(p, masked)
         return result.finish() if valid is None else (result.finish(), common_kind(kind, self.kind).wrap(valid))
+
+    # --- on a device
+
+    def _space(self, device: Any, **arrays: Any) -> Space | None:
+        if device is None and self._there is None and not elsewhere(*arrays.values()):
+            return None
+        return space_of(device, self.kind, **{self._name: self._there}, **arrays)
+
+    def _draw_in(
+        self,
+        space: Space,
+        shape: tuple[int, ...],
+        draws: int,
+        u: Any,
+        dtype: Any,
+        out: Any,
+        check: str | None,
+        layout: _Layout | None = None,
+    ) -> Any:
+        """A result of that shape; u: (rows, draws) in the layout's order there, or a seed."""
+        masked = check is not None
+        if masked:
+            _masked(check)
+        found = self._level_dtype(dtype, out).name
+        result = space.output(out, shape, found)
+        straight = layout is None and found == "int64"
+        levels = result.array if straight else space.empty((draws, self._count), "int64")
+        flat = levels.reshape((draws, self._count))
+        good = self._draw_rows(space, draws, u, flat, masked)
+        if not straight:
+            if layout is not None:
+                axes = [int(a) for a in np.argsort([*layout.draw_axes, *layout.batch_axes])]
+                levels = space.arranged(levels.reshape((*layout.draw_sizes, *layout.batch_sizes)), axes)
+            space.assign(result.array, levels.reshape(shape))
+        if check == "raise":
+            valid = space.download(good)
+            if not valid.all():
+                raise self._error(int(valid.argmin()))
+            bad = np.argwhere(space.download(flat) < 0)
+            if len(bad):
+                raise ValueError(f"u must lie in [0, 1]: draw {bad[0][0]} of row {bad[0][1]} does not")
+        if check != "mask":
+            return result.finish()
+        return result.finish(), space.wrap(space.as_bool(good).reshape(self.batch_shape))
+
+    def _draw_rows(self, space: Space, draws: int, u: Any, levels: Any, masked: bool) -> Any:
+        if self._there is None and self._count == 1 and draws >= 64 and 16 * draws >= self._data.shape[-1]:
+            table = self._guide_table()
+            if table.valid:
+                cumulative, guide, total, index = (table.cumulative, table.guide, table.total, table.index)
+                extension().sampling.look_up(
+                    space.place,
+                    space.borrow(space.uploaded(self, "cumulative", lambda: cumulative)),
+                    space.borrow(space.uploaded(self, "guide", lambda: guide)),
+                    total,
+                    space.borrow(space.uploaded(self, "index", lambda: index)) if len(index) else None,
+                    (u, 0, 0) if isinstance(u, int) else space.borrow(u),
+                    space.borrow(levels),
+                )
+                return space.upload(np.ones(1, np.uint8)) if masked else None
+        data = self._there
+        if data is None:
+            data = space.uploaded(self, "data", lambda: _widened(self._data, self._type))
+        data = data.reshape((self._count, self._data.shape[-1]))
+        rows = DeviceRows(space, data, self._weights, self, self._temperature, self._filters)
+        return rows.draw(draws, u, levels, masked)
+
+    def _guide_table(self) -> Any:
+        if self._table is None:
+            self._table = _core.categorical.Table(self._rows)
+        return self._table
+
+    # --- shared by draws
 
     def _level_dtype(self, dtype: Any, out: Any) -> np.dtype:
         """That of a result, checked to hold every level."""
@@ -298,10 +419,9 @@ class Categorical(Distribution):
         if draws == 0:
             return np.zeros(shape, np.int64), self._good() if masked else None
         if self._count == 1 and draws >= 64 and 16 * draws >= self._data.shape[-1]:
-            if self._table is None:
-                self._table = _core.categorical.Table(self._rows)
-            if self._table.valid:
-                return self._table.sample(shape, seed, u), np.ones(self.batch_shape, bool) if masked else None
+            table = self._guide_table()
+            if table.valid:
+                return table.sample(shape, seed, u), np.ones(self.batch_shape, bool) if masked else None
         levels, bad, valid = self._rows.sample(shape, seed, u, masked)
         if masked:
             return levels, valid.reshape(self.batch_shape)
@@ -446,14 +566,19 @@ class Categorical(Distribution):
             z = z / self._temperature.reshape(-1, 1).astype(real)
         return z.astype(np.float64)
 
-    def _align(self, x: np.ndarray) -> tuple[np.ndarray, _Layout]:
-        """`x` broadcast with the batch as a contiguous (rows, draws) matrix, and the way back."""
-        common = np.broadcast_shapes(x.shape, self.batch_shape)
+    def _layout(self, name: str, shape: tuple[int, ...]) -> _Layout:
+        """How an argument of that shape broadcasts with the batch."""
+        common = broadcast(name, shape, self.batch_shape) if self.batch_shape else shape
+        check_size(common)
         lead = len(common) - len(self.batch_shape)
         batch_axes = [a for a in range(lead, len(common)) if self.batch_shape[a - lead] == common[a]]
-        layout = _Layout(common, batch_axes, [a for a in range(len(common)) if a not in batch_axes])
-        check_size(common)
-        moved = np.broadcast_to(x, common).transpose(batch_axes + layout.draw_axes)
+        return _Layout(common, batch_axes, [a for a in range(len(common)) if a not in batch_axes])
+
+    def _align(self, x: np.ndarray) -> tuple[np.ndarray, _Layout]:
+        """`x` broadcast with the batch as a contiguous (rows, draws) matrix, and the way back."""
+        layout = self._layout("x", x.shape)
+        batch_axes = layout.batch_axes
+        moved = np.broadcast_to(x, layout.shape).transpose(batch_axes + layout.draw_axes)
         return np.ascontiguousarray(moved).reshape(self._count, math.prod(layout.draw_sizes)), layout
 
 
@@ -510,6 +635,27 @@ def _floats(x: Any, name: str) -> tuple[np.ndarray, int, Kind]:
     return data, found, kind
 
 
+def _floats_in(space: Space, x: Any, name: str) -> Any:
+    """The same of an array in a GPU's memory: as the kernels read it, contiguous."""
+    dtype = dtype_name(x)
+    if dtype.startswith(("int", "uint")):
+        x = space.cast(x, "float64")
+    elif dtype in ("float16", "bfloat16"):
+        x = space.cast(x, "float32") if name == "probs" else x
+    elif dtype not in ("float32", "float64"):
+        raise TypeError(f"{name} must hold real numbers, got dtype {dtype}")
+    if not x.shape:
+        raise ValueError(f"{name} must have the categories on its last axis, got a single number")
+    if not 1 <= x.shape[-1] <= MOST_CATEGORIES:
+        raise ValueError(f"{name} must have 1 to 2**31 - 1 categories on its last axis, got shape {tuple(x.shape)}")
+    return space.spread(x, tuple(x.shape))
+
+
+def _widened(data: np.ndarray, found: int) -> np.ndarray:
+    """Logits with a dtype of NumPy's: bfloat16 as the float32 that it is."""
+    return (data.astype(np.uint32) << 16).view(np.float32) if found == BFLOAT16 else data
+
+
 def _positive(x: np.ndarray) -> Any:
     return (x > 0) & (x < np.inf)
 
@@ -518,8 +664,8 @@ def _fraction(x: np.ndarray) -> Any:
     return (x >= 0) & (x <= 1)
 
 
-def _masked(check: str) -> bool:
-    if check not in ("raise", "mask"):
+def _masked(check: str | None) -> bool:
+    if check not in (None, "raise", "mask"):
         raise ValueError(f'check must be "raise" or "mask", got {check!r}')
     return check == "mask"
 

@@ -10,6 +10,8 @@ import numpy as np
 
 import genfast._core as _core
 from genfast.arrays import as_numpy, kind_of
+from genfast.device_arrays import Space
+from genfast.devices import extension
 from genfast.distributions.base import Distribution
 from genfast.distributions.combinator import compute
 from genfast.distributions.convert import as_distribution
@@ -22,6 +24,20 @@ __all__ = ["NumericalInverse"]
 ROWS_AT_ONCE = 64  # of a construction: bounds its memory
 MAX_ROWS = 1 << 18  # 12 KiB each at least
 BLOCK = 1 << 17
+# The arrays of an InverseTableView of csrc/numerics/inverse_table_view.h, in its order.
+TABLE = {
+    "cells": np.float64,
+    "cell_refs": np.int32,
+    "segment_start": np.int64,
+    "segment_exponent": np.int32,
+    "segment_ref": np.int32,
+    "nodes": np.int32,
+    "pieces": np.float64,
+    "tail_pieces": np.float64,
+    "low": np.float64,
+    "middle": np.float64,
+    "high": np.float64,
+}
 
 
 class NumericalInverse(Distribution):
@@ -349,7 +365,7 @@ class NumericalInverse(Distribution):
         self.u_error = np.concatenate([b.u_error for b in built]).reshape(shape)[()]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_core"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_core", "_uploads")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -396,6 +412,17 @@ class NumericalInverse(Distribution):
             if result is not out:
                 out[...] = result
         return -1 if bad < 0 else int(np.argmax(~((x >= 0) & (x <= 1))))
+
+    def _fill_in(self, space: Space, function: str, x: Any, out: Any) -> None:
+        if function not in ("icdf", "iccdf") or self._linear is not None:
+            return super()._fill_in(space, function, x, out)
+        u = x if isinstance(x, tuple) else space.borrow(space.repeated(x, tuple(out.shape)))
+        parts = [space.borrow(space.uploaded(self, name, partial(self._part, name))) for name in TABLE]
+        complement = function == "iccdf"
+        extension().sampling.invert(space.place, parts, self._rows, complement, u, space.borrow(out))
+
+    def _part(self, name: str) -> np.ndarray:
+        return self._parts[name].astype(TABLE[name])
 
     def _fill_sample(self, seed: int, row: int, first_site: int, out: np.ndarray) -> None:
         if self.batch_shape:

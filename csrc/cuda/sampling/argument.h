@@ -29,7 +29,7 @@ GENFAST_INLINE void store(const RealOut& out, int64_t i, double y) {
   if (out.f64)
     out.f64[i] = y;
   else
-    out.f32[i] = static_cast<float>(y);
+    out.f32[i] = numerics::canonical(static_cast<float>(y));  // a device makes its own NaN of one
 }
 
 }  // namespace cuda

@@ -5,45 +5,12 @@
 // Weights are added in another order than on the CPU. Where that could change the answer the row is left to UnsureProgram, which
 // follows the CPU addition by addition, on one thread; so the answers are always the CPU's.
 #pragma once
+#include "cuda/sampling/filter_shared.h"
 #include "cuda/sampling/kept_row.h"
 #include "cuda/sampling/row_phases.h"
 
 namespace genfast {
 namespace cuda {
-
-constexpr int kCandidates = 7;   // thresholds tried in one pass
-constexpr int64_t kUnsure = -2;  // the level of a row that is left to UnsureProgram
-
-// The threshold searched for lies in [low, high), as keys.
-struct Search {
-  uint64_t low, high;
-  GENFAST_HD uint64_t candidate(int j) const {  // j = 0: low, kCandidates + 1: high
-    const uint64_t width = high - low, parts = kCandidates + 1;
-    return low + width / parts * static_cast<uint64_t>(j) + width % parts * static_cast<uint64_t>(j) / parts;
-  }
-};
-
-struct FilterState {
-  Search search;
-  double above, reached;     // counts or weights over, and from, the threshold
-  double count_above, ties;  // how many lie over it; of its equals, how many are kept
-  double threshold;
-  double target;
-  int64_t kept;
-  bool unsure;
-};
-
-// A block's part of shared memory, behind that of its row.
-struct FilterShared {
-  FilterState* state;
-  double* partial;  // [kCandidates][parts]
-  static GENFAST_HD constexpr int64_t bytes(const RowPlan& plan) {
-    return (static_cast<int64_t>(sizeof(FilterState)) + 15) / 16 * 16 + kCandidates * plan.parts * 8;
-  }
-  GENFAST_HD FilterShared(char* memory)
-      : state(reinterpret_cast<FilterState*>(memory)),
-        partial(reinterpret_cast<double*>(memory + (sizeof(FilterState) + 15) / 16 * 16)) {}
-};
 
 // partial[j][·] of every part, for j < count, folded into partial[j]; parts is a power of 16, and the order fixed.
 template <class Executor>
@@ -216,9 +183,7 @@ struct FilterProgram {
     const auto shared_of = [&](int64_t) { return own; };
     const auto data_of = [&](int64_t) { return static_cast<const T*>(a.data) + r * a.stride; };
     const auto temperature_of = [&](int64_t) { return static_cast<Real>(of_row(a.temperature, r)); };
-    const auto row_of = [&](int64_t) {
-      return Row<In>{{plan.staged ? own.stage : data_of(0), n, plan.staged}, temperature_of(0), *own.most};
-    };
+    const auto row_of = [&](int64_t) { return Row<In>{{data_of(0), own.stage, n, plan.staged}, temperature_of(0), *own.most}; };
     read_rows<In>(executor, plan, 1, n, data_of, shared_of);
     find_largest<In>(executor, plan, 1, shared_of, temperature_of);
     add_up<In>(executor, plan, 1, (n + kRowBlock - 1) / kRowBlock, shared_of, row_of);
@@ -311,12 +276,14 @@ struct FilterProgram {
   template <class K, class Executor>
   static GENFAST_HD void draw_kept(Executor& executor, const RowArgs& a, const RowPlan& plan, int64_t r, Real most, int64_t count,
                                    const Real* z, const int32_t* index, const RowShared<K>& shared) {
-    const auto row_of = [&](int64_t) { return Row<K>{{z, count, false}, Real(1), most}; };
+    const auto row_of = [&](int64_t) { return Row<K>{{z, nullptr, count, 0}, Real(1), most}; };
     add_up<K>(executor, plan, 1, (count + kRowBlock - 1) / kRowBlock, [&](int64_t) { return shared; }, row_of);
     executor.each(a.draws, [&](int64_t d) {
       const double total = *shared.total, u = uniform_of(a, r, d);
-      const bool valid = u >= 0.0 && u <= 1.0;
-      a.level[d * a.rows + r] = valid ? index[category(row_of(0), Marks{shared.marks, plan.unit}, least_target(u * total))] : -1;
+      bool unsure;
+      a.level[d * a.rows + r] =
+          u >= 0.0 && u <= 1.0 ? index[category(row_of(0), Marks{shared.marks, plan.unit}, least_target(u * total), 0.0, &unsure)]
+                               : -1;
       if (a.good && d == 0) a.good[r] = 1;
     });
   }
@@ -346,7 +313,7 @@ struct UnsureProgram {
     const auto data_of = [&](int64_t) { return static_cast<const T*>(a.data) + r * a.stride; };
     const auto temperature_of = [&](int64_t) { return static_cast<Real>(of_row(a.temperature, r)); };
     const auto row_of = [&](int64_t) {
-      return Row<In>{{plan.staged ? own.stage : data_of(0), a.columns, plan.staged}, temperature_of(0), *own.most};
+      return Row<In>{{data_of(0), own.stage, a.columns, plan.staged}, temperature_of(0), *own.most};
     };
     read_rows<In>(executor, plan, 1, a.columns, data_of, shared_of);
     find_largest<In>(executor, plan, 1, shared_of, temperature_of);

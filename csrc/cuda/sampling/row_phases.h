@@ -14,8 +14,9 @@ struct RowPlan {
   int64_t unit;       // blocks of sixteen between two marks
   int64_t marks;      // of a row
   int64_t chunk;      // blocks of sixteen whose sums wait to be added, if unit > 1
+  int64_t segments;   // in which the sums are added at the same time, or 0: one after the other
   int64_t slice;      // draws that a block of threads makes of each of its rows
-  bool staged;        // the rows fit shared memory
+  int64_t staged;     // categories of a row that are kept in shared memory
   int64_t row_bytes;  // of shared memory, a multiple of 16
   int64_t threads;
 };
@@ -27,21 +28,25 @@ struct RowShared {
   using Real = typename In::Real;
   double* marks;
   double* sums;
+  double* segment;  // [segments]
   double* total;
-  Real* partial;  // [parts]
+  int64_t* unsure;  // whether a draw is left to the sums of the CPU
+  Real* partial;    // [parts]
   Real* most;
   T* stage;
 
-  static GENFAST_HD constexpr int64_t bytes(const RowPlan& plan, int64_t columns) {
-    const int64_t doubles = plan.marks + (plan.unit > 1 ? plan.chunk : 0) + 1;
-    const int64_t stage = plan.staged ? Elements<T>::staged_size(columns) * static_cast<int64_t>(sizeof(T)) : 0;
+  static GENFAST_HD constexpr int64_t bytes(const RowPlan& plan) {
+    const int64_t doubles = plan.marks + (plan.unit > 1 ? plan.chunk : 0) + plan.segments + 2;
+    const int64_t stage = Elements<T>::staged_size(plan.staged) * static_cast<int64_t>(sizeof(T));
     return (8 * doubles + static_cast<int64_t>(sizeof(Real)) * (plan.parts + 1) + stage + 15) / 16 * 16;
   }
   GENFAST_HD RowShared(char* memory, const RowPlan& plan) {
     marks = reinterpret_cast<double*>(memory);
     sums = plan.unit > 1 ? marks + plan.marks : nullptr;
-    total = marks + plan.marks + (plan.unit > 1 ? plan.chunk : 0);
-    partial = reinterpret_cast<Real*>(total + 1);
+    segment = marks + plan.marks + (plan.unit > 1 ? plan.chunk : 0);
+    total = segment + plan.segments;
+    unsure = reinterpret_cast<int64_t*>(total + 1);
+    partial = reinterpret_cast<Real*>(unsure + 1);
     most = partial + plan.parts;
     stage = reinterpret_cast<T*>(most + 1);
   }
@@ -79,7 +84,7 @@ GENFAST_HD void read_rows(Executor& executor, const RowPlan& plan, int64_t rows,
     const T* from = row_of(r);
     Real most = -static_cast<Real>(__builtin_inff());
     const auto take = [&](int64_t k, T x) {
-      if (plan.staged) shared.stage[Elements<T>::staged_at(k)] = x;
+      if (k < plan.staged) shared.stage[Elements<T>::staged_at(k)] = x;
       const Real z = In::widen(x);
       most = z > most ? z : most;
     };
@@ -123,7 +128,7 @@ GENFAST_HD void find_largest(Executor& executor, const RowPlan& plan, int64_t ro
   });
 }
 
-// Marks and totals; NaN for a row without a distribution.
+// Marks and totals as the CPU's, one sum after the other; NaN for a row without a distribution.
 template <class In, class Executor, class SharedOf, class RowOf>
 GENFAST_HD void add_up(Executor& executor, const RowPlan& plan, int64_t rows, int64_t blocks, const SharedOf& shared_of,
                        const RowOf& row_of) {
@@ -141,11 +146,15 @@ GENFAST_HD void add_up(Executor& executor, const RowPlan& plan, int64_t rows, in
       const double* sums = plan.unit > 1 ? shared.sums : shared.marks;
       double running = begin ? *shared.total : 0.0;
       int64_t mark = units(begin, plan.unit), left = mark * plan.unit - begin;  // until the next mark
-      // Eight sums at a time are on their way while one after the other is added.
+      // Eight sums are on their way while the eight before them are added, one after the other.
+      double s[8], ahead[8];
+      GENFAST_UNROLL(8)
+      for (int i = 0; i < 8; ++i) ahead[i] = i < count ? sums[i] : 0.0;
       for (int64_t b = 0; b < count; b += 8) {
-        double s[8];
         GENFAST_UNROLL(8)
-        for (int i = 0; i < 8; ++i) s[i] = b + i < count ? sums[b + i] : 0.0;
+        for (int i = 0; i < 8; ++i) s[i] = ahead[i];
+        GENFAST_UNROLL(8)
+        for (int i = 0; i < 8; ++i) ahead[i] = b + 8 + i < count ? sums[b + 8 + i] : 0.0;
         GENFAST_UNROLL(8)
         for (int i = 0; i < 8; ++i)
           if (b + i < count) {
@@ -162,6 +171,49 @@ GENFAST_HD void add_up(Executor& executor, const RowPlan& plan, int64_t rows, in
     });
   }
 }
+
+// The same, up to rounding, in plan.segments at a time: for rows so long that a chain of additions takes longer than all else. One
+// block of sixteen a mark.
+template <class In, class Executor, class SharedOf, class RowOf>
+GENFAST_HD void add_up_apart(Executor& executor, const RowPlan& plan, int64_t rows, int64_t blocks, const SharedOf& shared_of,
+                             const RowOf& row_of) {
+  executor.each(rows * blocks, [&](int64_t item) {
+    const Split at = split(item, blocks);
+    shared_of(at.quotient).marks[at.rest] = row_of(at.quotient).block_sum(at.rest);
+  });
+  // An odd length keeps the segments' threads in banks of their own.
+  const int64_t length = units(blocks, plan.segments) | 1;
+  executor.each(rows * plan.segments, [&](int64_t item) {
+    const Split at = split(item, plan.segments);
+    const RowShared<In> shared = shared_of(at.quotient);
+    double sum = 0.0;
+    for (int64_t b = at.rest * length; b < (at.rest + 1) * length && b < blocks; ++b) sum = sum + shared.marks[b];
+    shared.segment[at.rest] = sum;
+  });
+  executor.each(rows, [&](int64_t r) {
+    const RowShared<In> shared = shared_of(r);
+    double running = 0.0;
+    for (int64_t s = 0; s < plan.segments; ++s) {
+      const double sum = shared.segment[s];
+      shared.segment[s] = running;
+      running = running + sum;
+    }
+    *shared.total = running;
+    *shared.unsure = 0;
+  });
+  executor.each(rows * plan.segments, [&](int64_t item) {
+    const Split at = split(item, plan.segments);
+    const RowShared<In> shared = shared_of(at.quotient);
+    double running = shared.segment[at.rest];
+    for (int64_t b = at.rest * length; b < (at.rest + 1) * length && b < blocks; ++b) {
+      const double sum = shared.marks[b];
+      shared.marks[b] = running;
+      running = running + sum;
+    }
+  });
+}
+
+constexpr int64_t kUnsure = -2;  // the level of a draw that is not settled yet
 
 GENFAST_INLINE double uniform_of(const RowArgs& a, int64_t row, int64_t draw) {
   const int64_t at = row * a.u_row + draw * a.u_draw;

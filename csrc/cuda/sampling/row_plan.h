@@ -1,35 +1,45 @@
 // How a launch over rows is shared out: how many rows a block of threads takes, and what of them it keeps in shared memory. On the
 // host, once a launch; the results never depend on it.
 #pragma once
+#include "cuda/sampling/filter_shared.h"
 #include "cuda/sampling/row_phases.h"
 
 namespace genfast {
 namespace cuda {
 
-constexpr int64_t kRowThreads = 256, kMostMarks = 8192, kChunk = 2048;
+constexpr int64_t kRowThreads = 512, kFilterThreads = 256, kMostMarks = 16384, kChunk = 2048, kSegments = 64;
+
+// As many categories staged as `bytes` of shared memory hold beside the rest, or all.
+template <class In>
+void stage(RowPlan& plan, int64_t columns, int64_t bytes) {
+  using Stage = Elements<typename In::T>;
+  plan.staged = 0;
+  const int64_t room = bytes - RowShared<In>::bytes(plan);
+  const int64_t blocks = room / (Stage::staged_size(kRowBlock) * static_cast<int64_t>(sizeof(typename In::T)));
+  if (blocks > 0) plan.staged = blocks * kRowBlock < columns ? blocks * kRowBlock : columns;
+  plan.row_bytes = RowShared<In>::bytes(plan);
+}
 
 // `shared_bytes`: what a block may have.
 template <class In>
 RowPlan plan_rows(int64_t rows, int64_t columns, int64_t draws, int64_t shared_bytes) {
   const int64_t blocks = (columns + kRowBlock - 1) / kRowBlock;
+  const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(typename In::T));
   RowPlan plan{};
-  plan.threads = kRowThreads;
   plan.chunk = kChunk;
-  plan.unit = (blocks + kMostMarks - 1) / kMostMarks;
+  plan.unit = units(blocks, kMostMarks);
   plan.marks = units(blocks, plan.unit);
+  plan.segments = In::logits && plan.unit == 1 && blocks > kSegments ? kSegments : 0;
+  plan.threads = row_bytes > 64 * 1024 ? kRowThreads : kRowThreads / 2;
   // An item for every 64 bytes or so of a row.
-  const int64_t wanted = columns * static_cast<int64_t>(sizeof(typename In::T)) / 64;
   plan.parts = 1;
-  while (plan.parts < wanted && plan.parts < kRowThreads) plan.parts *= 2;
+  while (plan.parts < row_bytes / 64 && plan.parts < plan.threads) plan.parts *= 2;
   plan.rows = 1;
-  plan.staged = true;
-  plan.row_bytes = RowShared<In>::bytes(plan, columns);
-  if (plan.row_bytes > shared_bytes) {
-    plan.staged = false;
-    plan.row_bytes = RowShared<In>::bytes(plan, columns);
-  }
+  // Two blocks of threads share a processor, so that one reads while the other computes; rows so long that all that are under way
+  // would not fit the L2 cache are taken one a processor.
+  stage<In>(plan, columns, row_bytes > 256 * 1024 ? shared_bytes : shared_bytes / 2);
   // Short rows go together while some blocks of threads still fit one processor, and every thread keeps its work.
-  while (plan.rows < 64 && plan.rows < rows && 2 * plan.rows * plan.row_bytes <= 40 * 1024 && plan.rows * plan.parts < kRowThreads)
+  while (plan.rows < 64 && plan.rows < rows && 2 * plan.rows * plan.row_bytes <= 40 * 1024 && plan.rows * plan.parts < plan.threads)
     plan.rows *= 2;
   // Many draws of a row are shared out: reading it again costs less than waiting for one block of threads.
   plan.slice = draws;
@@ -48,10 +58,11 @@ inline int64_t row_blocks(const RowArgs& a, const RowPlan& plan) {
 // One row at a time, by so many parts as fold_partials() wants.
 template <class In>
 RowPlan plan_filtered_rows(const RowArgs& a, int64_t shared_bytes) {
-  RowPlan plan = plan_rows<In>(1, a.columns, 1, shared_bytes - 16 * 1024);
-  plan.parts = kRowThreads;
+  RowPlan plan = plan_rows<In>(1, a.columns, 1, shared_bytes);
+  plan.parts = plan.threads = kFilterThreads;
+  plan.segments = 0;
   plan.slice = a.draws;
-  plan.row_bytes = RowShared<In>::bytes(plan, a.columns);
+  stage<In>(plan, a.columns, shared_bytes - FilterShared::bytes(plan));
   return plan;
 }
 

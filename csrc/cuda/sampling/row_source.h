@@ -57,19 +57,21 @@ struct WeightsF64 : LogitsF64 {
 GENFAST_INLINE float row_weight(float exponent) { return numerics::exp_nonpositive_f32(exponent); }
 GENFAST_INLINE double row_weight(double exponent) { return numerics::exp_nonpositive_f64(exponent); }
 
-// Elements of one row, in global memory, or staged in shared memory with a gap behind every sixteen of them, so that threads that
-// read neighbouring blocks meet in no bank.
+// Elements of one row, in global memory; the first of them, a multiple of sixteen or all, staged in shared memory with a gap behind
+// every sixteen, so that threads that read neighbouring blocks meet in no bank.
 template <class T>
 struct Elements {
   static constexpr int kGap = sizeof(T) < 4 ? 4 / sizeof(T) : 1;
   const T* data;
-  int64_t n;
-  bool staged;
+  const T* stage;
+  int64_t n, staged;
 
   static constexpr GENFAST_HD int64_t staged_size(int64_t n) { return (n + kRowBlock - 1) / kRowBlock * (kRowBlock + kGap); }
   static GENFAST_HD int64_t staged_at(int64_t k) { return k + k / kRowBlock * kGap; }
-  GENFAST_HD T operator[](int64_t k) const { return data[staged ? staged_at(k) : k]; }
-  GENFAST_HD const T* block(int64_t b) const { return data + b * (staged ? kRowBlock + kGap : kRowBlock); }
+  GENFAST_HD T operator[](int64_t k) const { return k < staged ? stage[staged_at(k)] : data[k]; }
+  GENFAST_HD const T* block(int64_t b) const {
+    return b * kRowBlock < staged ? stage + b * (kRowBlock + kGap) : data + b * kRowBlock;
+  }
 };
 
 // A row and what its weights depend on.
@@ -100,7 +102,7 @@ struct Row {
       alignas(16) T x[kRowBlock];
 #if defined(__CUDA_ARCH__)
       // Rows that allow it are read sixteen bytes at a time.
-      if (!elements.staged && reinterpret_cast<uintptr_t>(from) % 16 == 0) {
+      if (b * kRowBlock >= elements.staged && reinterpret_cast<uintptr_t>(from) % 16 == 0) {
         GENFAST_UNROLL(8)
         for (int i = 0; i < static_cast<int>(sizeof x / 16); ++i)
           reinterpret_cast<uint4*>(x)[i] = reinterpret_cast<const uint4*>(from)[i];
@@ -145,10 +147,13 @@ struct Marks {
 
 GENFAST_INLINE int64_t units(int64_t blocks, int64_t unit) { return (blocks + unit - 1) / unit; }
 
-// The category that u * total falls into.
+// The category that the target, u * total, falls into. `error` bounds what marks, totals and targets may be off by; where it could
+// change the answer, *unsure is set. It is 0 for marks that are the CPU's.
 template <class In>
-GENFAST_HD int64_t category(const Row<In>& row, const Marks& marks, double target) {
+GENFAST_HD int64_t category(const Row<In>& row, const Marks& marks, double target, double error, bool* unsure) {
   const int64_t blocks = row.blocks();
+  const double least = target - error, most = target + error;
+  bool close = false;
   int64_t low = 0, high = units(blocks, marks.unit);  // marks[low] < target or low is 0, and not so from high on
   while (high - low > 1) {
     const int64_t middle = low + (high - low) / 2;
@@ -158,10 +163,13 @@ GENFAST_HD int64_t category(const Row<In>& row, const Marks& marks, double targe
       high = middle;
   }
   double running = marks.marks[low];
+  close |= low > 0 && running >= least;
+  close |= high < units(blocks, marks.unit) && marks.marks[high] <= most;
   int64_t b = low * marks.unit;
   const int64_t end = b + marks.unit < blocks ? b + marks.unit : blocks;
   for (; b + 1 < end; ++b) {
     const double next = running + row.block_sum(b);
+    close |= next >= least && next <= most;
     if (!(next < target)) break;
     running = next;
   }
@@ -172,8 +180,10 @@ GENFAST_HD int64_t category(const Row<In>& row, const Marks& marks, double targe
   for (int i = 0; i < kRowBlock; ++i) {
     running += w[i];
     below += running < target;
+    close |= running >= least && running <= most;
     if (w[i] > 0.0) last = i;
   }
+  *unsure = close && error > 0.0;
   // Rounding may leave the sum of the weights, one by one, short of the block's.
   return b * kRowBlock + (below == kRowBlock ? last : below);
 }

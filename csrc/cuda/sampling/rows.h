@@ -47,7 +47,7 @@ struct RowArgs {
   // Of filtered rows: lists of what is kept, for filtered_slots() rows at a time; filtered_bytes() of them, 16-byte aligned.
   void* workspace;
   int64_t slots;
-  bool distrust;  // whether every row of top-p goes the slow way, for tests
+  bool distrust;  // whether nothing is settled by sums in another order than the CPU's: for tests
 };
 
 int64_t filtered_slots(const Place& place, int64_t rows);

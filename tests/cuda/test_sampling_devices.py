@@ -1,0 +1,458 @@
+"""Distributions on a device, as a user sees them: `device=`, arrays that lie on a GPU, and what is refused.
+
+The programs run interpreted. Arrays of a GPU are played by PyTorch's CPU tensors of a class of their own, and by a
+stand-in for CuPy; that the real ones reach a real GPU is for the tests marked `gpu`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import genfast as gf
+from genfast import device_arrays
+from genfast.distributions import categorical
+
+EMULATED = "cuda-emulated"
+
+
+def family_examples() -> list[Any]:
+    return [
+        gf.Normal(0.5, 2.0),
+        gf.Gamma([1.0, 2.0, 3.0], 2.0),
+        gf.StudentT(3.0, [[0.0], [1.0]], 1.0),
+        gf.Poisson(np.linspace(0, 9, 6).reshape(2, 3)),
+        gf.NumericalInverse(pdf=lambda x: np.exp(-(x**4))),
+        gf.NumericalInverse(logpdf=lambda x, rate: -rate * x, params=[[1.0, 2.0]], domain=(0, np.inf)),
+    ]
+
+
+def equal(a: Any, b: Any) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("d", family_examples(), ids=repr)
+def test_samples_by_name_of_the_device(d: Any, dtype: str) -> None:
+    for shape in ((), 5, (4, 3)):
+        assert equal(d.sample(shape, rng=3, dtype=dtype), d.sample(shape, rng=3, dtype=dtype, device=EMULATED))
+    u = np.random.default_rng(0).random((7, *d.batch_shape)).astype(dtype)
+    assert equal(d.sample(u=u), d.sample(u=u, device=EMULATED))
+    generators = [np.random.default_rng(5) for _ in range(2)]
+    assert equal(d.sample(9, rng=generators[0]), d.sample(9, rng=generators[1], device=EMULATED))
+    assert generators[0].random() == generators[1].random()
+    out = np.zeros((3, *d.batch_shape), dtype)
+    assert d.sample(3, rng=1, out=out, device=EMULATED) is out and equal(out, d.sample(3, rng=1, dtype=dtype))
+    assert equal(d.sample(3, rng=1, dtype=dtype, device="cpu"), out)
+
+
+def test_uploads_are_not_pickled() -> None:
+    d = family_examples()[-1]
+    d.sample(3, rng=0, device=EMULATED)
+    again = pickle.loads(pickle.dumps(d._core and gf.Gamma([1.0, 2.0], 1.0)))
+    assert equal(again.sample(3, rng=0, device=EMULATED), again.sample(3, rng=0))
+    assert "_uploads" not in d.__getstate__()
+
+
+CATEGORICALS = [
+    {},
+    {"temperature": 0.7},
+    {"temperature": np.linspace(0.5, 2, 6).reshape(2, 3)},
+    {"top_k": 4, "top_p": 0.8},
+    {"top_p": [[0.9], [0.5]], "min_p": 0.01},
+]
+
+
+@pytest.mark.parametrize("options", CATEGORICALS, ids=str)
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
+def test_categorical_by_name_of_the_device(options: dict[str, Any], kind: type) -> None:
+    z = (np.random.default_rng(0).standard_normal((2, 3, 50)) * 3).astype(kind)
+    d = gf.Categorical(z, **options)
+    for shape in ((), 7, (2, 100)):
+        assert equal(d.sample(shape, rng=8), d.sample(shape, rng=8, device=EMULATED))
+    for u in (np.random.default_rng(1).random((4, 2, 3)), np.random.default_rng(1).random((5, 1, 3))):
+        assert equal(d.sample(u=u), d.sample(u=u, device=EMULATED))
+    assert equal(d.sample(3, rng=1, dtype=np.uint8), d.sample(3, rng=1, dtype=np.uint8, device=EMULATED))
+
+
+def test_many_draws_of_one_row_read_a_table() -> None:
+    z = np.random.default_rng(0).standard_normal(300)
+    for d in (gf.Categorical(z), gf.Categorical(z, top_k=20, top_p=0.9), gf.Categorical(probs=np.exp(z))):
+        found = d.sample(2000, rng=4, device=EMULATED)
+        assert d._table is not None and equal(found, d.sample(2000, rng=4))
+        u = np.random.default_rng(2).random((100, 5))
+        assert equal(d.sample(u=u), d.sample(u=u, device=EMULATED))
+
+
+def test_bad_rows_of_a_device() -> None:
+    z = np.zeros((4, 8), np.float32)
+    z[1, 3], z[2] = np.nan, -np.inf
+    d = gf.Categorical(z)
+    assert (d.sample(5, rng=0, device=EMULATED)[:, 1:3] == -1).all()
+    levels, good = d.sample(5, rng=0, check="mask", device=EMULATED)
+    assert good.dtype == bool and good.tolist() == [True, False, False, True]
+    expected, _ = d.sample(5, rng=0, check="mask")
+    assert equal(levels, expected)
+    with pytest.raises(gf.NumericalError, match="row 1 holds NaN"):
+        d.sample(5, rng=0, check="raise", device=EMULATED)
+    assert gf.Categorical(z[:1]).sample(u=[[0.5], [1.5], [np.nan]], device=EMULATED).tolist()[1:] == [[-1], [-1]]
+    with pytest.raises(ValueError, match=r"u must lie in \[0, 1\]: draw 1 of row 0 does not"):
+        gf.Categorical(z[:1]).sample(u=[[0.5], [1.5], [np.nan]], check="raise", device=EMULATED)
+    with pytest.raises(ValueError, match="check must be"):
+        d.sample(rng=0, check="perhaps", device=EMULATED)
+    assert gf.Categorical(z).sample((0, 2), rng=0, device=EMULATED).shape == (0, 2, 4)
+    assert gf.Categorical(z[:0]).sample(3, rng=0, device=EMULATED).shape == (3, 0)
+    assert gf.Categorical(z).sample(0, rng=0, check="mask", device=EMULATED)[1].tolist() == [True, False, False, True]
+
+
+def test_no_probability_is_nan_on_a_device() -> None:
+    assert np.isnan(gf.Normal(0, 1).sample(u=[2.0, -1.0, np.nan], device=EMULATED)).all()
+    assert np.isnan(family_examples()[4].sample(u=[2.0, -1.0, np.nan], device=EMULATED)).all()
+
+
+def test_what_computes_on_the_cpu_alone_says_so() -> None:
+    with pytest.raises(ValueError, match=r"Mixture.icdf computes on the CPU, not on cuda-emulated"):
+        gf.Mixture([0.5, 0.5], gf.Normal([0.0, 1.0], 1.0)).sample(3, rng=0, device=EMULATED)
+    with pytest.raises(ValueError, match="there is no device 'tpu'"):
+        gf.Normal(0, 1).sample(3, rng=0, device="tpu")
+    with pytest.raises(ValueError, match="computes on the CPU"):
+        gf.NumericalInverse(samples=[1.0, 2.0, 3.0]).sample(3, rng=0, device=EMULATED)
+
+
+# ---- arrays that lie on a GPU
+
+
+@pytest.fixture
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def gpu(torch: Any, monkeypatch: pytest.MonkeyPatch, cuda: Any) -> Any:
+    """A function that makes of a CPU tensor's memory what genfast takes for a GPU's, cuda:0 unless said otherwise."""
+    where: dict[int, tuple[Any, int]] = {}
+    real = device_arrays.gpu_of
+
+    def gpu_of(x: Any) -> tuple[str, int] | None:
+        memory = x.untyped_storage().data_ptr() if isinstance(x, torch.Tensor) else -1
+        return ("torch", where[memory][1]) if memory in where else real(x)
+
+    def put(x: Any, index: int = 0) -> Any:
+        where[x.untyped_storage().data_ptr()] = (x, index)  # kept alive, so that the memory is nobody else's
+        return x
+
+    class Space(device_arrays.TorchSpace):
+        def __init__(self, index: int) -> None:
+            self.name, self.index, self.torch = "cpu", index, torch
+
+        def stream(self) -> None:
+            return None
+
+        @property
+        def place(self) -> Any:
+            return cuda.sampling.Place.emulated("falling")
+
+        def keep(self, array: Any) -> None:
+            pass
+
+        def empty(self, *arguments: Any) -> Any:
+            return put(super().empty(*arguments))
+
+        def upload(self, *arguments: Any) -> Any:
+            return put(super().upload(*arguments))
+
+        def cast(self, *arguments: Any) -> Any:
+            return put(super().cast(*arguments))
+
+        def spread(self, *arguments: Any) -> Any:
+            return put(super().spread(*arguments))
+
+        def arranged(self, *arguments: Any) -> Any:
+            return put(super().arranged(*arguments))
+
+    for module in (device_arrays, categorical):
+        monkeypatch.setattr(module, "gpu_of", gpu_of)
+    monkeypatch.setattr(device_arrays, "TorchSpace", Space)
+    monkeypatch.setattr(device_arrays, "resolve", lambda device: "cuda:0" if device == "cuda" else device)
+    return put
+
+
+@pytest.mark.parametrize("d", family_examples(), ids=repr)
+def test_tensors_in_and_out(d: Any, gpu: Any, torch: Any) -> None:
+    shape = (7, *d.batch_shape)
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        u = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+        for function in ("icdf", "iccdf"):
+            expected = getattr(d, function)(u.clone())
+            found = getattr(d, function)(gpu(u))
+            assert type(found) is torch.Tensor and found.dtype == expected.dtype and equal(found, expected)
+    u = torch.rand(shape, dtype=torch.float64)
+    out = gpu(torch.zeros(shape, dtype=torch.float64))
+    expected = d.icdf(u.clone())
+    assert d.icdf(gpu(u), out=out) is out and equal(out, expected)
+    assert d.icdf(u, out=u) is u and equal(u, expected)
+    strided = gpu(torch.zeros(shape[::-1], dtype=torch.float32).permute(*reversed(range(len(shape)))))
+    again = gpu(torch.full(shape, 0.25))
+    assert d.icdf(again, out=strided) is strided and equal(
+        strided.contiguous(), d.icdf(np.full(shape, np.float32(0.25)))
+    )
+    if isinstance(d, gf.NumericalInverse):
+        with pytest.raises(ValueError, match=r"NumericalInverse.cdf computes on the CPU"):
+            d.cdf(again)
+    else:
+        x = gpu(torch.linspace(-3, 9, 7 * max(1, int(np.prod(d.batch_shape)))).reshape(shape))
+        for function in ("cdf", "ccdf", "log_prob"):
+            assert equal(getattr(d, function)(x), getattr(d, function)(x.numpy()))
+
+
+def test_arguments_that_broadcast(gpu: Any, torch: Any) -> None:
+    d = gf.Gamma([1.0, 2.0, 3.0], [[1.0], [2.0]])
+    for shape in ((), (1,), (3,), (2, 1), (4, 2, 3), (4, 1, 3), (5, 1, 1)):
+        u = torch.rand(shape, dtype=torch.float64)
+        assert equal(d.icdf(gpu(u)), d.icdf(u.numpy()))
+    with pytest.raises(ValueError, match=r"u of shape \(5,\) does not broadcast"):
+        d.icdf(gpu(torch.rand(5)))
+    assert equal(gf.Normal(0, 1).icdf(gpu(torch.zeros(3, dtype=torch.int64))), [-np.inf] * 3)
+
+
+@pytest.mark.parametrize("options", CATEGORICALS, ids=str)
+def test_logits_on_a_gpu(options: dict[str, Any], gpu: Any, torch: Any) -> None:
+    z = torch.randn((2, 3, 50), generator=torch.Generator().manual_seed(1)) * 3
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        logits = z.to(dtype)
+        here, there = gf.Categorical(logits.clone(), **options), gf.Categorical(gpu(logits), **options)
+        assert there.batch_shape == (2, 3) and "on cuda:0" in repr(there)
+        for shape in ((), 5, (2, 70)):
+            found = there.sample(shape, rng=7)
+            assert type(found) is torch.Tensor and equal(found, here.sample(shape, rng=7))
+        u = torch.rand((4, 2, 3))
+        assert equal(there.icdf(gpu(u)), here.icdf(u.numpy()))
+        assert equal(there.icdf(0.25), here.icdf(0.25))
+    transposed = gpu(z.permute(2, 1, 0))
+    assert equal(gf.Categorical(transposed).sample(rng=1), gf.Categorical(z.permute(2, 1, 0).numpy()).sample(rng=1))
+    out = gpu(torch.zeros((5, 2, 3), dtype=torch.int32))
+    assert there.sample(5, rng=7, out=out) is out and equal(out, here.sample(5, rng=7, dtype=np.int32))
+
+
+def test_uniforms_on_a_gpu_bring_logits_there(gpu: Any, torch: Any) -> None:
+    for z in (torch.randn(2, 9), torch.randn(2, 9).to(torch.bfloat16)):
+        d, u = gf.Categorical(z), torch.rand(6, 2)
+        expected = d.icdf(u.clone())
+        found = d.icdf(gpu(u))
+        assert type(found) is torch.Tensor and equal(found, expected)
+
+
+def test_weights_on_a_gpu(gpu: Any, torch: Any) -> None:
+    p = torch.rand(3, 20)
+    assert equal(gf.Categorical(probs=gpu(p.clone())).sample(30, rng=0), gf.Categorical(probs=p).sample(30, rng=0))
+    with pytest.raises(ValueError, match="probs on cpu are neither tempered nor filtered: pass logits"):
+        gf.Categorical(probs=gpu(p), top_k=3)
+
+
+def test_devices_that_differ(gpu: Any, torch: Any) -> None:
+    u, other, here = gpu(torch.rand(3)), gpu(torch.zeros(3), 1), torch.zeros(3)
+    with pytest.raises(ValueError, match="u is on cuda:0 and out on cuda:1: bring them to one device"):
+        gf.Normal(0, 1).icdf(u, out=other)
+    with pytest.raises(ValueError, match="u is on cuda:0 and out on the CPU: bring them to one device"):
+        gf.Normal(0, 1).icdf(u, out=here)
+    with pytest.raises(ValueError, match="out is on cuda:0 and x on the CPU"):
+        gf.Normal(0, 1).cdf(here, out=u)
+    with pytest.raises(ValueError, match="logits is on cuda:0 and u on cuda:1"):
+        gf.Categorical(gpu(torch.zeros(3, 4))).icdf(other)
+    with pytest.raises(ValueError, match="logits is on cuda:0 and u on the CPU"):
+        gf.Categorical(gpu(torch.zeros(3, 4))).icdf(here)
+    with pytest.raises(ValueError, match="u is on cuda:1, and device is cuda: bring it there"):
+        gf.Normal(0, 1).sample(u=other, device="cuda")
+
+
+def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any) -> None:
+    u = gpu(torch.rand(3, requires_grad=True))
+    with pytest.raises(ValueError, match=r"u requires a gradient, which genfast does not compute: pass u.detach\(\)"):
+        gf.Normal(0, 1).icdf(u)
+    with torch.no_grad():
+        gf.Normal(0, 1).icdf(u)
+    with pytest.raises(TypeError, match="u must hold real numbers, got dtype bool"):
+        gf.Normal(0, 1).icdf(gpu(torch.ones(3, dtype=torch.bool)))
+    with pytest.raises(TypeError, match="out must have dtype float64, got float32"):
+        gf.Normal(0, 1).icdf(gpu(torch.rand(3)), out=gpu(torch.zeros(3)), dtype="float64")
+    with pytest.raises(ValueError, match=r"out must have shape \(3,\), got \(4,\)"):
+        gf.Normal(0, 1).icdf(gpu(torch.rand(3)), out=gpu(torch.zeros(4)))
+    with pytest.raises(ValueError, match="logits must have the categories on its last axis"):
+        gf.Categorical(gpu(torch.tensor(1.0)))
+    with pytest.raises(ValueError, match="u must have shape"):
+        gf.Normal(0, 1).sample(4, u=gpu(torch.rand(3)))
+
+
+def test_what_is_not_computed_from_logits_on_a_gpu(gpu: Any, torch: Any) -> None:
+    d = gf.Categorical(gpu(torch.zeros(3, 4)))
+    for wanted in (lambda: d.probs, lambda: d.mean, lambda: d.log_prob([0, 0, 0]), lambda: d.cdf(1.0)):
+        with pytest.raises(ValueError, match="where genfast computes sample and icdf alone"):
+            wanted()
+    with pytest.raises(ValueError, match=r"Categorical.cdf computes on the CPU"):
+        d.cdf(gpu(torch.zeros(3)))
+
+
+def test_without_the_extension_arrays_are_sent_to_the_cpu(
+    gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> Any:
+        raise gf.DeviceError("genfast was built without CUDA; …")
+
+    monkeypatch.setattr(device_arrays, "extension", missing)
+    u = gpu(torch.rand(3))
+    with pytest.raises(ValueError, match=r"genfast computes on the CPU: pass u.cpu\(\) \(genfast was built"):
+        gf.Normal(0, 1).icdf(u)
+    with pytest.raises(ValueError, match=r"logits is on cuda:0; genfast computes on the CPU: pass logits.cpu\(\)"):
+        gf.Categorical(u)
+
+
+# ---- CuPy, and libraries that cannot be written to
+
+
+class CupyArray:
+    """A NumPy array that says it is on a GPU."""
+
+    def __init__(self, array: np.ndarray, index: int = 0) -> None:
+        self.array, self.index = array, index
+        self.shape, self.dtype, self.flags = array.shape, array.dtype, array.flags
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.index
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None) -> Any:
+        assert stream == 77, "borrowed for another stream than the current one"
+        if max_version is not None:
+            raise TypeError("an older CuPy")
+        return self.array.__dlpack__()
+
+    def astype(self, dtype: Any) -> CupyArray:
+        return CupyArray(self.array.astype(dtype))
+
+    def reshape(self, shape: Any) -> CupyArray:
+        return CupyArray(self.array.reshape(shape))
+
+    def view(self, dtype: Any) -> CupyArray:
+        return CupyArray(self.array.view(dtype))
+
+    def __setitem__(self, key: Any, value: CupyArray) -> None:
+        self.array[key] = value.array
+
+
+CupyArray.__module__ = "cupy._core.core"
+
+
+@pytest.fixture
+def cupy(monkeypatch: pytest.MonkeyPatch, cuda: Any) -> Iterator[Any]:
+    """A module that stands for CuPy, with what genfast uses of it."""
+
+    class Device:
+        def __init__(self, index: int) -> None:
+            assert index == 0
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *error: Any) -> None: ...
+
+    fake: Any = types.ModuleType("cupy")
+    stream = types.SimpleNamespace(ptr=77, synchronize=lambda: None)
+    fake.cuda = types.SimpleNamespace(Device=Device, get_current_stream=lambda: stream)
+    fake.empty = lambda shape, dtype: CupyArray(np.empty(shape, dtype))
+    fake.asarray = lambda array: CupyArray(np.array(array))
+    fake.asnumpy = lambda x: x.array
+    fake.broadcast_to = lambda x, shape: CupyArray(np.array(np.broadcast_to(x.array, shape)))
+    fake.ascontiguousarray = lambda x: CupyArray(np.ascontiguousarray(x.array))
+    fake.transpose = lambda x, axes: CupyArray(np.transpose(x.array, axes))
+    fake.may_share_memory = lambda a, b: np.may_share_memory(a.array, b.array)
+    fake.bool_, fake.from_dlpack = np.bool_, lambda x: x
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    monkeypatch.setattr(device_arrays, "resolve", lambda device: "cuda:0" if device == "cuda" else device)
+    place = property(lambda self: cuda.sampling.Place.emulated("shuffled"))
+    monkeypatch.setattr(device_arrays.CupySpace, "place", place)
+    return fake
+
+
+def test_cupy(cupy: Any) -> None:
+    u = np.random.default_rng(0).random((4, 3))
+    d = gf.Gamma([1.0, 2.0, 3.0], 2.0)
+    found = d.icdf(CupyArray(u))
+    assert type(found) is CupyArray and equal(found.array, d.icdf(u))
+    out = CupyArray(np.zeros((3, 4)).T)
+    assert d.icdf(CupyArray(u), out=out) is out and equal(out.array.copy(), d.icdf(u))
+    z = np.random.default_rng(1).standard_normal((3, 40)).astype(np.float32)
+    levels, good = gf.Categorical(CupyArray(z), top_p=0.7).sample(9, rng=2, check="mask")
+    assert equal(levels.array, gf.Categorical(z, top_p=0.7).sample(9, rng=2)) and good.array.tolist() == [True] * 3
+    assert equal(gf.Categorical(z).icdf(CupyArray(u[:, :3])).array, gf.Categorical(z).icdf(u[:, :3]))
+
+
+def test_libraries_may_not_be_mixed(cupy: Any, gpu: Any, torch: Any) -> None:
+    with pytest.raises(TypeError, match="u is an array of torch and out of cupy; convert them to one library"):
+        gf.Normal(0, 1).icdf(gpu(torch.rand(3)), out=CupyArray(np.zeros(3)))
+    other = type("Array", (CupyArray,), {"__module__": "jaxlib.xla"})(np.zeros(3))
+    with pytest.raises(TypeError, match=r"with torch or cupy, not jaxlib: pass torch.from_dlpack\(x\)"):
+        gf.Normal(0, 1).icdf(other)
+
+
+# ---- DLPack itself
+
+
+class Managed(ctypes.Structure):
+    """DLManagedTensorVersioned."""
+
+    _fields_ = (
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("context", ctypes.c_void_p),
+        ("deleter", ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
+        ("flags", ctypes.c_uint64),
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+def capsule(array: np.ndarray, device: tuple[int, int], freed: list[int], *, major: int = 1, flags: int = 0) -> Any:
+    """A capsule that claims float64 `array` to be on another device; `freed` gets an element when it is given back."""
+    sizes = (ctypes.c_int64 * array.ndim)(*array.shape)
+    deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda address: freed.append(address))
+    managed = Managed(major, 0, None, deleter, flags, array.ctypes.data, *device, array.ndim, 2, 64, 1, sizes, None, 0)
+    capsule.kept = [*getattr(capsule, "kept", []), (array, sizes, deleter, managed)]  # as long as the tests run
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    return new(ctypes.addressof(managed), b"dltensor_versioned", None)
+
+
+def test_capsules(cuda: Any) -> None:
+    Tensor, Place = cuda.sampling.Tensor, cuda.sampling.Place
+    freed: list[int] = []
+    x = np.zeros((2, 3))
+    given = capsule(x, (2, 1), freed, flags=1)
+    tensor = Tensor(given)
+    assert (tensor.shape, tensor.dtype, tensor.device, tensor.read_only) == ((2, 3), "float64", (2, 1), True)
+    with pytest.raises(ValueError, match="can still be used: used_dltensor_versioned"):
+        Tensor(given)
+    with pytest.raises(ValueError, match="x is not in the CPU's memory, where the emulation runs"):
+        cuda.sampling.evaluate(Place.emulated(), "Normal", "cdf", tensor, [0.0, 1.0], Tensor(np.zeros(6).__dlpack__()))
+    writable = Tensor(capsule(x, (2, 0), freed))
+    with pytest.raises(ValueError, match="x is not on cuda:0"):
+        cuda.sampling.evaluate(Place.on(0, 1), "Normal", "cdf", tensor, [0.0, 1.0], writable)
+    with pytest.raises(ValueError, match="out is read-only"):
+        cuda.sampling.evaluate(Place.on(1, 1), "Normal", "cdf", (0, 0, 0), [0.0, 1.0], tensor)
+    assert not freed
+    del tensor
+    assert len(freed) == 1
+    with pytest.raises(ValueError, match="speaks DLPack 2, genfast version 1"):
+        Tensor(capsule(x, (1, 0), freed, major=2))
