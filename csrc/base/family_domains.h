@@ -1,5 +1,6 @@
 // Which parameters make a distribution of each family: the rules of the Python classes (genfast/distributions), for whoever gets
-// parameters from a network. Called by the heads of the engine and of devices; the kernels assume it. No arithmetic beyond comparisons.
+// parameters from a network. Called by the heads of the engine and of devices; the kernels assume it. No arithmetic beyond
+// comparisons.
 #pragma once
 #include "base/families.h"
 #include "base/host_device.h"

@@ -30,15 +30,9 @@ class LogisticMixture {
   using Array = typename Row::Array;
 
   // weight: of the components, given the channels so far; of sum 1. The other arrays are for what is worked out on the way.
-  GENFAST_HD LogisticMixture(const Row& row, const LogisticLevels& levels, Array weight, Array mean, Array inverse_scale, Array work,
-                             Array log_weight)
-      : row_(row),
-        a_(levels),
-        weight_(weight),
-        mean_(mean),
-        inverse_scale_(inverse_scale),
-        work_(work),
-        log_weight_(log_weight) {}
+  GENFAST_HD LogisticMixture(const Row& row, const LogisticLevels& levels, Array weight, Array mean, Array inverse_scale,
+                             Array work, Array log_weight)
+      : row_(row), a_(levels), weight_(weight), mean_(mean), inverse_scale_(inverse_scale), work_(work), log_weight_(log_weight) {}
 
   // NaN in a lane without a distribution.
   GENFAST_HD F run() {
@@ -101,8 +95,7 @@ class LogisticMixture {
   GENFAST_HD F distribution(F level) const {
     const F x = edge(level);
     F sum(0.0);
-    for (int64_t k = 0; k < a_.components; ++k)
-      sum = sum + weight_[k] / (F(1.0) + exp_f64((mean_[k] - x) * inverse_scale_[k]));
+    for (int64_t k = 0; k < a_.components; ++k) sum = sum + weight_[k] / (F(1.0) + exp_f64((mean_[k] - x) * inverse_scale_[k]));
     return sum;
   }
 

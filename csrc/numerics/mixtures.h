@@ -1,5 +1,6 @@
-// Mixtures: the weights that logits stand for, and logarithms of sums, over a lane type F in double. Called by the kernels of heads,
-// whose lanes are elements, and by device code, where a lane is a double. `Array` holds F's by number: array[k], array.set(k, x).
+// Mixtures: the weights that logits stand for, and logarithms of sums, over a lane type F in double. Called by the kernels of
+// heads, whose lanes are elements, and by device code, where a lane is a double. `Array` holds F's by number: array[k],
+// array.set(k, x).
 #pragma once
 #include "numerics/exp_log.h"
 

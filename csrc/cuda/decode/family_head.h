@@ -68,108 +68,109 @@ struct NumberGrid {
   }
 };
 
-// The distribution of a site in one row.
-class FamilyMixture {
- public:
+// The distribution of a site in one row. What follows are calls, each with few of its own.
+struct SiteDistribution {
+  const HeadInfo& head;
+  const float* outputs;
+  const HeadArray params, weights, terms;              // params: [parameter][component]
+  double largest = 0.0, log_total = 0.0, total = 0.0;  // of the mixture's logits and weights
+
   // memory: head_scratch().
-  GENFAST_HD FamilyMixture(const HeadInfo& head, const float* outputs, const HeadArray& memory)
-      : head_(head),
-        outputs_(outputs),
-        params_(memory),
-        weights_(memory.from(head.n_params * head.components)),
-        terms_(weights_.from(head.components)),
-        grid_{is_discrete(head.family)} {}
+  GENFAST_HD SiteDistribution(const HeadInfo& of, const float* row, const HeadArray& memory)
+      : head(of),
+        outputs(row),
+        params(memory),
+        weights(memory.from(of.n_params * of.components)),
+        terms(weights.from(of.components)) {}
 
-  // False where the outputs make no distribution.
-  GENFAST_HD bool read() {
-    for (int64_t k = 0; k < head_.components; ++k) {
-      double p[kMaxFamilyParams];
-      for (int j = 0; j < head_.n_params; ++j) {
-        const HeadParam& param = head_.params[j];
-        p[j] = numerics::canonical(static_cast<double>(param.scale) *
-                                       linked(param.link, static_cast<double>(outputs_[param.channel + k])) +
-                                   static_cast<double>(param.shift));
-        params_.set(j * head_.components + k, p[j]);
-      }
-      if (!in_domain(head_.family, p)) return false;
-    }
-    if (head_.components == 1) return true;
-    for (int64_t k = 0; k < head_.components; ++k) weights_.set(k, logit(k));
-    double largest;
-    const double total = numerics::exponentiate(weights_, head_.components, largest);
-    log_total_ = numerics::log_f64(total);
-    largest_ = largest;
-    total_ = 0.0;
-    for (int64_t k = 0; k < head_.components; ++k) {
-      weights_.set(k, weights_[k] / total);
-      total_ = total_ + weights_[k];
-    }
-    return total == total;
-  }
-
-  GENFAST_HD double draw(double u) const { return head_.components == 1 ? of(FamilyFn::icdf, 0, u) : search(u); }
-
-  GENFAST_HD double log_prob(double x) const {
-    if (head_.components == 1) return of(FamilyFn::log_prob, 0, x);
-    for (int64_t k = 0; k < head_.components; ++k)
-      terms_.set(k, of(FamilyFn::log_prob, k, x) + ((logit(k) - largest_) - log_total_));
-    return numerics::log_sum_exp<double>([this](int64_t k) { return terms_[k]; }, head_.components);
-  }
-
-  // F(x), components added in order and divided by the sum of the weights likewise, so that it ends at 1.
-  GENFAST_HD double distribution(double x) const {
-    if (head_.components == 1) return of(FamilyFn::cdf, 0, x);
-    double sum = 0.0;
-    for (int64_t k = 0; k < head_.components; ++k) sum = sum + weights_[k] * of(FamilyFn::cdf, k, x);
-    return sum / total_;
-  }
-  // What F is just below a number that was drawn.
-  GENFAST_HD double distribution_below(double x) const { return distribution(grid_.integers ? -numerics::floor(-x) - 1.0 : x); }
-
- private:
-  GENFAST_HD double logit(int64_t k) const { return static_cast<double>(outputs_[head_.mixture_logits + k]); }
-  GENFAST_HD double of(FamilyFn fn, int64_t component, double x) const {
-    double p[kMaxFamilyParams] = {};
-    for (int j = 0; j < head_.n_params; ++j) p[j] = params_[j * head_.components + component];
-    return value_of(head_.family, fn, x, p);
-  }
-
-  // The smallest number of the grid with F >= u. It lies between the least and the largest quantile of the components, but for
-  // rounding: the bracket is widened until it holds.
-  GENFAST_HD double search(double uniform) const {
-    int64_t below = 0, reached = 0;
-    for (int64_t k = 0; k < head_.components; ++k) {
-      const int64_t index = grid_.index(of(FamilyFn::icdf, k, uniform));
-      below = k && below < index - 1 ? below : index - 1;
-      reached = k && reached > index ? reached : index;
-    }
-    // A u of 0 asks for the first number that has any probability below it.
-    const double u = uniform < 0x1p-1074 ? 0x1p-1074 : uniform;
-    const auto reaches = [&](int64_t i) { return distribution(grid_.number(i)) >= u; };
-    for (int64_t step = 1; !reaches(reached) && reached < grid_.last(); step *= 2) {
-      below = reached;
-      reached = reached + step < grid_.last() ? reached + step : grid_.last();
-    }
-    for (int64_t step = 1; reaches(below) && below > -grid_.last(); step *= 2) {
-      reached = below;
-      below = below - step > -grid_.last() ? below - step : -grid_.last();
-    }
-    while (reached - below > 1) {
-      const int64_t middle = below + (reached - below) / 2;
-      if (reaches(middle))
-        reached = middle;
-      else
-        below = middle;
-    }
-    return grid_.number(reached);
-  }
-
-  const HeadInfo& head_;
-  const float* outputs_;
-  const HeadArray params_, weights_, terms_;  // params: [parameter][component]
-  const NumberGrid grid_;
-  double largest_ = 0.0, log_total_ = 0.0, total_ = 0.0;  // of the mixture's logits and weights
+  GENFAST_HD NumberGrid grid() const { return {is_discrete(head.family)}; }
+  GENFAST_HD double logit(int64_t k) const { return static_cast<double>(outputs[head.mixture_logits + k]); }
 };
+
+// False where the outputs make no distribution.
+GENFAST_CALL bool read_distribution(SiteDistribution& d) {
+  const HeadInfo& head = d.head;
+  for (int64_t k = 0; k < head.components; ++k) {
+    double p[kMaxFamilyParams];
+    for (int j = 0; j < head.n_params; ++j) {
+      const HeadParam& param = head.params[j];
+      const double x = linked(param.link, static_cast<double>(d.outputs[param.channel + k]));
+      p[j] = numerics::canonical(static_cast<double>(param.scale) * x + static_cast<double>(param.shift));
+      d.params.set(j * head.components + k, p[j]);
+    }
+    if (!in_domain(head.family, p)) return false;
+  }
+  if (head.components == 1) return true;
+  for (int64_t k = 0; k < head.components; ++k) d.weights.set(k, d.logit(k));
+  const double total = numerics::exponentiate(d.weights, head.components, d.largest);
+  d.log_total = numerics::log_f64(total);
+  d.total = 0.0;
+  for (int64_t k = 0; k < head.components; ++k) {
+    d.weights.set(k, d.weights[k] / total);
+    d.total = d.total + d.weights[k];
+  }
+  return total == total;
+}
+
+GENFAST_CALL double component_value(const SiteDistribution& d, FamilyFn fn, int64_t component, double x) {
+  double p[kMaxFamilyParams] = {};
+  for (int j = 0; j < d.head.n_params; ++j) p[j] = d.params[j * d.head.components + component];
+  return value_of(d.head.family, fn, x, p);
+}
+
+// F(x), components added in order and divided by the sum of the weights likewise, so that it ends at 1.
+GENFAST_CALL double distribution_at(const SiteDistribution& d, double x) {
+  if (d.head.components == 1) return component_value(d, FamilyFn::cdf, 0, x);
+  double sum = 0.0;
+  for (int64_t k = 0; k < d.head.components; ++k) sum = sum + d.weights[k] * component_value(d, FamilyFn::cdf, k, x);
+  return sum / d.total;
+}
+// What F is just below a number that was drawn.
+GENFAST_HD inline double distribution_below(const SiteDistribution& d, double x) {
+  return distribution_at(d, d.grid().integers ? -numerics::floor(-x) - 1.0 : x);
+}
+
+GENFAST_CALL double log_prob_of(const SiteDistribution& d, double x) {
+  if (d.head.components == 1) return component_value(d, FamilyFn::log_prob, 0, x);
+  for (int64_t k = 0; k < d.head.components; ++k)
+    d.terms.set(k, component_value(d, FamilyFn::log_prob, k, x) + ((d.logit(k) - d.largest) - d.log_total));
+  return numerics::log_sum_exp<double>([&](int64_t k) { return d.terms[k]; }, d.head.components);
+}
+
+// The smallest number of the grid with F >= u. It lies between the least and the largest quantile of the components, but for
+// rounding: the bracket is widened until it holds.
+GENFAST_CALL double search_quantile(const SiteDistribution& d, double uniform) {
+  const NumberGrid grid = d.grid();
+  int64_t below = 0, reached = 0;
+  for (int64_t k = 0; k < d.head.components; ++k) {
+    const int64_t index = grid.index(component_value(d, FamilyFn::icdf, k, uniform));
+    below = k && below < index - 1 ? below : index - 1;
+    reached = k && reached > index ? reached : index;
+  }
+  // A u of 0 asks for the first number that has any probability below it.
+  const double u = uniform < 0x1p-1074 ? 0x1p-1074 : uniform;
+  const auto reaches = [&](int64_t i) { return distribution_at(d, grid.number(i)) >= u; };
+  for (int64_t step = 1; !reaches(reached) && reached < grid.last(); step *= 2) {
+    below = reached;
+    reached = reached + step < grid.last() ? reached + step : grid.last();
+  }
+  for (int64_t step = 1; reaches(below) && below > -grid.last(); step *= 2) {
+    reached = below;
+    below = below - step > -grid.last() ? below - step : -grid.last();
+  }
+  while (reached - below > 1) {
+    const int64_t middle = below + (reached - below) / 2;
+    if (reaches(middle))
+      reached = middle;
+    else
+      below = middle;
+  }
+  return grid.number(reached);
+}
+
+GENFAST_HD inline double draw_number(const SiteDistribution& d, double u) {
+  return d.head.components == 1 ? component_value(d, FamilyFn::icdf, 0, u) : search_quantile(d, u);
+}
 
 template <class Executor>
 GENFAST_CALL void run_family(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
@@ -184,18 +185,18 @@ GENFAST_CALL void run_family(Executor& exec, const Block& b, const Site* sites, 
       if (site.logits < 0) return;
       const int64_t at = tile_index(b, site, r);
       const bool draws = tile.u && !(tile.given && tile.given[at]);
-      FamilyMixture mixture(head, outputs_of(b, site, r), {reinterpret_cast<double*>(b.scratch) + n, count});
-      if (!mixture.read()) {
+      SiteDistribution distribution(head, outputs_of(b, site, r), {reinterpret_cast<double*>(b.scratch) + n, count});
+      if (!read_distribution(distribution)) {
         b.fail(step, place + item / b.rows, r);
         if (draws) tile.x[at] = 0.0f;
         return;
       }
-      if (draws) tile.x[at] = static_cast<float>(mixture.draw(tile.u[at]));
+      if (draws) tile.x[at] = static_cast<float>(draw_number(distribution, tile.u[at]));
       const double x = static_cast<double>(tile.x[at]);
-      if (tile.log_prob) tile.log_prob[at] = mixture.log_prob(x);
+      if (tile.log_prob) tile.log_prob[at] = log_prob_of(distribution, x);
       if (tile.lower) {
-        tile.upper[at] = mixture.distribution(x);
-        tile.lower[at] = mixture.distribution_below(x);
+        tile.upper[at] = distribution_at(distribution, x);
+        tile.lower[at] = distribution_below(distribution, x);
       }
     });
   }

@@ -1,5 +1,6 @@
 // The categories that filters keep, as kernels/filters.cc finds them: addition by addition, on one thread. For the rare rows in
-// which the order of additions decides, and for the heads of decode/; also where a block's list lies in the workspace, and the order of floats as integers.
+// which the order of additions decides, and for the heads of decode/; also where a block's list lies in the workspace, and the
+// order of floats as integers.
 #pragma once
 #include "cuda/sampling/row_source.h"
 
