@@ -24,8 +24,12 @@ GENFAST_INLINE f32x16 load_weights(const float* w) { return f32x16::load(w); }
 GENFAST_INLINE f32x16 load_weights(const Bf16* w) { return bits_shl<16>(load_u16(&w->bits)); }
 GENFAST_INLINE f32x16 load_weights(const int8_t* w) { return load_i8(w); }
 
+// Rows of weights that the first tile of a strip fetches ahead of its use. Nothing else reads so far ahead where caches hold no
+// weights: the processor's own prefetcher stops at every page, which is sixteen rows, and the tiles that follow find them in L1 or L2.
+constexpr int kFetchAhead = 8;
+
 // sum += the segments from s to the end of their chunk; returns where the next chunk starts.
-template <int vectors, int rows, class W>
+template <int vectors, int rows, bool fetch, class W>
 GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const W* panel, int64_t width,
                                   f32x16 (&sum)[rows][vectors]) {
   constexpr int step = weights_at_once(rows, vectors);
@@ -46,6 +50,11 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
     const W* w = panel + segment.weight_row * width;
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
+      if (fetch) {
+        constexpr int line = 64 / sizeof(W);
+#pragma GCC unroll 4
+        for (int n = 0; n < 16 * vectors; n += line) __builtin_prefetch(w + kFetchAhead * 16 * vectors + n);
+      }
 #pragma GCC unroll 4
       for (int part = 0; part < vectors; part += step) {
         f32x16 weight[step];
@@ -122,7 +131,7 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
 
 // Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
 // `width` the distance to the next row of weights.
-template <class W, int vectors, int rows>
+template <class W, int vectors, int rows, bool fetch>
 void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int64_t width) {
   constexpr bool scaled = sizeof(W) == sizeof(int8_t);
   const TileRows<rows> at(m, a.group_rows);
@@ -136,7 +145,7 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
       for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16(0.0f);
     }
     const bool first = s == 0;
-    if (a.n_segments > 0) s = gemm_chunk<vectors, rows>(a, s, at, panel, width, sum);
+    if (a.n_segments > 0) s = gemm_chunk<vectors, rows, fetch>(a, s, at, panel, width, sum);
     if (!first) {
 #pragma GCC unroll 32
       for (int i = 0; i < rows; ++i) {
@@ -160,30 +169,34 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
 template <class W>
 using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
 
-// Rows of the largest tile. Higher tiles of reduced weights would gain little and double what a target takes to compile.
+// Rows of the highest tile and of the usual one. Higher tiles of reduced weights would gain little and double what a target takes to
+// compile.
 template <class W>
-constexpr int tile_rows(int vectors) {
-  return sizeof(W) == sizeof(float) || kTileRows[vectors] < 4 ? kTileRows[vectors] : 4;
+constexpr int tile_rows(int most) {
+  return sizeof(W) == sizeof(float) || most < 4 ? most : 4;
 }
 
-// All rows of the call by `vectors` vectors of columns, in tiles of as equal a height as the largest one allows.
+// All rows of the call by `vectors` vectors of columns, in tiles of equal height, about; one that is higher than usual may take what
+// would else be a low one.
 template <class W, int vectors, int... i>
 GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width, std::integer_sequence<int, i...>) {
-  static constexpr TileFn<W> tiles[] = {gemm_tile<W, vectors, i + 1>...};
-  constexpr int highest = tile_rows<W>(vectors);
-  const int64_t rows = a.m_end - a.m_begin, count = (rows + highest - 1) / highest;
+  constexpr bool fetch = vectors == kGemmBlock / 16;  // narrower strips are few, and their rows of weights may lie apart
+  static constexpr TileFn<W> tiles[] = {gemm_tile<W, vectors, i + 1, false>...};
+  static constexpr TileFn<W> first[] = {gemm_tile<W, vectors, i + 1, fetch>...};
+  constexpr int highest = tile_rows<W>(kTileRows[vectors]), usual = tile_rows<W>(kUsualRows[vectors]);
+  const int64_t rows = a.m_end - a.m_begin, count = std::max<int64_t>(1, (rows + 2 * usual - highest - 1) / usual);
   const int64_t height = rows / count, taller = rows % count;
   int64_t m = a.m_begin;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t h = height + (t < taller);
-    tiles[h - 1](a, m, column, panel, width);
+    (t == 0 ? first : tiles)[h - 1](a, m, column, panel, width);
     m += h;
   }
 }
 
 template <int vectors, class W>
 void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width) {
-  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, tile_rows<W>(vectors)>());
+  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, tile_rows<W>(kTileRows[vectors])>());
 }
 
 template <class W>

@@ -267,7 +267,7 @@ GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b))
 GENFAST_INLINE void forget_loads() {}
 
 // Register tiles of gemm-inl.h. Sixteen registers: six rows of one f32x16, or few rows of more so that eight chains run.
-constexpr int kTileRows[5] = {0, 6, 2, 1, 1};
+constexpr int kTileRows[5] = {0, 6, 2, 1, 1}, kUsualRows[5] = {0, 6, 2, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
   return rows > 2 ? 1 : rows == 2 && available > 2 ? 2 : rows == 2 ? available : available;
 }

@@ -205,7 +205,7 @@ GENFAST_INLINE void keep_in_register(f32x16&) {}
 GENFAST_INLINE void forget_loads() {}
 
 // Register tiles of gemm-inl.h.
-constexpr int kTileRows[5] = {0, 2, 1, 1, 1};
+constexpr int kTileRows[5] = {0, 2, 1, 1, 1}, kUsualRows[5] = {0, 2, 1, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
 // Vectors of weights to hold at a time.
 constexpr int weights_at_once(int, int vectors) { return vectors; }
