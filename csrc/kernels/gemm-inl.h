@@ -14,7 +14,9 @@ struct TileRows {
     for (int i = 0; i < rows; ++i) {
       group[i] = g;
       place[i] = p;
-      if (++p == group_rows) p = 0, ++g;
+      const int64_t wraps = ++p == group_rows;
+      g += wraps;
+      p &= wraps - 1;
     }
   }
 };
@@ -25,7 +27,8 @@ GENFAST_INLINE f32x16 load_weights(const Bf16* w) { return bits_shl<16>(load_u16
 GENFAST_INLINE f32x16 load_weights(const int8_t* w) { return load_i8(w); }
 
 // Rows of weights that the first tile of a strip fetches ahead of its use. Nothing else reads so far ahead where caches hold no
-// weights: the processor's own prefetcher stops at every page, which is sixteen rows, and the tiles that follow find them in L1 or L2.
+// weights: the processor's own prefetcher stops at every page, which is sixteen rows, and the tiles that follow find them in L1 or
+// L2.
 constexpr int kFetchAhead = 8;
 
 // sum += the segments from s to the end of their chunk; returns where the next chunk starts.
@@ -33,20 +36,13 @@ template <int vectors, int rows, bool fetch, class W>
 GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const W* panel, int64_t width,
                                   f32x16 (&sum)[rows][vectors]) {
   constexpr int step = weights_at_once(rows, vectors);
-  const bool one_group = at.group[0] == at.group[rows - 1];
   const float* const* sources = a.sources + s * a.groups;
   do {
     const GemmSegment segment = a.segments[s];
     const int64_t stride = a.source_stride[s];
     const float* source[rows];
-    source[0] = sources[at.group[0]] + at.place[0] * stride;
-    if (one_group) {
 #pragma GCC unroll 32
-      for (int i = 1; i < rows; ++i) source[i] = source[i - 1] + stride;
-    } else {
-#pragma GCC unroll 32
-      for (int i = 1; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
-    }
+    for (int i = 0; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
     const W* w = panel + segment.weight_row * width;
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
@@ -145,15 +141,20 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
       for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16(0.0f);
     }
     const bool first = s == 0;
-    if (a.n_segments > 0) s = gemm_chunk<vectors, rows, fetch>(a, s, at, panel, width, sum);
-    if (!first) {
+    s = gemm_chunk<vectors, rows, fetch>(a, s, at, panel, width, sum);
+    if (__builtin_expect(!first, 0)) {
 #pragma GCC unroll 32
       for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16::load(total[i][v]) + sum[i][v];
       }
     }
-    if (s == a.n_segments) break;
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) keep_in_register(sum[i][v]);
+    }
+    if (__builtin_expect(s == a.n_segments, 1)) break;
 #pragma GCC unroll 32
     for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
@@ -169,15 +170,15 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
 template <class W>
 using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
 
-// Rows of the highest tile and of the usual one. Higher tiles of reduced weights would gain little and double what a target takes to
-// compile.
+// Rows of the highest tile and of the usual one. Higher tiles of reduced weights would gain little and double what a target takes
+// to compile.
 template <class W>
 constexpr int tile_rows(int most) {
   return sizeof(W) == sizeof(float) || most < 4 ? most : 4;
 }
 
-// All rows of the call by `vectors` vectors of columns, in tiles of equal height, about; one that is higher than usual may take what
-// would else be a low one.
+// All rows of the call by `vectors` vectors of columns, in tiles of equal height, about; one that is higher than usual may take
+// what would else be a low one.
 template <class W, int vectors, int... i>
 GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width, std::integer_sequence<int, i...>) {
   constexpr bool fetch = vectors == kGemmBlock / 16;  // narrower strips are few, and their rows of weights may lie apart
@@ -229,6 +230,13 @@ void gemm_of(const GemmArgs& a, const W* weights) {
 
 void gemm(const GemmArgs& a) {
   if (a.m_end <= a.m_begin) return;
+  if (a.n_segments == 0) {
+    const GemmSegment nothing{0, 0, false};
+    const int64_t no_stride = 0;
+    GemmArgs call = a;
+    call.segments = &nothing, call.n_segments = 1, call.sources = a.out, call.source_stride = &no_stride;
+    return gemm(call);
+  }
   switch (a.weight_type) {
     case WeightType::bf16:
       return gemm_of(a, static_cast<const Bf16*>(a.weights));
