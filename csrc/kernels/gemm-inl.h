@@ -11,24 +11,34 @@ struct TileRows {
   int64_t group[rows], place[rows];
   GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows) {
     int64_t g = m / group_rows, p = m % group_rows;
+    if (group_rows >= rows) {  // at most two groups, told apart without branches: where a tile leaves the first looks random
+      for (int i = 0; i < rows; ++i) {
+        const int64_t next = p + i >= group_rows;
+        group[i] = g + next;
+        place[i] = p + i - (group_rows & -next);
+      }
+      return;
+    }
     for (int i = 0; i < rows; ++i) {
       group[i] = g;
       place[i] = p;
-      const int64_t wraps = ++p == group_rows;
-      g += wraps;
-      p &= wraps - 1;
+      if (++p == group_rows) p = 0, ++g;
     }
   }
 };
 
-// Sixteen weights, widened exactly.
-GENFAST_INLINE f32x16 load_weights(const float* w) { return f32x16::load(w); }
+// Sixteen weights, widened exactly; those used once may stay in memory.
+GENFAST_INLINE f32x16 load_weights(const float* w) { return load_to_register(w); }
 GENFAST_INLINE f32x16 load_weights(const Bf16* w) { return bits_shl<16>(load_u16(&w->bits)); }
 GENFAST_INLINE f32x16 load_weights(const int8_t* w) { return load_i8(w); }
+GENFAST_INLINE f32x16 load_weights_once(const float* w) { return f32x16::load(w); }
+template <class W>
+GENFAST_INLINE f32x16 load_weights_once(const W* w) {
+  return load_weights(w);
+}
 
-// Rows of weights that the first tile of a strip fetches ahead of its use. Nothing else reads so far ahead where caches hold no
-// weights: the processor's own prefetcher stops at every page, which is sixteen rows, and the tiles that follow find them in L1 or
-// L2.
+// Rows of weights that the first tile of a strip fetches ahead of their use, for where L2 does not hold them: the processor's own
+// prefetcher stops at every page, which is sixteen rows. The tiles that follow find them in L1 or L2.
 constexpr int kFetchAhead = 8;
 
 // sum += the segments from s to the end of their chunk; returns where the next chunk starts.
@@ -41,8 +51,14 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
     const GemmSegment segment = a.segments[s];
     const int64_t stride = a.source_stride[s];
     const float* source[rows];
+    source[0] = sources[at.group[0]] + at.place[0] * stride;
+    if (at.group[0] == at.group[rows - 1]) {
 #pragma GCC unroll 32
-    for (int i = 0; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
+      for (int i = 1; i < rows; ++i) source[i] = source[i - 1] + stride;
+    } else {
+#pragma GCC unroll 32
+      for (int i = 1; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
+    }
     const W* w = panel + segment.weight_row * width;
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
@@ -55,10 +71,8 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
       for (int part = 0; part < vectors; part += step) {
         f32x16 weight[step];
 #pragma GCC unroll 4
-        for (int v = 0; v < step; ++v) {
-          weight[v] = load_weights(w + 16 * (part + v));
-          if (rows > 1) keep_in_register(weight[v]);
-        }
+        for (int v = 0; v < step; ++v)
+          weight[v] = rows > 1 ? load_weights(w + 16 * (part + v)) : load_weights_once(w + 16 * (part + v));
 #pragma GCC unroll 32
         for (int i = 0; i < rows; ++i) {
           const f32x16 x(source[i][k]);
@@ -149,11 +163,6 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
         for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16::load(total[i][v]) + sum[i][v];
       }
     }
-#pragma GCC unroll 32
-    for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) keep_in_register(sum[i][v]);
-    }
     if (__builtin_expect(s == a.n_segments, 1)) break;
 #pragma GCC unroll 32
     for (int i = 0; i < rows; ++i) {
@@ -230,7 +239,7 @@ void gemm_of(const GemmArgs& a, const W* weights) {
 
 void gemm(const GemmArgs& a) {
   if (a.m_end <= a.m_begin) return;
-  if (a.n_segments == 0) {
+  if (a.n_segments == 0) {  // one of no channels, so that a tile need not ask
     const GemmSegment nothing{0, 0, false};
     const int64_t no_stride = 0;
     GemmArgs call = a;

@@ -260,8 +260,13 @@ GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
   return V::load(lane);
 }
 
-// Stops the compiler from turning one load and many uses into many loads.
-GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
+// A load that the compiler cannot turn into many, one for each use.
+GENFAST_INLINE f32x16 load_to_register(const float* p) {
+  f32x16 x;
+  asm("vmovups %1, %0" : "=x"(x.a) : "m"(*reinterpret_cast<const __m256_u*>(p)));
+  asm("vmovups %1, %0" : "=x"(x.b) : "m"(*reinterpret_cast<const __m256_u*>(p + 8)));
+  return x;
+}
 
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() {}

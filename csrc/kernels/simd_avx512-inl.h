@@ -203,8 +203,12 @@ GENFAST_INLINE f64x8 expand_load(const double* from, m64x8 m, f64x8 otherwise) {
   return _mm512_mask_expand_pd(otherwise.v, m, _mm512_loadu_pd(from));
 }
 
-// Stops the compiler from turning one load and many uses into many loads.
-GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
+// A load that the compiler cannot turn into many, one for each use.
+GENFAST_INLINE f32x16 load_to_register(const float* p) {
+  f32x16 x;
+  asm("vmovups %1, %0" : "=v"(x.v) : "m"(*reinterpret_cast<const __m512_u*>(p)));
+  return x;
+}
 
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() { asm("" : : : "memory"); }

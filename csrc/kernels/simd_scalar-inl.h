@@ -198,8 +198,8 @@ GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
   return otherwise;
 }
 
-// Stops the compiler from turning one load and many uses into many loads.
-GENFAST_INLINE void keep_in_register(f32x16&) {}
+// A load that the compiler cannot turn into many, one for each use.
+GENFAST_INLINE f32x16 load_to_register(const float* p) { return f32x16::load(p); }
 
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() {}
