@@ -5,24 +5,35 @@ namespace genfast {
 namespace GENFAST_NS {
 namespace {
 
-// The rows of a tile: which group each belongs to and its place there. A register tile may straddle groups.
+// The rows of a tile, which may straddle groups. Where a tile leaves a group looks random, so of tiles that are no higher than a
+// group no branch asks for it.
 template <int rows>
 struct TileRows {
-  int64_t group[rows], place[rows];
-  GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows) {
-    int64_t g = m / group_rows, p = m % group_rows;
-    if (group_rows >= rows) {  // at most two groups, told apart without branches: where a tile leaves the first looks random
-      for (int i = 0; i < rows; ++i) {
-        const int64_t next = p + i >= group_rows;
-        group[i] = g + next;
-        place[i] = p + i - (group_rows & -next);
-      }
-      return;
-    }
+  bool two;                          // groups at most
+  int64_t g, p, edge, size;          // the first row's group and its place there, rows until the next group, rows of a group
+  int64_t group[rows], place[rows];  // unless two
+  GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows)
+      : two(group_rows >= rows), g(m / group_rows), p(m % group_rows), edge(group_rows - p), size(group_rows) {
+    if (two) return;
+    int64_t group_now = g, place_now = p;
     for (int i = 0; i < rows; ++i) {
-      group[i] = g;
-      place[i] = p;
-      if (++p == group_rows) p = 0, ++g;
+      group[i] = group_now;
+      place[i] = place_now;
+      if (++place_now == size) place_now = 0, ++group_now;
+    }
+  }
+
+  // Where row i lies, of rows `stride` apart in each group.
+  template <class T>
+  GENFAST_INLINE_MEMBER void find(T* const* groups, int64_t stride, T* (&at)[rows]) const {
+    if (two) {
+      T* row = groups[g] + p * stride;
+      T* next = groups[edge < rows ? g + 1 : g] + (p - size) * stride;
+#pragma GCC unroll 32
+      for (int i = 0; i < rows; ++i, row += stride, next += stride) at[i] = i < edge ? row : next;
+    } else {
+#pragma GCC unroll 32
+      for (int i = 0; i < rows; ++i) at[i] = groups[group[i]] + place[i] * stride;
     }
   }
 };
@@ -51,15 +62,13 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
     const GemmSegment segment = a.segments[s];
     const int64_t stride = a.source_stride[s];
     const float* source[rows];
-    source[0] = sources[at.group[0]] + at.place[0] * stride;
-    if (at.group[0] == at.group[rows - 1]) {
-#pragma GCC unroll 32
-      for (int i = 1; i < rows; ++i) source[i] = source[i - 1] + stride;
-    } else {
-#pragma GCC unroll 32
-      for (int i = 1; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
-    }
+    at.find(sources, stride, source);
     const W* w = panel + segment.weight_row * width;
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) keep_in_register(sum[i][v]);
+    }
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
       if (fetch) {
@@ -110,9 +119,11 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
     for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] + bias[v];
   }
   if (a.residual) {
+    const float* row[rows];
+    at.find(a.residual, a.residual_stride, row);
 #pragma GCC unroll 32
     for (int i = 0; i < rows; ++i) {
-      const float* residual = a.residual[at.group[i]] + at.place[i] * a.residual_stride + column;
+      const float* residual = row[i] + column;
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v)
         sum[i][v] =
@@ -126,9 +137,11 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
       for (int v = 0; v < vectors; ++v) sum[i][v] = max(sum[i][v], f32x16(0.0f));
     }
   }
+  float* row[rows];
+  at.find(a.out, a.out_stride, row);
 #pragma GCC unroll 32
   for (int i = 0; i < rows; ++i) {
-    float* out = a.out[at.group[i]] + at.place[i] * a.out_stride + column;
+    float* out = row[i] + column;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
       if (whole)

@@ -210,6 +210,9 @@ GENFAST_INLINE f32x16 load_to_register(const float* p) {
   return x;
 }
 
+// Has the compiler hold a value in one place from here on, where it would move it from register to register in a loop.
+GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
+
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() { asm("" : : : "memory"); }
 
