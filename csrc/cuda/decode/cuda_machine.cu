@@ -98,8 +98,12 @@ class CudaMachine : public Machine {
     return memory;
   }
   void release(void* memory) override {
-    const CurrentDevice current(index_);
+    // From destructors, perhaps after CUDA itself is gone: what cannot be freed then is free already.
+    int before;
+    if (cudaGetDevice(&before) != cudaSuccess) return;
+    cudaSetDevice(index_);
     cudaFree(memory);  // waits for what still uses it; an error of that was or will be told by the queue
+    cudaSetDevice(before);
   }
   std::unique_ptr<Queue> queue() override { return std::make_unique<CudaQueue>(index_, processors_); }
 
