@@ -6,13 +6,6 @@
 #include "cuda/sampling/rows.h"
 #include "numerics/exp_log.h"
 
-#define GENFAST_TEXT(...) #__VA_ARGS__
-#if defined(__CUDA_ARCH__)
-#define GENFAST_UNROLL(n) _Pragma(GENFAST_TEXT(unroll n))
-#else
-#define GENFAST_UNROLL(n) _Pragma(GENFAST_TEXT(GCC unroll n))
-#endif
-
 namespace genfast {
 namespace cuda {
 
