@@ -401,9 +401,10 @@ def library_space(library: str, index: int) -> Space:
 
 def gpu_of(x: Any) -> tuple[str, int] | None:
     """The library and the device index of an array in a GPU's memory; None for all else."""
-    torch: Any = sys.modules.get("torch")
+    torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, getattr(torch, "Tensor", ())):
-        return ("torch", x.device.index or 0) if x.device.type == "cuda" else None
+        device: Any = x.device  # type: ignore[union-attr]
+        return ("torch", device.index or 0) if device.type == "cuda" else None
     if isinstance(x, PLAIN) or not hasattr(x, "__dlpack_device__"):
         return None
     kind, index = x.__dlpack_device__()

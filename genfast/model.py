@@ -109,9 +109,9 @@ class Model:
         device : str or torch.device
             "cpu", "cuda", "cuda:1", …: see `genfast.devices`.
         precision : "f32" or "fast"
-            "f32": the samples of the CPU, bit for bit. "fast", on GPUs: matrices are multiplied by tensor cores, in bf16
-            with f32 sums; all else stays f32. Samples then still depend on nothing but their own row, but differ from
-            the CPU's as those of another rounding do.
+            "f32": the samples of the CPU, bit for bit. "fast", on GPUs: tensor cores multiply matrices, in bf16 with
+            f32 sums; all else stays f32. Samples then still depend on nothing but their own row, but differ from the
+            CPU's as those of another rounding do.
 
         Returns
         -------

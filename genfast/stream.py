@@ -11,6 +11,8 @@ from numpy.typing import DTypeLike
 
 from genfast import _core
 from genfast.arrays import check_size, float_dtype, output
+from genfast.device_arrays import elsewhere, space_of
+from genfast.devices import extension
 
 __all__ = ["Stream", "as_index"]
 
@@ -56,6 +58,7 @@ class Stream:
         first_site: int = 0,
         dtype: DTypeLike | None = None,
         out: Any = None,
+        device: Any = None,
     ) -> Any:
         """The numbers u(seed, first_row + i, first_site + j).
 
@@ -72,6 +75,9 @@ class Stream:
             Default: that of `out`, else float64.
         out : array or tensor of shape (rows, sites), optional
             Where to write.
+        device : str or torch.device, optional
+            Where to make them: the CPU by default, or where `out` is. On "cuda" and its like the result is a torch
+            tensor or CuPy array, and nothing waits for it (docs/cuda.md).
 
         Returns
         -------
@@ -83,6 +89,8 @@ class Stream:
             For wrong arguments, naming them.
         MemoryError
             If the result does not fit memory.
+        DeviceError
+            If the device cannot be used, saying why.
         """
         rows, sites = as_index(rows, "rows", 1 << 63), as_index(sites, "sites", 1 << 63)
         first_row, first_site = as_index(first_row, "first_row", 1 << 64), as_index(first_site, "first_site", SITES)
@@ -92,6 +100,12 @@ class Stream:
             raise ValueError(f"first_site + sites must be at most 2**57, got {first_site} + {sites}")
         kind = float_dtype(dtype) if dtype is not None or out is None else None
         check_size((rows, sites), kind or np.dtype(np.float64))
+        space = space_of(device, out=out) if device is not None or elsewhere(out) else None
+        if space is not None:
+            there = space.output(out, (rows, sites), kind and kind.name, ("float64", "float32"))
+            to, sampling = space.borrow(there.array), extension().sampling
+            sampling.fill_uniforms(space.place, to, self._seed, first_row, first_site, rows, sites)
+            return there.finish()
         result = output(out, (rows, sites), kind)
         if result.array.size:
             _core.fill_uniforms(result.array, self._seed, first_row, first_site)

@@ -54,6 +54,13 @@ def test_samples_by_name_of_the_device(d: Any, dtype: str) -> None:
     assert equal(d.sample(3, rng=1, dtype=dtype, device="cpu"), out)
 
 
+def test_uniforms_by_name_of_the_device() -> None:
+    for dtype, first_row, first_site in (("float64", 0, 0), ("float32", 7, (1 << 40) + 1)):
+        options = {"first_row": first_row, "first_site": first_site, "dtype": dtype}
+        assert equal(gf.Stream(3).uniforms(5, 9, **options), gf.Stream(3).uniforms(5, 9, **options, device=EMULATED))
+    assert gf.Stream(3).uniforms(0, 9, device=EMULATED).shape == (0, 9)
+
+
 def test_uploads_are_not_pickled() -> None:
     d = family_examples()[-1]
     d.sample(3, rng=0, device=EMULATED)

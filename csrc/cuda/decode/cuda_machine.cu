@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cuda/check.h"
+#include "cuda/current_device.cuh"
 #include "cuda/decode/cuda_machine.h"
 #include "cuda/decode/run_program.h"
 #include "cuda/executor.h"
@@ -28,29 +29,10 @@ __global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const
   run_work(exec, block_of(launch, together ? 0 : blockIdx.x, stage.bytes > 0 ? &stage : nullptr), launch.work);
 }
 
-// The calling thread's current device, set for the length of a scope.
-class OnDevice {
- public:
-  explicit OnDevice(int index) {
-    check(cudaGetDevice(&before_), "cudaGetDevice");
-    if (before_ != index) check(cudaSetDevice(index), "cudaSetDevice");
-    changed_ = before_ != index;
-  }
-  ~OnDevice() {
-    if (changed_) cudaSetDevice(before_);
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-};
-
 class CudaQueue : public Queue {
  public:
   CudaQueue(int index, int processors) : index_(index), processors_(processors) {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     for (cudaEvent_t& event : events_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
   }
@@ -61,17 +43,17 @@ class CudaQueue : public Queue {
   }
 
   void upload(void* to, const void* from, size_t bytes) override {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync to the device", running_);
   }
   void download(void* to, const void* from, size_t bytes) override {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync from the device", running_);
     check(cudaStreamSynchronize(stream_), kernel_, running_);
   }
 
   void launch(const Launch& launch) override {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     // The event of the launch that was asked for kLaunchesAhead launches ago.
     cudaEvent_t event = events_[count_++ % kLaunchesAhead];
     check(cudaEventSynchronize(event), kernel_, running_);
@@ -101,7 +83,7 @@ class CudaQueue : public Queue {
 class CudaMachine : public Machine {
  public:
   explicit CudaMachine(int index) : index_(index) {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     check(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, index_), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&cooperative_, cudaDevAttrCooperativeLaunch, index_), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&shared_bytes_, cudaDevAttrMaxSharedMemoryPerBlockOptin, index_), "cudaDeviceGetAttribute");
@@ -109,14 +91,14 @@ class CudaMachine : public Machine {
   }
 
   void* allocate(size_t bytes, const char* what) override {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     void* memory = nullptr;
     check_memory(cudaMalloc(&memory, bytes), static_cast<int64_t>(bytes), what,
                  "ask for fewer samples at a time, or free what other arrays hold on the device");
     return memory;
   }
   void release(void* memory) override {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     cudaFree(memory);  // waits for what still uses it; an error of that was or will be told by the queue
   }
   std::unique_ptr<Queue> queue() override { return std::make_unique<CudaQueue>(index_, processors_); }
@@ -135,7 +117,7 @@ class CudaMachine : public Machine {
   }
 
   int64_t most_rows(const ProgramArrays& program) const override {
-    const OnDevice on(index_);
+    const CurrentDevice current(index_);
     size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
     // Of each row: activations, scratch, and its numbers of every site.

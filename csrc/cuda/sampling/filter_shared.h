@@ -18,6 +18,9 @@ struct Search {
 
 struct FilterState {
   Search search;
+  double top;               // what lies from the search's high end on
+  double base, base_count;  // what lies over all that is listed
+  int64_t listed;
   double above, reached;     // counts or weights over, and from, the threshold
   double count_above, ties;  // how many lie over it; of its equals, how many are kept
   double threshold;

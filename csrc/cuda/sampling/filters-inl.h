@@ -30,13 +30,64 @@ GENFAST_HD void fold_partials(Executor& executor, int64_t parts, int count, doub
   }
 }
 
+// Lists the elements that the search has not passed judgement on, and sums up those over them.
+template <class Real, class Executor, class ZOf>
+GENFAST_HD void list_open(Executor& executor, int64_t parts, int64_t n, const FilterShared& shared, const ZOf& z_of, Real* list) {
+  FilterState* state = shared.state;
+  const int64_t length = (n + parts - 1) / parts;
+  double *open = shared.partial, *over = shared.partial + parts;
+  executor.each(parts, [&](int64_t part) {
+    const Real low = real_of(state->search.low, Real()), high = real_of(state->search.high, Real());
+    const int64_t end = (part + 1) * length < n ? (part + 1) * length : n;
+    double inside = 0.0, beyond = 0.0;
+    for (int64_t i = part * length; i < end; ++i) {
+      const Real z = z_of(i);
+      inside = inside + (z >= low && z < high ? 1.0 : 0.0);
+      beyond = beyond + (z >= high ? 1.0 : 0.0);
+    }
+    open[part] = inside;
+    over[part] = beyond;
+  });
+  executor.each(1, [&](int64_t) {
+    double before = 0.0, beyond = 0.0;
+    for (int64_t part = 0; part < parts; ++part) {
+      const double inside = open[part];
+      open[part] = before;
+      before = before + inside;
+      beyond = beyond + over[part];
+    }
+    state->listed = static_cast<int64_t>(before);
+    state->base = state->top;
+    state->base_count = beyond;
+  });
+  executor.each(parts, [&](int64_t part) {
+    const Real low = real_of(state->search.low, Real()), high = real_of(state->search.high, Real());
+    const int64_t end = (part + 1) * length < n ? (part + 1) * length : n;
+    int64_t to = static_cast<int64_t>(open[part]);
+    for (int64_t i = part * length; i < end; ++i) {
+      const Real z = z_of(i);
+      if (z >= low && z < high) list[to++] = z;
+    }
+  });
+}
+
 // The largest threshold from which on the measures of z_of(0 … n) add up to `goal`; state.search says where to look, and its low
-// end must reach the goal. measure(z) is what an element counts.
+// end must reach the goal. measure(z) is what an element counts. After a few passes what is still open is listed, if there is a
+// list.
 template <class Real, class Executor, class ZOf, class Measure>
 GENFAST_HD void find_threshold(Executor& executor, int64_t parts, int64_t n, double goal, const FilterShared& shared,
-                               const ZOf& z_of, const Measure& measure) {
+                               const ZOf& z_of, const Measure& measure, Real* list) {
+  constexpr int kWholePasses = 3;  // which narrow the threshold down to about a binary order of magnitude
   FilterState* state = shared.state;
-  while (state->search.high - state->search.low > 1) {
+  bool listed = false;
+  const auto element = [&](int64_t i) { return listed ? list[i] : z_of(i); };
+  executor.each(1, [&](int64_t) { state->top = state->base = state->base_count = 0.0; });
+  for (int pass = 0; state->search.high - state->search.low > 1; ++pass) {
+    if (pass == kWholePasses && list) {
+      list_open(executor, parts, n, shared, z_of, list);
+      listed = true;
+      n = state->listed;
+    }
     executor.each(parts, [&](int64_t part) {
       Real candidate[kCandidates];
       double sum[kCandidates];
@@ -46,7 +97,7 @@ GENFAST_HD void find_threshold(Executor& executor, int64_t parts, int64_t n, dou
         sum[j] = 0.0;
       }
       for (int64_t i = part; i < n; i += parts) {
-        const Real z = z_of(i);
+        const Real z = element(i);
         const double m = measure(z);
         GENFAST_UNROLL(7)
         for (int j = 0; j < kCandidates; ++j) sum[j] = sum[j] + (z >= candidate[j] ? m : 0.0);
@@ -58,7 +109,8 @@ GENFAST_HD void find_threshold(Executor& executor, int64_t parts, int64_t n, dou
     executor.each(1, [&](int64_t) {
       const Search search = state->search;
       int j = 0;
-      while (j < kCandidates && shared.partial[j] >= goal) ++j;
+      while (j < kCandidates && state->base + shared.partial[j] >= goal) ++j;
+      if (j < kCandidates) state->top = state->base + shared.partial[j];
       state->search = {search.candidate(j), search.candidate(j + 1)};
     });
   }
@@ -67,7 +119,7 @@ GENFAST_HD void find_threshold(Executor& executor, int64_t parts, int64_t n, dou
     const Real threshold = real_of(state->search.low, Real());
     double sum[4] = {0.0, 0.0, 0.0, 0.0};
     for (int64_t i = part; i < n; i += parts) {
-      const Real z = z_of(i);
+      const Real z = element(i);
       const double m = measure(z);
       sum[0] = sum[0] + (z > threshold ? 1.0 : 0.0);
       sum[1] = sum[1] + (z >= threshold ? 1.0 : 0.0);
@@ -79,10 +131,10 @@ GENFAST_HD void find_threshold(Executor& executor, int64_t parts, int64_t n, dou
   fold_partials(executor, parts, 4, shared.partial);
   executor.each(1, [&](int64_t) {
     state->threshold = static_cast<double>(real_of(state->search.low, Real()));
-    state->count_above = shared.partial[0];
+    state->count_above = state->base_count + shared.partial[0];
     state->ties = shared.partial[1] - shared.partial[0];
-    state->above = shared.partial[2];
-    state->reached = shared.partial[3];
+    state->above = state->base + shared.partial[2];
+    state->reached = state->base + shared.partial[3];
   });
 }
 
@@ -216,7 +268,7 @@ struct FilterProgram {
       state->target = top_p * total;
     });
     if (by_k) {
-      find_threshold<Real>(executor, parts, n, static_cast<double>(top_k), shared, z_of, [](Real) { return 1.0; });
+      find_threshold<Real>(executor, parts, n, static_cast<double>(top_k), shared, z_of, [](Real) { return 1.0; }, z);
       executor.each(1, [&](int64_t) { state->ties = static_cast<double>(top_k) - state->count_above; });
       if (by_p) {
         // Of these the CPU drops none before it adds up their weights, one by one.
@@ -236,10 +288,10 @@ struct FilterProgram {
             state->target = begin + some < count ? sum : top_p * sum;
           });
         }
-        find_threshold<Real>(executor, parts, count, state->target, shared, z_listed, weigh);
+        find_threshold<Real>(executor, parts, count, state->target, shared, z_listed, weigh, static_cast<Real*>(nullptr));
       }
     } else if (by_p) {
-      find_threshold<Real>(executor, parts, n, state->target, shared, z_of, weigh);
+      find_threshold<Real>(executor, parts, n, state->target, shared, z_of, weigh, z);
     }
     if (by_p) {
       executor.each(1, [&](int64_t) {

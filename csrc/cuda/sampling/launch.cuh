@@ -6,29 +6,11 @@
 #include <algorithm>
 
 #include "cuda/check.h"
+#include "cuda/current_device.cuh"
 #include "cuda/sampling/place.h"
 
 namespace genfast {
 namespace cuda {
-
-// Makes a device current for as long as it lives.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int device) {
-    check(cudaGetDevice(&before_), "cudaGetDevice");
-    if (before_ != device) check(cudaSetDevice(device), "cudaSetDevice");
-    changed_ = before_ != device;
-  }
-  ~CurrentDevice() {
-    if (changed_) cudaSetDevice(before_);
-  }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-};
 
 // The threads of the whole grid, in one phase.
 class GridExecutor {
