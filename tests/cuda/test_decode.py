@@ -122,7 +122,10 @@ def test_heads(name: str) -> None:
         head, more = hand_made.FAMILIES[name]
         model, _ = hand_made.autoregression(head, seed=4, **more)
     order = np.arange(hand_made.P * channels).reshape(channels, -1).T.reshape(-1)
-    assert_same(model, every_call(model, order), [device for some in CHOICES for device in some])
+    calls = every_call(model, order)
+    many = model.sample(60, rng=5)  # whose sites do not fit the scratch of a phase at once
+    calls["many rows"] = lambda m: (m.log_prob(many), *m.rosenblatt(many))
+    assert_same(model, calls, [device for some in CHOICES for device in some])
 
 
 # Parameters of every family, from channels of the network or fixed; all within the domain.
