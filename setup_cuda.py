@@ -30,7 +30,7 @@ OLDEST_ARCH = 80
 # spilled bytes than this cost more than the registers they save.
 MAX_REGISTERS = 255
 MAX_SHARED_BYTES = 48 * 1024
-MAX_SPILL_BYTES = 1536
+MAX_SPILL_BYTES = 512
 
 # No contraction, IEEE division and square root, denormals kept: the CPU's bits.
 NVCC_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true", "-Xptxas", "-v"]

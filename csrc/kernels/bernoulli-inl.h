@@ -39,8 +39,8 @@ int64_t bernoulli_log_prob(double* log_prob, const float* logits, int64_t stride
     const float x = logits[r * stride];
     const float z = x / temperature;
     if (probs ? numerics::bad_probability(x) : numerics::bad_logit(z)) return r;
-    log_prob[r] += probs ? numerics::log_of_probability(x, temperature, level[r])
-                         : numerics::log_of_logit(static_cast<double>(z), level[r]);
+    log_prob[r] +=
+        probs ? numerics::log_of_probability(x, temperature, level[r]) : numerics::log_of_logit(static_cast<double>(z), level[r]);
   }
   return -1;
 }

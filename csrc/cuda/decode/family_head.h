@@ -90,8 +90,10 @@ struct SiteDistribution {
 // False where the outputs make no distribution.
 GENFAST_CALL bool read_distribution(SiteDistribution& d) {
   const HeadInfo& head = d.head;
+  GENFAST_UNROLL(1)
   for (int64_t k = 0; k < head.components; ++k) {
     double p[kMaxFamilyParams];
+    GENFAST_UNROLL(1)
     for (int j = 0; j < head.n_params; ++j) {
       const HeadParam& param = head.params[j];
       const double x = linked(param.link, static_cast<double>(d.outputs[param.channel + k]));
@@ -101,10 +103,12 @@ GENFAST_CALL bool read_distribution(SiteDistribution& d) {
     if (!in_domain(head.family, p)) return false;
   }
   if (head.components == 1) return true;
+  GENFAST_UNROLL(1)
   for (int64_t k = 0; k < head.components; ++k) d.weights.set(k, d.logit(k));
   const double total = numerics::exponentiate(d.weights, head.components, d.largest);
   d.log_total = numerics::log_f64(total);
   d.total = 0.0;
+  GENFAST_UNROLL(1)
   for (int64_t k = 0; k < head.components; ++k) {
     d.weights.set(k, d.weights[k] / total);
     d.total = d.total + d.weights[k];
@@ -114,6 +118,7 @@ GENFAST_CALL bool read_distribution(SiteDistribution& d) {
 
 GENFAST_CALL double component_value(const SiteDistribution& d, FamilyFn fn, int64_t component, double x) {
   double p[kMaxFamilyParams] = {};
+  GENFAST_UNROLL(1)
   for (int j = 0; j < d.head.n_params; ++j) p[j] = d.params[j * d.head.components + component];
   return value_of(d.head.family, fn, x, p);
 }
@@ -122,6 +127,7 @@ GENFAST_CALL double component_value(const SiteDistribution& d, FamilyFn fn, int6
 GENFAST_CALL double distribution_at(const SiteDistribution& d, double x) {
   if (d.head.components == 1) return component_value(d, FamilyFn::cdf, 0, x);
   double sum = 0.0;
+  GENFAST_UNROLL(1)
   for (int64_t k = 0; k < d.head.components; ++k) sum = sum + d.weights[k] * component_value(d, FamilyFn::cdf, k, x);
   return sum / d.total;
 }
@@ -132,9 +138,14 @@ GENFAST_HD inline double distribution_below(const SiteDistribution& d, double x)
 
 GENFAST_CALL double log_prob_of(const SiteDistribution& d, double x) {
   if (d.head.components == 1) return component_value(d, FamilyFn::log_prob, 0, x);
+  GENFAST_UNROLL(1)
   for (int64_t k = 0; k < d.head.components; ++k)
     d.terms.set(k, component_value(d, FamilyFn::log_prob, k, x) + ((d.logit(k) - d.largest) - d.log_total));
   return numerics::log_sum_exp<double>([&](int64_t k) { return d.terms[k]; }, d.head.components);
+}
+
+GENFAST_CALL bool reaches(const SiteDistribution& d, int64_t number, double u) {
+  return distribution_at(d, d.grid().number(number)) >= u;
 }
 
 // The smallest number of the grid with F >= u. It lies between the least and the largest quantile of the components, but for
@@ -142,6 +153,7 @@ GENFAST_CALL double log_prob_of(const SiteDistribution& d, double x) {
 GENFAST_CALL double search_quantile(const SiteDistribution& d, double uniform) {
   const NumberGrid grid = d.grid();
   int64_t below = 0, reached = 0;
+  GENFAST_UNROLL(1)
   for (int64_t k = 0; k < d.head.components; ++k) {
     const int64_t index = grid.index(component_value(d, FamilyFn::icdf, k, uniform));
     below = k && below < index - 1 ? below : index - 1;
@@ -149,18 +161,17 @@ GENFAST_CALL double search_quantile(const SiteDistribution& d, double uniform) {
   }
   // A u of 0 asks for the first number that has any probability below it.
   const double u = uniform < 0x1p-1074 ? 0x1p-1074 : uniform;
-  const auto reaches = [&](int64_t i) { return distribution_at(d, grid.number(i)) >= u; };
-  for (int64_t step = 1; !reaches(reached) && reached < grid.last(); step *= 2) {
+  for (int64_t step = 1; !reaches(d, reached, u) && reached < grid.last(); step *= 2) {
     below = reached;
     reached = reached + step < grid.last() ? reached + step : grid.last();
   }
-  for (int64_t step = 1; reaches(below) && below > -grid.last(); step *= 2) {
+  for (int64_t step = 1; reaches(d, below, u) && below > -grid.last(); step *= 2) {
     reached = below;
     below = below - step > -grid.last() ? below - step : -grid.last();
   }
   while (reached - below > 1) {
     const int64_t middle = below + (reached - below) / 2;
-    if (reaches(middle))
+    if (reaches(d, middle, u))
       reached = middle;
     else
       below = middle;
@@ -172,10 +183,26 @@ GENFAST_HD inline double draw_number(const SiteDistribution& d, double u) {
   return d.head.components == 1 ? component_value(d, FamilyFn::icdf, 0, u) : search_quantile(d, u);
 }
 
+// Draws and scores one item. False where it has no distribution.
+GENFAST_CALL bool settle_number(const TileArrays& tile, int64_t at, SiteDistribution& distribution) {
+  const bool draws = tile.u && !(tile.given && tile.given[at]);
+  if (!read_distribution(distribution)) {
+    if (draws) tile.x[at] = 0.0f;
+    return false;
+  }
+  if (draws) tile.x[at] = static_cast<float>(draw_number(distribution, tile.u[at]));
+  const double x = static_cast<double>(tile.x[at]);
+  if (tile.log_prob) tile.log_prob[at] = log_prob_of(distribution, x);
+  if (tile.lower) {
+    tile.upper[at] = distribution_at(distribution, x);
+    tile.lower[at] = distribution_below(distribution, x);
+  }
+  return true;
+}
+
 template <class Executor>
 GENFAST_CALL void run_family(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
   const HeadInfo& head = b.program.head;
-  const TileArrays& tile = b.tile;
   const int64_t items = n_sites * b.rows, together = b.scratch_floats / head_scratch(head);
   for (int64_t begin = 0; begin < items; begin += together) {
     const int64_t count = begin + together < items ? together : items - begin;
@@ -183,21 +210,8 @@ GENFAST_CALL void run_family(Executor& exec, const Block& b, const Site* sites, 
       const int64_t item = begin + n, r = item % b.rows;
       const Site& site = sites[item / b.rows];
       if (site.logits < 0) return;
-      const int64_t at = tile_index(b, site, r);
-      const bool draws = tile.u && !(tile.given && tile.given[at]);
       SiteDistribution distribution(head, outputs_of(b, site, r), {reinterpret_cast<double*>(b.scratch) + n, count});
-      if (!read_distribution(distribution)) {
-        b.fail(step, place + item / b.rows, r);
-        if (draws) tile.x[at] = 0.0f;
-        return;
-      }
-      if (draws) tile.x[at] = static_cast<float>(draw_number(distribution, tile.u[at]));
-      const double x = static_cast<double>(tile.x[at]);
-      if (tile.log_prob) tile.log_prob[at] = log_prob_of(distribution, x);
-      if (tile.lower) {
-        tile.upper[at] = distribution_at(distribution, x);
-        tile.lower[at] = distribution_below(distribution, x);
-      }
+      if (!settle_number(b.tile, tile_index(b, site, r), distribution)) b.fail(step, place + item / b.rows, r);
     });
   }
 }

@@ -1,5 +1,6 @@
 // What top-k, top-p and min-p leave of the levels at one site of one row: found by one thread, addition by addition as on the CPU
-// (cuda/sampling/kept_row.h), since sites and rows are many and levels few. Called by logits_head.h.
+// (cuda/sampling/kept_row.h), since sites and rows are many. The maxima of blocks of levels spare it most of a large
+// vocabulary. Called by logits_head.h.
 #pragma once
 #include "cuda/decode/program.h"
 #include "cuda/sampling/kept_row.h"
@@ -28,7 +29,15 @@ struct TemperedRow {
     GENFAST_HD float operator[](int64_t k) const { return logits[k]; }
   } elements;
   float temperature, most;
+  const float* maxima;  // the largest logit of each block
   GENFAST_HD float tempered(float x) const { return x / temperature; }
+  // As many elements as blocks reach the k-th largest maximum.
+  GENFAST_HD float least_of_top(int64_t k) const {
+    const int64_t blocks = level_blocks(elements.n);
+    if (k > blocks) return -__builtin_inff();
+    return tempered(kth_largest<float>(blocks, k, [this](int64_t b) { return maxima[b]; }));
+  }
+  GENFAST_HD bool may_reach(int64_t b, float x) const { return tempered(maxima[b]) >= x; }
 };
 
 // In a slot of TileArrays::filtered.

@@ -206,7 +206,8 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
     }
     exec.each(count, [&](int64_t n) {
       if (!items.exists(begin + n)) return;
-      kept_of(n).find({{items.logits(begin + n), head.levels}, tile.temperature, largest[n]}, tile, total_of(n, blocks));
+      kept_of(n).find({{items.logits(begin + n), head.levels}, tile.temperature, largest[n], maxima + n * blocks}, tile,
+                      total_of(n, blocks));
     });
     add_up(weights_of_kept);
     exec.each(count, [&](int64_t n) {

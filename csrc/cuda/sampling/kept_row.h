@@ -33,6 +33,23 @@ GENFAST_INLINE double real_of(uint64_t key, double) {
   return numerics::from_bits(key ^ (key >> 63 ? uint64_t{0x8000000000000000u} : uint64_t{0xffffffffffffffffu}));
 }
 
+// The largest x that at least k of x_of(0 … count) reach, 0 < k <= count.
+template <class Real, class XOf>
+GENFAST_HD Real kth_largest(int64_t count, int64_t k, const XOf& x_of) {
+  uint64_t low = 0, high = ~uint64_t{0};
+  if (sizeof(Real) == 4) high >>= 32;
+  while (high - low > 1) {
+    const uint64_t middle = low + (high - low) / 2;
+    int64_t reach = 0;
+    for (int64_t i = 0; i < count; ++i) reach += key_of(x_of(i)) >= middle;
+    if (reach >= k)
+      low = middle;
+    else
+      high = middle;
+  }
+  return real_of(low, Real());
+}
+
 constexpr int64_t kUnsureSlots = 4;  // lists of UnsureProgram
 constexpr int kBins = 512;           // of its histogram
 
@@ -95,19 +112,7 @@ struct KeptRow {
 
   GENFAST_HD int64_t keep_top_k(int64_t count, int64_t k) const {
     if (count <= k) return count;
-    uint64_t low = 0, high = ~uint64_t{0};
-    if (sizeof(Real) == 4) high >>= 32;
-    // The largest threshold that k elements reach.
-    while (high - low > 1) {
-      const uint64_t middle = low + (high - low) / 2;
-      int64_t reach = 0;
-      for (int64_t i = 0; i < count; ++i) reach += key_of(z[i]) >= middle;
-      if (reach >= k)
-        low = middle;
-      else
-        high = middle;
-    }
-    const Real threshold = real_of(low, Real());
+    const Real threshold = kth_largest<Real>(count, k, [this](int64_t i) { return z[i]; });
     int64_t above = 0;
     for (int64_t i = 0; i < count; ++i) above += z[i] > threshold;
     return keep_above(count, threshold, k - above);
@@ -184,25 +189,30 @@ struct KeptRow {
   }
 
   // Returns how many of the row's categories are kept; their logits and indices are in z and index. row: a Row, or what has its
-  // elements, most and tempered(). total: the row's.
+  // elements, most and the last three functions. total: the row's.
   template <class AnyRow>
   GENFAST_HD int64_t filter(const AnyRow& row, int64_t top_k, double top_p, double min_p, double total) const {
     const int64_t n = row.elements.n;
     const Real lowest = sizeof(Real) == 4 ? Real(-0x1.fffffep+127f) : Real(-0x1.fffffffffffffp+1023);
     const bool by_k = top_k < n;
     double least = static_cast<double>(lowest);
-    if (!by_k) {
-      const double share = top_p < 1.0 ? (1.0 - top_p) * total / static_cast<double>(n) : min_p;
-      const double bound = static_cast<double>(row.most) + numerics::log_f64(share) - 0.01;
-      if ((top_p < 1.0 || min_p > 0.0) && bound > least) least = bound;
-    }
+    double bound = least;
+    if (by_k)
+      bound = static_cast<double>(row.least_of_top(top_k));
+    else if (top_p < 1.0 || min_p > 0.0)
+      bound = static_cast<double>(row.most) +
+              numerics::log_f64(top_p < 1.0 ? (1.0 - top_p) * total / static_cast<double>(n) : min_p) - 0.01;
+    if (bound > least) least = bound;
     if (static_cast<double>(row.most) < least) least = static_cast<double>(row.most);
     int64_t count = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      const Real x = row.tempered(row.elements[i]);
-      if (!(x >= static_cast<Real>(least))) continue;
-      z[count] = x;
-      index[count++] = static_cast<int32_t>(i);
+    for (int64_t b = 0; b * kRowBlock < n; ++b) {
+      if (!row.may_reach(b, static_cast<Real>(least))) continue;
+      for (int64_t i = b * kRowBlock; i < n && i < (b + 1) * kRowBlock; ++i) {
+        const Real x = row.tempered(row.elements[i]);
+        if (!(x >= static_cast<Real>(least))) continue;
+        z[count] = x;
+        index[count++] = static_cast<int32_t>(i);
+      }
     }
     if (by_k) count = keep_top_k(count, top_k);
     for (int64_t i = 0; i < count; ++i) weight[i] = static_cast<double>(row_weight(z[i] - row.most));
