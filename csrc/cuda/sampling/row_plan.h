@@ -7,7 +7,7 @@
 namespace genfast {
 namespace cuda {
 
-constexpr int64_t kRowThreads = 512, kFilterThreads = 256, kMostMarks = 16384, kChunk = 2048, kSegments = 64;
+constexpr int64_t kMostMarks = 16384, kChunk = 2048, kSegments = 64;
 
 // As many categories staged as `bytes` of shared memory hold beside the rest, or all.
 template <class In>
