@@ -193,7 +193,7 @@ class TorchSpace(Space):
         return extension().sampling.Place.on(self.index, self.stream())
 
     def borrow(self, array: Any) -> Any:
-        return borrowed(array.detach(), self.stream())
+        return borrowed(array.detach().resolve_neg(), self.stream())
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=self.name)

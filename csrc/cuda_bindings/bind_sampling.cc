@@ -269,6 +269,13 @@ void bind_sampling(py::module_& m) {
         "The inverse table's rows in turn: element i is of row i % rows.");
   s.def("look_up", &look_up, "place"_a, "cumulative"_a, "guide"_a, "total"_a, "index"_a, "u"_a, "out"_a);
   s.def("row_workspace", &row_workspace, "place"_a, "data"_a, "filtered"_a);
+  s.def(
+      "row_shared_bytes",
+      [](int kind, bool filtered, int64_t rows, int64_t columns, int64_t draws, int64_t shared_bytes) {
+        require(kind >= 0 && kind < static_cast<int>(cuda::RowKind::count), "kind is out of range");
+        return cuda::row_shared_bytes(static_cast<cuda::RowKind>(kind), filtered, rows, columns, draws, shared_bytes);
+      },
+      "kind"_a, "filtered"_a, "rows"_a, "columns"_a, "draws"_a, "shared_bytes"_a, "Of a block of threads: for tests.");
   s.def("sample_rows", &sample_rows, "place"_a, "data"_a, "weights"_a, "temperature"_a, "filtered"_a, "top_k"_a, "top_p"_a,
         "min_p"_a, "u"_a, "out"_a, "bad"_a = -1, "good"_a = nullptr, "workspace"_a = nullptr, "distrust"_a = false);
 }

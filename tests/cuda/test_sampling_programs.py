@@ -185,6 +185,17 @@ def test_uniforms_that_are_given(cuda: Any) -> None:
     assert (levels[1:5, 1] == -1).all() and (levels >= 0).sum() == 24 and good.all()
 
 
+def test_shared_memory_of_real_devices_is_enough(cuda: Any) -> None:
+    """Compute capability 8.0, 8.6 and 9.0: what a block may have."""
+    for most, kind, filtered in product((166912, 101376, 232448), range(6), (False, True)):
+        if filtered and kind > 3:
+            continue
+        for columns in [1, 16, 257, 1000, 4096, 50_257, 65_537, 131_072, 151_936, 262_144, 262_145, 10**7, ALL]:
+            for rows, draws in ((1, 1), (1000, 1), (3, 10**6)):
+                need = cuda.sampling.row_shared_bytes(kind, filtered, rows, columns, draws, most)
+                assert 0 < need <= most, (kind, filtered, columns, rows, draws)
+
+
 # ---- filters
 
 

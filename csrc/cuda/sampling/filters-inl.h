@@ -213,6 +213,7 @@ GENFAST_HD void list_kept(Executor& executor, int64_t parts, int64_t n, const Fi
 template <class In>
 struct FilterProgram {
   static constexpr const char* name = "filtered rows";
+  static constexpr int kThreads = kFilterThreads;
   using T = typename In::T;
   using Real = typename In::Real;
   using Kept = typename KeptOf<Real>::In;
@@ -250,7 +251,6 @@ struct FilterProgram {
     const Row<In> row = row_of(0);
     const Real most = row.most;
     const auto z_of = [&](int64_t i) { return row.tempered(row.elements[i]); };
-    const auto z_listed = [&](int64_t i) { return z[i]; };
     const auto weigh = [&](Real x) { return static_cast<double>(row_weight(x - most)); };
     const int64_t top_k = of_row(a.top_k, r);
     const double top_p = of_row(a.top_p, r), min_p = of_row(a.min_p, r);
@@ -267,31 +267,16 @@ struct FilterProgram {
       state->unsure = false;
       state->target = top_p * total;
     });
-    if (by_k) {
-      find_threshold<Real>(executor, parts, n, static_cast<double>(top_k), shared, z_of, [](Real) { return 1.0; }, z);
-      executor.each(1, [&](int64_t) { state->ties = static_cast<double>(top_k) - state->count_above; });
-      if (by_p) {
-        // Of these the CPU drops none before it adds up their weights, one by one.
-        list_kept<Real>(
-            executor, parts, n, shared, z_of, [](Real x) { return x > -static_cast<Real>(__builtin_inff()); }, z, index);
-        const int64_t count = state->kept;
-        executor.each(1, [&](int64_t) {
-          state->target = 0.0;
-          state->search = {key_of(-static_cast<Real>(__builtin_inff())), key_of(most) + 1};
-        });
-        for (int64_t begin = 0; begin < count; begin += plan.marks) {
-          const int64_t some = count - begin < plan.marks ? count - begin : plan.marks;
-          executor.each(some, [&](int64_t i) { own.marks[i] = weigh(z[begin + i]); });
-          executor.each(1, [&](int64_t) {
-            double sum = state->target;
-            for (int64_t i = 0; i < some; ++i) sum = sum + own.marks[i];
-            state->target = begin + some < count ? sum : top_p * sum;
-          });
-        }
-        find_threshold<Real>(executor, parts, count, state->target, shared, z_listed, weigh, static_cast<Real*>(nullptr));
-      }
-    } else if (by_p) {
-      find_threshold<Real>(executor, parts, n, state->target, shared, z_of, weigh, z);
+    // First by counts, then by weights.
+    for (int round = by_k ? 0 : 1; round < (by_p ? 2 : 1); ++round) {
+      const bool weighing = round == 1, of_list = weighing && by_k;
+      if (of_list) sum_of_list(executor, plan, n, shared, z_of, weigh, top_p, most, z, index, own.marks);
+      const int64_t count = of_list ? state->kept : n;
+      const double goal = weighing ? state->target : static_cast<double>(top_k);
+      find_threshold<Real>(
+          executor, parts, count, goal, shared, [&](int64_t i) { return of_list ? z[i] : z_of(i); },
+          [&](Real x) { return weighing ? weigh(x) : 1.0; }, of_list ? nullptr : z);
+      if (!weighing) executor.each(1, [&](int64_t) { state->ties = static_cast<double>(top_k) - state->count_above; });
     }
     if (by_p) {
       executor.each(1, [&](int64_t) {
@@ -325,6 +310,30 @@ struct FilterProgram {
     draw_kept<Kept>(executor, a, plan, r, most, state->kept, z, index, kept);
   }
 
+  // Lists what top-k keeps. Of these the CPU drops none before it adds up their weights, one by one: the target of top-p.
+  template <class Executor, class ZOf, class Weigh>
+  static GENFAST_HD void sum_of_list(Executor& executor, const RowPlan& plan, int64_t n, const FilterShared& shared,
+                                     const ZOf& z_of, const Weigh& weigh, double top_p, Real most, Real* z, int32_t* index,
+                                     double* room) {
+    FilterState* state = shared.state;
+    const Real none = -static_cast<Real>(__builtin_inff());
+    list_kept<Real>(executor, plan.parts, n, shared, z_of, [=](Real x) { return x > none; }, z, index);
+    const int64_t count = state->kept;
+    executor.each(1, [&](int64_t) {
+      state->target = 0.0;
+      state->search = {key_of(none), key_of(most) + 1};
+    });
+    for (int64_t begin = 0; begin < count; begin += plan.marks) {
+      const int64_t some = count - begin < plan.marks ? count - begin : plan.marks;
+      executor.each(some, [&](int64_t i) { room[i] = weigh(z[begin + i]); });
+      executor.each(1, [&](int64_t) {
+        double sum = state->target;
+        for (int64_t i = 0; i < some; ++i) sum = sum + room[i];
+        state->target = begin + some < count ? sum : top_p * sum;
+      });
+    }
+  }
+
   template <class K, class Executor>
   static GENFAST_HD void draw_kept(Executor& executor, const RowArgs& a, const RowPlan& plan, int64_t r, Real most, int64_t count,
                                    const Real* z, const int32_t* index, const RowShared<K>& shared) {
@@ -345,6 +354,7 @@ struct FilterProgram {
 template <class In>
 struct UnsureProgram {
   static constexpr const char* name = "unsure rows";
+  static constexpr int kThreads = kFilterThreads;
   using T = typename In::T;
   using Real = typename In::Real;
   using Kept = typename KeptOf<Real>::In;

@@ -46,5 +46,24 @@ void interpret_filtered_rows(const Place& place, const RowArgs& args) {
   });
 }
 
+int64_t row_shared_bytes(RowKind kind, bool filtered, int64_t rows, int64_t columns, int64_t draws, int64_t shared_bytes) {
+  int64_t bytes = 0;
+  if (filtered) {
+    RowArgs args{};
+    args.columns = columns;
+    args.draws = draws;
+    of_logits(kind, [&](auto in) {
+      const RowPlan plan = plan_filtered_rows<decltype(in)>(args, shared_bytes);
+      bytes = plan.row_bytes + FilterShared::bytes(plan);
+    });
+  } else {
+    of_kind(kind, [&](auto in) {
+      const RowPlan plan = plan_rows<decltype(in)>(rows, columns, draws, shared_bytes);
+      bytes = plan.rows * plan.row_bytes;
+    });
+  }
+  return bytes;
+}
+
 }  // namespace cuda
 }  // namespace genfast

@@ -8,7 +8,8 @@ namespace genfast {
 namespace cuda {
 
 template <class Program>
-__global__ void __launch_bounds__(kRowThreads) on_rows(const __grid_constant__ RowArgs args, const __grid_constant__ RowPlan plan) {
+__global__ void __launch_bounds__(Program::kThreads)
+    on_rows(const __grid_constant__ RowArgs args, const __grid_constant__ RowPlan plan) {
   extern __shared__ __align__(16) char memory[];
   DeviceExecutor executor(false);
   Program::run(executor, args, plan, blockIdx.x, gridDim.x, memory);

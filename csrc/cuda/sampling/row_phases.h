@@ -7,6 +7,8 @@
 namespace genfast {
 namespace cuda {
 
+constexpr int kRowThreads = 512, kFilterThreads = 256;  // the most a block has
+
 // How a block of threads shares out its rows; made on the host, the same for all blocks of a launch.
 struct RowPlan {
   int64_t rows;       // of a block

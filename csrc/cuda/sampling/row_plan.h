@@ -7,7 +7,13 @@
 namespace genfast {
 namespace cuda {
 
-constexpr int64_t kRowThreads = 512, kFilterThreads = 256, kMostMarks = 16384, kChunk = 2048, kSegments = 64;
+constexpr int64_t kMostMarks = 16384, kChunk = 2048, kSegments = 64;
+
+// Marks for 262,144 categories, or what shared memory has room for beside the chunk and all else.
+inline int64_t most_marks(int64_t shared_bytes) {
+  const int64_t room = (shared_bytes - 32 * 1024) / 8;
+  return room < 64 ? 64 : room < kMostMarks ? room : kMostMarks;
+}
 
 // As many categories staged as `bytes` of shared memory hold beside the rest, or all.
 template <class In>
@@ -27,17 +33,18 @@ RowPlan plan_rows(int64_t rows, int64_t columns, int64_t draws, int64_t shared_b
   const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(typename In::T));
   RowPlan plan{};
   plan.chunk = kChunk;
-  plan.unit = units(blocks, kMostMarks);
+  plan.unit = units(blocks, most_marks(shared_bytes));
   plan.marks = units(blocks, plan.unit);
   plan.segments = In::logits && plan.unit == 1 && blocks > kSegments ? kSegments : 0;
-  plan.threads = row_bytes > 64 * 1024 ? kRowThreads : kRowThreads / 2;
+  // Two blocks of threads share a processor, so that one reads while the other computes (a block costs 1 KB beside its own). Rows
+  // so long that all that are under way would not fit the L2 cache are taken one a processor, by twice the threads.
+  const bool alone = row_bytes > 256 * 1024;
+  plan.threads = alone ? kRowThreads : kRowThreads / 2;
   // An item for every 64 bytes or so of a row.
   plan.parts = 1;
   while (plan.parts < row_bytes / 64 && plan.parts < plan.threads) plan.parts *= 2;
   plan.rows = 1;
-  // Two blocks of threads share a processor, so that one reads while the other computes; rows so long that all that are under way
-  // would not fit the L2 cache are taken one a processor.
-  stage<In>(plan, columns, row_bytes > 256 * 1024 ? shared_bytes : shared_bytes / 2);
+  stage<In>(plan, columns, alone ? shared_bytes : (shared_bytes - 1024) / 2);
   // Short rows go together while some blocks of threads still fit one processor, and every thread keeps its work.
   while (plan.rows < 64 && plan.rows < rows && 2 * plan.rows * plan.row_bytes <= 40 * 1024 && plan.rows * plan.parts < plan.threads)
     plan.rows *= 2;
@@ -58,7 +65,7 @@ inline int64_t row_blocks(const RowArgs& a, const RowPlan& plan) {
 // One row at a time, by so many parts as fold_partials() wants.
 template <class In>
 RowPlan plan_filtered_rows(const RowArgs& a, int64_t shared_bytes) {
-  RowPlan plan = plan_rows<In>(1, a.columns, 1, shared_bytes);
+  RowPlan plan = plan_rows<In>(1, a.columns, 1, shared_bytes - 16 * 1024);
   plan.parts = plan.threads = kFilterThreads;
   plan.segments = 0;
   plan.slice = a.draws;

@@ -12,6 +12,7 @@ namespace cuda {
 template <class In>
 struct RowProgram {
   static constexpr const char* name = "categorical rows";
+  static constexpr int kThreads = kRowThreads;
 
   // Block number `block` of the launch.
   template <class Executor>
@@ -35,18 +36,17 @@ struct RowProgram {
       find_largest<In>(executor, plan, rows, shared_of, temperature_of);
     }
     const int64_t blocks = (a.columns + kRowBlock - 1) / kRowBlock;
-    if (!plan.segments) {
-      add_up<In>(executor, plan, rows, blocks, shared_of, row_of);
-      draw(executor, a, plan, first, rows, first_draw, draws, shared_of, row_of, false);
-      return;
+    for (bool roughly = plan.segments > 0;; roughly = false) {
+      if (roughly)
+        add_up_apart<In>(executor, plan, rows, blocks, shared_of, row_of);
+      else
+        add_up<In>(executor, plan, rows, blocks, shared_of, row_of);
+      draw(executor, a, plan, first, rows, first_draw, draws, shared_of, row_of, roughly);
+      if (!roughly) return;
+      int64_t unsure = 0;
+      for (int64_t r = 0; r < rows; ++r) unsure |= *shared_of(r).unsure;
+      if (!unsure) return;
     }
-    add_up_apart<In>(executor, plan, rows, blocks, shared_of, row_of);
-    draw(executor, a, plan, first, rows, first_draw, draws, shared_of, row_of, true);
-    int64_t unsure = 0;
-    for (int64_t r = 0; r < rows; ++r) unsure |= *shared_of(r).unsure;
-    if (!unsure) return;
-    add_up<In>(executor, plan, rows, blocks, shared_of, row_of);
-    draw(executor, a, plan, first, rows, first_draw, draws, shared_of, row_of, false);
   }
 
   // Of `rows` rows from `first` on, draws from first_draw on. If `roughly`, the marks are those of add_up_apart(), and draws that

@@ -55,6 +55,9 @@ int64_t filtered_bytes(RowKind kind, int64_t columns, int64_t slots);
 
 void sample_rows(const Place& place, const RowArgs& args);
 
+// What a block of threads would have of shared memory where it may have shared_bytes: for tests.
+int64_t row_shared_bytes(RowKind kind, bool filtered, int64_t rows, int64_t columns, int64_t draws, int64_t shared_bytes);
+
 void interpret_rows(const Place& place, const RowArgs& args);
 void launch_rows(const Place& place, const RowArgs& args);
 int64_t device_slots(const Place& place);
