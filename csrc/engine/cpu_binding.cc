@@ -13,6 +13,8 @@ constexpr int64_t kWorkOfMap = 16;
 // Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2. Values of a few
 // channels take more of them, so many floats, for a call costs as much as some hundred.
 constexpr int64_t kBlockRows = 48, kNarrowBlock = 768;
+// A copy's blocks that leave out most positions, this many of each they fill, are taken piece by piece.
+constexpr int64_t kSparse = 4;
 
 }  // namespace
 
@@ -281,25 +283,23 @@ void CpuBinding::bind_map(const Node& node, ChannelRange range, const Positions&
 }
 
 void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions& positions) {
-  std::vector<PositionCommand> calls;
+  const auto n = static_cast<int64_t>(positions.size());
+  std::vector<Source> blocks;  // what lies inside the range, of those that fill any of these positions
+  int64_t pieces = 0;
   std::vector<std::pair<int64_t, int64_t>> everywhere;  // channels that a block fills at all these positions
   for (const Source& block : node.sources) {
     const ChannelRange part{std::max(range.begin, block.offset), std::min(range.end, block.offset + block.count)};
     if (part.begin >= part.end) continue;
-    const bool reads =
-        std::any_of(positions.begin(), positions.end(), [&](int32_t p) { return source_position(graph_, block, p) >= 0; });
-    if (!reads) continue;
-    PositionCommand call = start(node, part, positions);
-    Source source = block;
-    source.channel += part.begin - block.offset;
-    add_operand(call, 0, source, positions);
-    float** out = places(node.out, part.begin, positions);
-    bool always = true;
-    for (size_t i = 0; i < positions.size(); ++i)
-      if (!call.in[0][i]) out[i] = nullptr, always = false;
-    call.out = out;
-    calls.push_back(call);
-    if (always) everywhere.emplace_back(part.begin, part.end);
+    const int64_t filled =
+        std::count_if(positions.begin(), positions.end(), [&](int32_t p) { return source_position(graph_, block, p) >= 0; });
+    if (filled == 0) continue;
+    Source inside = block;
+    inside.channel += part.begin - block.offset;
+    inside.offset = part.begin;
+    inside.count = part.end - part.begin;
+    blocks.push_back(inside);
+    pieces += filled;
+    if (filled == n) everywhere.emplace_back(part.begin, part.end);
   }
   std::sort(everywhere.begin(), everywhere.end());
   int64_t covered = range.begin;
@@ -313,7 +313,40 @@ void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions
     fill.operand_broadcast[0] = true;
     finish(fill, positions);
   }
-  for (PositionCommand& call : calls) finish(call, positions);
+  if (pieces * kSparse < n * static_cast<int64_t>(blocks.size())) return bind_gather(node, blocks, positions);
+  for (const Source& block : blocks) {
+    PositionCommand call = start(node, {block.offset, block.offset + block.count}, positions);
+    add_operand(call, 0, block, positions);
+    float** out = places(node.out, block.offset, positions);
+    for (size_t i = 0; i < positions.size(); ++i)
+      if (!call.in[0][i]) out[i] = nullptr;
+    call.out = out;
+    finish(call, positions);
+  }
+}
+
+void CpuBinding::bind_gather(const Node& node, const std::vector<Source>& blocks, const Positions& positions) {
+  std::vector<std::vector<GatherCommand::Piece>> found(positions.size());
+  int64_t floats = 0;
+  for (const Source& block : blocks) {
+    for (size_t i = 0; i < positions.size(); ++i) {
+      const float* in = arena_.read(block, positions[i]);
+      if (!in) continue;
+      found[i].push_back({in, arena_.place(node.out, positions[i]) + block.offset, arena_.stride(block.value), block.count});
+      floats += block.count;
+    }
+  }
+  GatherCommand command;
+  command.out_stride = plan_.stride[node.out];
+  int32_t* first = step_.pool.array<int32_t>(positions.size() + 1);
+  first[0] = 0;
+  for (size_t i = 0; i < positions.size(); ++i) first[i + 1] = first[i] + static_cast<int32_t>(found[i].size());
+  GatherCommand::Piece* pieces = step_.pool.array<GatherCommand::Piece>(static_cast<size_t>(first[positions.size()]));
+  for (size_t i = 0; i < positions.size(); ++i) std::copy(found[i].begin(), found[i].end(), pieces + first[i]);
+  command.first = first;
+  command.pieces = pieces;
+  work_ += kWorkOfMap * floats;
+  add(Command::Kind::gather, step_.gathers, command);
 }
 
 void CpuBinding::bind_row(const Node& node, const Positions& positions) {

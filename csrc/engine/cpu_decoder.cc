@@ -1,6 +1,7 @@
 #include "engine/cpu_decoder.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/errors.h"
 #include "base/thread_pool.h"
@@ -176,6 +177,9 @@ class CpuDecoder : public Decoder {
         case Command::Kind::call:
           run_positions(step.calls[index], rows, begin, end);
           break;
+        case Command::Kind::gather:
+          run_gather(step.gathers[index], rows, begin, end);
+          break;
         case Command::Kind::attend:
           run_attend(step.attends[index], rows, begin, end, scratch);
           break;
@@ -191,6 +195,24 @@ class CpuDecoder : public Decoder {
       const int64_t reach = (full ? call.run[i] : 1) * rows - r;
       const int64_t count = std::min(reach, end - m);
       if (call.out[i]) run_rows(call, i, r, count);
+      m += count;
+    }
+  }
+
+  static void run_gather(const GatherCommand& command, int64_t rows, int64_t begin, int64_t end) {
+    for (int64_t m = begin; m < end;) {
+      const int64_t i = m / rows, r = m % rows, count = std::min(rows - r, end - m);
+      for (int32_t k = command.first[i]; k < command.first[i + 1]; ++k) {
+        const GatherCommand::Piece& piece = command.pieces[k];
+        const float* in = piece.in + r * piece.in_stride;
+        float* out = piece.out + r * command.out_stride;
+        for (int64_t j = 0; j < count; ++j, in += piece.in_stride, out += command.out_stride) {
+          if (piece.columns == 1)
+            *out = *in;
+          else
+            std::memcpy(out, in, static_cast<size_t>(piece.columns) * sizeof(float));
+        }
+      }
       m += count;
     }
   }

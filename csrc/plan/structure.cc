@@ -59,7 +59,7 @@ class Analysis {
       : graph_(graph), classes_(graph.nodes.size()), count_(graph.values.size(), 1), channel_class_(graph.values.size()) {}
 
   Structure run() {
-    if (graph_.channels() > 1 && graph_.iteration.rounds == 0) {
+    if (graph_.channels() > 1 && !graph_.sites_together()) {
       count_[0] = static_cast<int>(graph_.channels());
       channel_class_[0].resize(graph_.channels());
       std::iota(channel_class_[0].begin(), channel_class_[0].end(), 0);
