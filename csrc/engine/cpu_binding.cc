@@ -15,6 +15,7 @@ constexpr int64_t kWorkOfMap = 16;
 constexpr int64_t kBlockRows = 48, kNarrowBlock = 768;
 // A copy's blocks that leave out most positions, this many of each they fill, are taken piece by piece.
 constexpr int64_t kSparse = 4;
+constexpr int64_t kAttendPositions = 32;
 
 }  // namespace
 
@@ -89,6 +90,8 @@ void CpuBinding::bind_group(const Group& group) {
     widest = std::max(widest, graph_.values[node.out].channels);
   }
   bound.block_rows = std::max(kBlockRows, kNarrowBlock / widest);
+  // Positions that attend together read the same keys.
+  if (bound.attends) bound.block_rows = std::max(bound.block_rows, kAttendPositions * arena_.capacity());
   bound.end = static_cast<int32_t>(step_.parts.size());
   bound.work = work_;
   step_.groups.push_back(bound);

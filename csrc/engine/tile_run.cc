@@ -113,14 +113,16 @@ void TileRun::place_given() {
   row_last_.assign(static_cast<size_t>(rows_), -1);
   padding_.assign(static_cast<size_t>(rows_), options_.stop.empty() ? 0 : options_.stop[0]);
   if (!call_.draws()) {
-    for (int64_t site = 0; site < sites; ++site) {
-      const bool fixed = graph_.head_position(site) < 0;
+    // Few sites at a time: one side lies row by row, the other site by site.
+    for (int64_t first = 0; first < sites; first += 16) {
       for (int64_t r = 0; r < rows_; ++r) {
-        const int64_t from = (begin_ + r) * sites + site;
-        if (has_levels)
-          set_level(site, r, call_.levels[from], fixed);
-        else
-          set_x(site, r, call_.x[from]);
+        for (int64_t site = first; site < std::min(first + 16, sites); ++site) {
+          const int64_t from = (begin_ + r) * sites + site;
+          if (has_levels)
+            set_level(site, r, call_.levels[from], graph_.head_position(site) < 0);
+          else
+            set_x(site, r, call_.x[from]);
+        }
       }
     }
     end_ = sites;
