@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/errors.h"
+#include "base/not_finite.h"
 #include "base/thread_pool.h"
 #include "engine/cpu_arena.h"
 #include "engine/cpu_binding.h"
@@ -80,20 +81,18 @@ class CpuDecoder : public Decoder {
     if (!tile_->output) return;
     const int64_t channels = graph_.values[graph_.output.value].channels, stride = arena_.stride(graph_.output.value);
     const auto positions = static_cast<int64_t>(output_.size());
-    bool finite = true;
     for (int64_t r = 0; r < tile_->rows; ++r) {
       float* to = tile_->output + r * channels * positions;
       for (int64_t first = 0; first < positions; first += 16) {  // few at a time: the channels of a position lie together
         const int64_t last = std::min<int64_t>(first + 16, positions);
         for (int64_t c = 0; c < channels; ++c)
           for (int64_t p = first; p < last; ++p) {
-            const float x = output_[p][r * stride + c];
-            to[c * positions + p] = x;
-            finite = finite && x - x == 0;
+            to[c * positions + p] = output_[p][r * stride + c];
           }
       }
     }
-    if (!finite) fail_at_output();
+    const int64_t bad = first_not_finite(tile_->output, tile_->rows * channels * positions);
+    if (bad >= 0) fail_at_output(bad);
   }
 
  private:
@@ -126,11 +125,9 @@ class CpuDecoder : public Decoder {
     run_step(step);
   }
 
-  [[noreturn]] void fail_at_output() const {
+  [[noreturn]] void fail_at_output(int64_t index) const {
     const Value& value = graph_.values[graph_.output.value];
     const int64_t elements = value.positions * value.channels;
-    int64_t index = 0;
-    while (tile_->output[index] - tile_->output[index] == 0) ++index;
     throw NumericalError("row " + std::to_string(first_row_ + index / elements) + ", element " + std::to_string(index % elements) +
                          " of the output is not finite");
   }
