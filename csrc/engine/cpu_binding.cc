@@ -259,6 +259,11 @@ void CpuBinding::add_operand(PositionCommand& call, int k, const Source& source,
 // Neighbouring positions whose pointers all advance by one full tile are one longer run of rows. No task of a group reads what the
 // group computes at another position, so nothing in a run waits for what comes before it.
 void CpuBinding::finish(PositionCommand& call, const Positions& positions) {
+  // In a tile of one row there is no other distance between rows than that between positions, whatever it is: 0 where all read one.
+  if (arena_.capacity() == 1 && positions.size() > 1 && call.out[0] && call.out[1]) {
+    call.out_stride = call.out[1] - call.out[0];
+    for (int k = 0; k < call.operands; ++k) call.operand_stride[k] = call.in[k][1] - call.in[k][0];
+  }
   int32_t* run = step_.pool.array<int32_t>(positions.size());
   for (size_t i = positions.size(); i-- > 0;) {
     run[i] = 1;

@@ -164,10 +164,10 @@ class Analysis {
         classes_[index][0].work = node.attention.heads * (node.attention.dim + node.attention.dim_v);
         break;
       case NodeKind::map:
-        map_classes(index);
+        graph_.sites_together() ? one_class(index) : map_classes(index);
         break;
       case NodeKind::copy:
-        copy_classes(index);
+        graph_.sites_together() ? one_class(index) : copy_classes(index);
         break;
       case NodeKind::gemm:
         gemm_classes(index);
