@@ -113,9 +113,12 @@ void TileRun::place_numbers() {
   if (const int64_t bad = first_not_finite(x, rows_ * sites); bad >= 0) set_x(bad % sites, bad / sites, x[bad]);  // its error
   for (int64_t first = 0; first < sites; first += 16) {
     const int64_t last = std::min(first + 16, sites);
-    for (int64_t r = 0; r < rows_; ++r)
-      for (int64_t site = first; site < last; ++site)
-        for (int64_t copy = 0; copy < copies_; ++copy) work_->x[at(site, r) + static_cast<size_t>(copy)] = x[r * sites + site];
+    for (int64_t r = 0; r < rows_; ++r) {
+      for (int64_t copy = 0; copy < copies_; ++copy) {
+        float* to = work_->x.data() + at(first, r) + copy;
+        for (int64_t site = first; site < last; ++site, to += tile_rows_) *to = x[r * sites + site];
+      }
+    }
   }
 }
 
