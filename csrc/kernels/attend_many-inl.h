@@ -20,43 +20,50 @@ void turn_keys(const AttendManyArgs& a, int64_t offset) {
   }
 }
 
-// Chain c of sixteen scores. One that no element falls to is +0.
-GENFAST_INLINE f32x16 score_chain(const float* q, const float* block, int64_t dim, int64_t c) {
-  f32x16 sum(0.0f);
-  for (int64_t d = c; d < dim; d += 16) sum = fma(f32x16(q[d]), f32x16::load(block + d * kKeyBlock), sum);
-  return sum;
-}
-
-// Chains c, c + step, … folded as fold_sum folds lanes.
-template <int step>
-GENFAST_INLINE f32x16 fold_chains(const float* q, const float* block, int64_t dim, int64_t c) {
-  if constexpr (step == 16)
-    return score_chain(q, block, dim, c);
-  else
-    return fold_chains<step * 2>(q, block, dim, c) + fold_chains<step * 2>(q, block, dim, c + step);
-}
-
-// As above where dim is at most 8: the upper chains would be +0, which changes no sum of products that began at +0.
-template <int step>
-GENFAST_INLINE f32x16 fold_short(const float* q, const float* block, int64_t dim, int64_t c) {
-  if constexpr (step == 8)
-    return score_chain(q, block, dim, c);
-  else
-    return fold_short<step * 2>(q, block, dim, c) + fold_short<step * 2>(q, block, dim, c + step);
-}
-
-// Weights of one position's keys, and their sum.
-float many_weights(const AttendManyArgs& a, const float* q, const float* bias, int64_t count, float* scores) {
-  const f32x16 scale(a.scale);
-  for (int64_t i = 0; i < count; i += kKeyBlock) {
-    const float* block = a.panel + i * a.dim;
-    f32x16 s = (a.dim <= 8 ? fold_short<1>(q, block, a.dim, 0) : fold_chains<1>(q, block, a.dim, 0)) * scale;
-    if (bias) s = s + f32x16::load_n(bias + a.first + i, count - i < kKeyBlock ? count - i : kKeyBlock);
-    s.store(scores + i);
+// The scores of sixteen keys for each of kSideBySide positions: chains c, c + step, … of them, folded as fold_sum folds lanes.
+// There are `chains` of these: 8 where dim is at most 8, for the others would be +0, which changes no sum of products that began at
+// +0. `turns`: elements of each chain, or 0 where that is to be found out.
+template <int chains, int step, int turns>
+GENFAST_INLINE void fold_chains(const float* const* q, const float* block, int64_t dim, int64_t c, f32x16* out) {
+  if constexpr (step == chains) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kSideBySide; ++i) out[i] = f32x16(0.0f);
+    const auto add = [&](int64_t d) {
+      const f32x16 key = f32x16::load(block + d * kKeyBlock);
+#pragma GCC unroll 4
+      for (int i = 0; i < kSideBySide; ++i) out[i] = fma(f32x16(q[i][d]), key, out[i]);
+    };
+    if constexpr (turns > 0) {
+#pragma GCC unroll 4
+      for (int t = 0; t < turns; ++t) add(c + t * chains);
+    } else {
+      for (int64_t d = c; d < dim; d += chains) add(d);
+    }
+  } else {
+    f32x16 other[kSideBySide];
+    fold_chains<chains, step * 2, turns>(q, block, dim, c, out);
+    fold_chains<chains, step * 2, turns>(q, block, dim, c + step, other);
+#pragma GCC unroll 4
+    for (int i = 0; i < kSideBySide; ++i) out[i] = out[i] + other[i];
   }
-  const int64_t padded = round_up(count, kKeyBlock);
-  for (int64_t i = count; i < padded; ++i) scores[i] = -__builtin_inff();
-  return attend_weights(scores, padded);
+}
+
+// Scores of the keys [i, i + 16) of as many positions as see them.
+template <int chains, int turns>
+void many_scores(const AttendManyArgs& a, const float* const* q, const float* const* bias, const int64_t* counts, int64_t most,
+                 float* const* scores) {
+  const f32x16 scale(a.scale);
+  for (int64_t i = 0; i < most; i += kKeyBlock) {
+    f32x16 s[kSideBySide];
+    fold_chains<chains, 1, turns>(q, a.panel + i * a.dim, a.dim, 0, s);
+#pragma GCC unroll 4
+    for (int p = 0; p < kSideBySide; ++p) {
+      if (i >= counts[p]) continue;
+      f32x16 score = s[p] * scale;
+      if (a.bias) score = score + f32x16::load_n(bias[p] + a.first + i, counts[p] - i < kKeyBlock ? counts[p] - i : kKeyBlock);
+      score.store(scores[p] + i);
+    }
+  }
 }
 
 // out[p][e … e + width) for `positions` of them: one chain each over its keys.
@@ -86,25 +93,48 @@ GENFAST_INLINE void many_values(const AttendManyArgs& a, const float* const* wei
 void attend_many_head(const AttendManyArgs& a, int64_t r, int64_t h) {
   const int64_t padded = round_up(a.count, kKeyBlock), g = h / (a.heads / a.kv_heads);
   const int64_t from = (a.first_row + r) * a.v_stride + g * a.v_step;
-  float sums[kSideBySide];
-  const float* weights[kSideBySide];
-  float* out[kSideBySide];
   for (int64_t p = 0; p < a.positions; p += kSideBySide) {
     const int64_t n = a.positions - p < kSideBySide ? a.positions - p : kSideBySide;
+    const float *q[kSideBySide], *bias[kSideBySide];
+    float *scores[kSideBySide], *out[kSideBySide], sums[kSideBySide];
+    int64_t counts[kSideBySide], most = 0;
+    for (int64_t i = 0; i < kSideBySide; ++i) {  // the last ones again where there are fewer: computed and thrown away
+      const int64_t at = p + (i < n ? i : n - 1);
+      q[i] = a.q[at] + r * a.q_stride + h * a.q_step;
+      bias[i] = a.bias ? a.bias[at] + h * a.bias_step : nullptr;
+      scores[i] = a.scores + i * padded;
+      counts[i] = a.counts[at];
+      most = counts[i] > most ? counts[i] : most;
+    }
+    switch (a.dim) {
+      case 8:
+        many_scores<8, 1>(a, q, bias, counts, most, scores);
+        break;
+      case 16:
+        many_scores<16, 1>(a, q, bias, counts, most, scores);
+        break;
+      case 32:
+        many_scores<16, 2>(a, q, bias, counts, most, scores);
+        break;
+      case 64:
+        many_scores<16, 4>(a, q, bias, counts, most, scores);
+        break;
+      default:
+        (a.dim < 8 ? many_scores<8, 0> : many_scores<16, 0>)(a, q, bias, counts, most, scores);
+    }
     for (int64_t i = 0; i < n; ++i) {
-      const float* bias = a.bias ? a.bias[p + i] + h * a.bias_step : nullptr;
-      float* scores = a.scores + i * padded;
-      sums[i] = many_weights(a, a.q[p + i] + r * a.q_stride + h * a.q_step, bias, a.counts[p + i], scores);
-      weights[i] = scores;
+      const int64_t end = round_up(counts[i], kKeyBlock);
+      for (int64_t j = counts[i]; j < end; ++j) scores[i][j] = -__builtin_inff();
+      sums[i] = attend_weights(scores[i], end);
     }
     for (int64_t e = 0; e < a.dim_v; e += 16) {
       const int64_t width = a.dim_v - e < 16 ? a.dim_v - e : 16;
       for (int64_t i = 0; i < n; ++i) out[i] = a.out[p + i] + r * a.out_stride + h * a.dim_v + e;
       if (n == kSideBySide) {
-        many_values<kSideBySide>(a, weights, a.counts + p, sums, out, from + e, width);
+        many_values<kSideBySide>(a, scores, counts, sums, out, from + e, width);
         continue;
       }
-      for (int64_t i = 0; i < n; ++i) many_values<1>(a, weights + i, a.counts + p + i, sums + i, out + i, from + e, width);
+      for (int64_t i = 0; i < n; ++i) many_values<1>(a, scores + i, counts + i, sums + i, out + i, from + e, width);
     }
   }
 }
