@@ -11,7 +11,7 @@ namespace {
 
 constexpr int32_t kUnused = -1;
 // So many positions of a group are worth looking for slots side by side.
-constexpr size_t kManyPositions = 64;
+constexpr size_t kManyPositions = 8;
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
