@@ -123,8 +123,8 @@ class Rows:
         return any(steps.channels[d] for d in range(len(view.shape)) if d not in dims)
 
     def halves(self, op: str, view: View, dim: int) -> View:
-        """The fold of an associative map op along a dim, left with size 1, of a view that stays affine: halves are joined
-        as long as there are two, what is left over last."""
+        """The fold of an associative map op along a dim, left with size 1, of a view that stays affine: half is joined
+        with half as long as there are two, what is left over last."""
         rest = []
         while view.shape[dim] > 1:
             half = view.shape[dim] // 2
