@@ -20,6 +20,18 @@ Every distribution is a `Distribution` (icdf, iccdf, cdf, ccdf, log_prob, sample
 
 from typing import TYPE_CHECKING
 
+try:
+    from genfast import _core as _core
+except ImportError as error:
+    from importlib.util import find_spec
+
+    if find_spec("genfast._core") is not None:  # built, and broken: its own error says more
+        raise
+    raise ImportError(
+        f"{__path__[0]} holds genfast's source and no built library: to use an installed genfast, start Python in "
+        "another folder or with -P (python -P -m …); to use this one, pip install -e ."
+    ) from error
+
 from genfast import heads
 from genfast._core import cpu_target, num_threads
 from genfast.devices import devices

@@ -23,6 +23,7 @@ import numpy as np
 __all__ = [
     "FORMATS",
     "Folder",
+    "is_whole",
     "npz_bytes",
     "parquet_bytes",
     "pictures",
@@ -34,6 +35,8 @@ FORMATS = ("npz", "images", "parquet")
 FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file may not grow"}
 PART = ".part"
 LOCK = "lock"
+# How a whole file ends: so many bytes from its end on it says these.
+ENDS = {".npz": (22, b"PK\x05\x06"), ".parquet": (4, b"PAR1"), ".png": (8, b"IEND")}
 
 
 class Folder:
@@ -124,6 +127,21 @@ def _explained(target: Path) -> Iterator[None]:
             raise
         what = f"{FULL[error.errno]}; finished files are kept: make room, and the same command goes on"
         raise OSError(error.errno, what, str(target)) from None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a data file is there with its end, which a truncated one lacks."""
+    size, end = ENDS[path.suffix]
+    try:
+        with open(path, "rb") as file:
+            file.seek(-size, os.SEEK_END)
+            return file.read(len(end)) == end
+    except FileNotFoundError:
+        return False
+    except OSError:  # too short to look so far back
+        if path.stat().st_size < size:
+            return False
+        raise
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -48,8 +48,9 @@ def generate(
 
     Row i has the label ``classes[i % len(classes)]`` and is row i of ``model.sample(…, rng=seed)``: each file holds a
     fixed range of rows with the classes in turn, so its bytes depend on nothing but the arguments. Files appear
-    complete, flushed to the disk, or not at all; those that are there are kept. So the same call goes on after a kill,
-    without a row lost or twice, and several processes or machines can share the work (`part`).
+    complete, flushed to the disk, or not at all; those that are there are kept, those whose end is missing are written
+    again. So the same call goes on after a kill, without a row lost or twice, and several processes or machines can
+    share the work (`part`).
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def generate(
     try:
         for shard in shards:
             names = plan.names(shard)
-            missing = [name for name in names if not (folder.path / name).exists()]
+            missing = [name for name in names if not files.is_whole(folder.path / name)]
             if missing:
                 inside = report and _inside(report, done, plan.size(shard), total)
                 folder.write(plan.contents(shard, missing, inside))
@@ -145,6 +146,7 @@ class _Plan:
         rows_per_file: Any,
         filters: dict[str, Any],
     ) -> None:
+        model._expect_distribution("generate")
         self.model = model
         self.label = _label_of(model)
         self.classes = _check_classes(self.label, classes)

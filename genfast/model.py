@@ -6,7 +6,6 @@ import errno
 import json
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from genfast.model_arguments import (
 )
 from genfast.progress import reporter as _progress
 from genfast.rng import RNG, as_seed, is_counted, uniforms
+from genfast.whole_file import whole_file
 
 __all__ = ["Model", "compile", "load", "models", "set_num_threads"]
 
@@ -702,19 +702,8 @@ class Model:
         OSError
             If it cannot be written.
         """
-        target = Path(os.path.realpath(path))
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-        try:
-            # Not tempfile: its files are private, while this one should follow the umask.
-            with open(beside, "xb") as file:
-                file.write(self._core.file_bytes())
-            os.replace(beside, target)
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
-        finally:
-            beside.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            file.write(self._core.file_bytes())
 
     def _rows(self, n: Any) -> int:
         n = count(n)

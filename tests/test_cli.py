@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -293,6 +295,51 @@ def test_train_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     }  # fmt: skip
     fails(2, "train", "alice", "--data", "mnist")
     assert "no such file" in fails(1, "train", "alice", "nowhere.txt").lower()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk: a file that grows beyond fails to be written."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_line_with_the_path_and_leaves_nothing(tmp_path: Path) -> None:
+    for name in ("a.npz", "a.png", "folder"):
+        with files_of_at_most(40):
+            message = fails(1, "sample", "digits", "-n", 40, "-o", tmp_path / name)
+        assert str(tmp_path / name) in message
+        assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_a_full_disk_in_training_is_one_line_and_leaves_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from genfast.zoo.recipes import RECIPES, Entry
+    from genfast.zoo.text_task import TextRecipe
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(RECIPES, "text", Entry(TextRecipe(length=16, channels=8, layers=1, heads=2), "tiny", "text"))
+    Path("rhyme.txt").write_text("tick tock, said the clock\n" * 60)
+    words = ["train", "text", "rhyme.txt", "--out", "clock.genfast"]
+    with files_of_at_most(3000):
+        assert fails(1, *words, "--epochs", 1) == "genfast: clock.pt: File too large\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["rhyme.txt"]
+    assert run(*words, "--epochs", 1).exit_code == 0
+    held = Path("clock.pt").read_bytes()
+    with files_of_at_most(3000):
+        assert "clock.pt: File too large" in fails(1, *words, "--epochs", 2, "--fresh")
+    assert Path("clock.pt").read_bytes() == held
+    assert not list(tmp_path.glob(".*"))
+    Path("clock.pt").write_bytes(held[: len(held) * 3 // 4])
+    assert "clock.pt: not a checkpoint" in fails(1, *words, "--epochs", 1)
+    assert run(*words, "--epochs", 1, "--fresh").exit_code == 0
 
 
 def test_train_usage() -> None:

@@ -84,6 +84,21 @@ def test_complete_errors_are_one_line(some: Path, tmp_path: Path) -> None:
     assert "junk.npz: not an .npy" in fails(1, "complete", "digits", tmp_path / "junk.npz", "-o", out)
     image.new("L", (9, 8)).save(tmp_path / "wide.png")
     assert "wide.png: 8 × 9 pixels" in fails(1, "complete", "digits", tmp_path / "wide.png", "-o", out)
+    (tmp_path / "cut.npz").write_bytes(some.read_bytes()[:200])
+    assert "cut.npz: not an .npy" in fails(1, "complete", "digits", tmp_path / "cut.npz", "-o", out)
+    cut_mask = f"@{tmp_path / 'cut.npz'}"
+    assert "not an .npy file of 8 × 8" in fails(1, "complete", "digits", some, "--known", cut_mask, "-o", out)
+    assert "not an .npy file of numbers" in fails(
+        1, "complete", "digits", some, "--condition", f"label={cut_mask}", "-o", out
+    )
+    noise = np.random.default_rng(0).integers(0, 255, (8, 8)).astype(np.uint8)
+    image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:60])
+    assert "cut.png: image file is truncated" in fails(1, "complete", "digits", tmp_path / "cut.png", "-o", out)
+    n = len(np.load(some)["samples"])
+    labels = ",".join("1" * (n + 1))
+    said = f"condition 'label': {n + 1} values for {n} images: give one for all, or one each"
+    assert said in fails(1, "complete", "digits", some, "--label", labels, "-o", out)
     (tmp_path / "empty").mkdir()
     assert "no .png files" in fails(1, "complete", "digits", tmp_path / "empty", "-o", out)
     fails(2, "complete", "digits", tmp_path / "nowhere.npz")

@@ -249,3 +249,55 @@ def test_an_instance_norm_that_keeps_statistics_is_named() -> None:
     with pytest.raises(gf.Error, match=r"InstanceNorm1d in training mode.*eval\(\)"):
         gf.compile(net, torch.randn(1, 3, 5), latent="given")
     assert torch.equal(net[0].running_mean, before)
+
+
+def described(model: gf.Model) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The graph of a compiled model, and its plan."""
+    data = bytes(model._core.file_bytes())
+    return _core.read_graph_summary(data), _core.plan_summary(data, output=True)
+
+
+def image(*layers: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "nodes", "blocks"),
+    [
+        pytest.param(
+            image(nn.Linear(5, 216), nn.LayerNorm(216), nn.Unflatten(1, (6, 6, 6)), nn.Conv2d(6, 2, 3)),
+            (5,), 4, 36, id="norm of one position before an image",
+        ),
+        pytest.param(
+            image(nn.Conv2d(3, 12, 3), nn.GroupNorm(3, 12), nn.SiLU(), nn.Conv2d(12, 2, 3)),
+            (3, 14, 14), 36, 0, id="norm over positions of groups",
+        ),
+        pytest.param(
+            lambda: nn.TransformerEncoderLayer(12, 2, 24, batch_first=True), (30, 12), 14, 60, id="attention",
+        ),
+    ],
+)  # fmt: skip
+def test_what_lies_over_positions_takes_few_nodes_and_blocks(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], nodes: int, blocks: int
+) -> None:
+    """Not a block for every number: that ran ten times as long."""
+    net, inputs, model = compiled(make, normal(*shape))
+    graph, plan = described(model)
+    close(apply(model, inputs), net(*inputs))
+    assert len(graph["nodes"]) <= nodes
+    assert sum(len(node["sources"]) for node in graph["nodes"] if node["kind"] == "copy") <= blocks
+    assert all(len(classes) == 1 for classes in plan["classes"])
+
+
+def test_positions_of_a_plane_lie_side_by_side() -> None:
+    _, _, model = compiled(
+        image(nn.Conv2d(2, 16, 3), nn.GroupNorm(4, 16), nn.SiLU(), nn.Conv2d(16, 3, 3)), normal(2, 14, 14)
+    )
+    graph, plan = described(model)
+    planes = [
+        offsets
+        for (positions, channels, *_), offsets in zip(graph["values"], plan["offset"], strict=True)
+        if positions == 144 and channels == 16 and min(offsets) >= 0
+    ]
+    assert len(planes) > 3
+    assert all((np.diff(offsets) != 16).sum() <= 1 for offsets in planes)

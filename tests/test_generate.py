@@ -87,6 +87,20 @@ def test_a_second_call_keeps_and_mends(whole: Path, tmp_path: Path) -> None:
     assert digest(tmp_path) == digest(whole)
 
 
+@pytest.mark.parametrize("format", dataset_files.FORMATS)
+def test_a_truncated_file_is_written_again(tmp_path: Path, format: str) -> None:
+    if format != "npz":
+        pytest.importorskip({"parquet": "pyarrow", "images": "PIL"}[format])
+    gf.generate("digits", tmp_path, per_class=1, classes=[2, 7, 8], rows_per_file=1, format=format)
+    before = digest(tmp_path)
+    first, second, _ = sorted(file for file in tmp_path.rglob("*") if file.is_file() and file.suffix != ".json")
+    first.write_bytes(first.read_bytes()[:-1])
+    second.write_bytes(b"")
+    made = gf.generate("digits", tmp_path, per_class=1, classes=[2, 7, 8], rows_per_file=1, format=format)
+    assert (made["rows"], made["files"], made["kept"]) == (2, 2, 1)
+    assert digest(tmp_path) == before
+
+
 KILLED = """
 import sys, genfast as gf
 gf.generate("digits", sys.argv[1], per_class=200, rows_per_file=100, format=sys.argv[2])
@@ -283,6 +297,10 @@ def test_wrong_arguments_are_named_and_nothing_is_written(tmp_path: Path) -> Non
             gf.generate("digits", tmp_path / "none", **arguments)
     with pytest.raises(TypeError, match="seed"):
         gf.generate("digits", tmp_path / "none", per_class=1, seed=None)  # type: ignore[arg-type]
+    for counts in ({"n": 5}, {"per_class": 5}, {}):
+        for name in ("digits-vae-encoder", "digits-classifier"):
+            with pytest.raises(ValueError, match="generate needs a distribution"):
+                gf.generate(name, tmp_path / "none", **counts)
     with pytest.raises(ValueError, match="give n"):
         gf.generate("alice", tmp_path / "none", per_class=1)
     with pytest.raises(ValueError, match="no classes"):

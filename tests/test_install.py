@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 import subprocess
 import sys
 import zlib
@@ -30,6 +31,19 @@ def test_numpy_is_all_that_a_sample_needs() -> None:
         "print(x.shape, x.dtype, m.log_prob(x, condition={'label': 3}).shape)"
     )
     assert python(code) == "(2, 1, 8, 8) uint8 (2,)"
+
+
+def test_a_source_folder_without_the_library_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "genfast").mkdir()
+    for file in Path(gf.__file__).parent.glob("*.py"):
+        shutil.copy(file, tmp_path / "genfast")
+    # -S: an editable install would find the library in its own folder.
+    command = [sys.executable, "-S", "-c", "import genfast"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1
+    assert last.startswith(f"ImportError: {tmp_path / 'genfast'} holds genfast's source and no built library")
+    assert "-P" in last
 
 
 def test_the_bundled_models_are_small() -> None:

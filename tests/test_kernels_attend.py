@@ -168,3 +168,21 @@ def test_the_arrangement_of_the_sums(scattered):
         chains = chains[:step] + chains[step : 2 * step]
     for target in TARGETS:
         assert case.run(target, seen)[0, 0] == top / chains[0]
+
+
+@pytest.mark.parametrize("dim", [1, 5, 8, 9, 16, 17, 32, 40, 64, 80])
+@pytest.mark.parametrize(("dim_v", "kv_heads"), [(3, 1), (16, 2), (40, 4)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_positions_that_attend_together_are_those_that_attend_alone(dim, dim_v, kv_heads, bias):
+    """Whatever the number of positions and of keys that each sees, down to the bit."""
+    rng = np.random.default_rng(dim + dim_v)
+    case = Case(rng, rows=2, heads=4, kv_heads=kv_heads, dim=dim, dim_v=dim_v, keys=41, gap=2)
+    for counts in ([39] * 4, [1, 2, 3, 16, 17, 31, 32, 33, 38], [7]):
+        q = [rng.normal(size=case.q.shape).astype(np.float32) for _ in counts]
+        added = [rng.normal(size=(4, 41)).astype(np.float32) for _ in counts] if bias else []
+        k_and_v = list(case.k), list(case.v)
+        for target in TARGETS:
+            outs = k.attend_many(target, q, *k_and_v, 2, counts, case.heads, case.dims, case.steps, case.scale, added)
+            for i, (count, out) in enumerate(zip(counts, outs, strict=True)):
+                case.q, case.bias = q[i], added[i] if bias else None
+                assert same_bits([out, case.run(target, (2, count))])

@@ -313,6 +313,55 @@ void attend(const std::string& name, Floats out, const Floats& q, const std::vec
   target(name).attend(args);
 }
 
+// Position i of q, which is (rows, …) each, sees keys first … first + counts[i] - 1 of k and v. bias: (heads, keys) a position, or
+// none. Returns a matrix (rows, heads * dim_v) a position.
+std::vector<Floats> attend_many(const std::string& name, const std::vector<Floats>& q, const std::vector<Floats>& k,
+                                const std::vector<Floats>& v, int64_t first, const std::vector<int64_t>& counts,
+                                const std::vector<int64_t>& heads, const std::vector<int64_t>& dims,
+                                const std::vector<int64_t>& steps, float scale, const std::vector<Floats>& bias) {
+  require(heads.size() == 2 && heads[0] > 0 && heads[1] > 0 && heads[0] % heads[1] == 0, "heads must be (heads, kv_heads)");
+  require(dims.size() == 2 && dims[0] > 0 && dims[1] > 0, "dims must be (dim, dim_v)");
+  require(steps.size() == 3 && steps[0] >= 0 && steps[1] >= 0 && steps[2] >= 0, "steps must be (q, k, v)");
+  require(!q.empty() && q.size() == counts.size() && k.size() == v.size(), "as many counts as positions, as many k as v");
+  require(bias.empty() || bias.size() == q.size(), "as many biases as positions");
+  const int64_t rows = matrix(q[0], "q").rows, keys = static_cast<int64_t>(k.size());
+  AttendManyArgs args{};
+  const auto pointers = [&](const std::vector<Floats>& list, int64_t height, int64_t width, int64_t& stride) {
+    std::vector<const float*> out;
+    for (const Floats& each : list) {
+      const Matrix m = matrix(each, "q, k, v or bias");
+      require(m.rows == height && m.columns >= width && (out.empty() || m.stride == stride), "matrices do not agree");
+      stride = m.stride;
+      out.push_back(m.data);
+    }
+    return out;
+  };
+  const auto qs = pointers(q, rows, (heads[0] - 1) * steps[0] + dims[0], args.q_stride);
+  const auto ks = pointers(k, rows, (heads[1] - 1) * steps[1] + dims[0], args.k_stride);
+  const auto vs = pointers(v, rows, (heads[1] - 1) * steps[2] + dims[1], args.v_stride);
+  const auto biases = pointers(bias, heads[0], keys, args.bias_step);
+  for (int64_t count : counts) {
+    require(first >= 0 && count >= 1 && first + count <= keys, "keys out of range");
+    args.count = std::max(args.count, count);
+  }
+  std::vector<Floats> out;
+  std::vector<float*> outs;
+  for (size_t i = 0; i < q.size(); ++i) {
+    out.push_back(Floats(std::vector<int64_t>{rows, heads[0] * dims[1]}));
+    outs.push_back(out.back().mutable_data());
+  }
+  const int64_t padded = (args.count + 15) / 16 * 16;
+  std::vector<float> panel(static_cast<size_t>(dims[0] * padded)), scores(static_cast<size_t>(4 * padded));
+  args.positions = static_cast<int64_t>(q.size()), args.counts = counts.data(), args.rows = rows;
+  args.out = outs.data(), args.out_stride = heads[0] * dims[1];
+  args.q = qs.data(), args.k = ks.data(), args.v = vs.data(), args.bias = biases.empty() ? nullptr : biases.data();
+  args.q_step = steps[0], args.k_step = steps[1], args.v_step = steps[2], args.first = first;
+  args.heads = heads[0], args.kv_heads = heads[1], args.dim = dims[0], args.dim_v = dims[1], args.scale = scale;
+  args.panel = panel.data(), args.scores = scores.data();
+  target(name).attend_many(args);
+  return out;
+}
+
 void require_temperature(float temperature) { require(temperature > 0.0f, "temperature must be positive"); }
 
 void require_levels(const Levels& level, int64_t rows, int64_t levels) {
@@ -411,6 +460,8 @@ void bind_kernels(py::module_& m) {
         "scales"_a = py::none());
   k.def("attend", &attend, "target"_a, "out"_a.noconvert(), "q"_a.noconvert(), "k"_a, "v"_a, "seen"_a, "heads"_a, "dims"_a,
         "steps"_a, "scale"_a, "scores"_a, "bias"_a = py::none());
+  k.def("attend_many", &attend_many, "target"_a, "q"_a, "k"_a, "v"_a, "first"_a, "counts"_a, "heads"_a, "dims"_a, "steps"_a,
+        "scale"_a, "bias"_a = std::vector<Floats>{});
   k.def("categorical", &categorical, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f);
   k.def("categorical_log_prob", &categorical_log_prob, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f);
   k.def("bernoulli", &bernoulli, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f, "probs"_a = false);

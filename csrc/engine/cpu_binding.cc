@@ -14,6 +14,9 @@ constexpr int64_t kWorkOfMap = 16;
 // channels take more of them, so many floats, for a call costs as much as some hundred. So do large weights, which every block
 // reads from L2 at best: a row for so many bytes, while the widest value of a block has at most so many floats.
 constexpr int64_t kBlockRows = 48, kNarrowBlock = 768, kWeightsARow = 1536, kWideBlock = 16384;
+// A copy's blocks that leave out most positions, this many of each they fill, are taken piece by piece.
+constexpr int64_t kSparse = 4;
+constexpr int64_t kAttendPositions = 32;
 
 }  // namespace
 
@@ -91,6 +94,8 @@ void CpuBinding::bind_group(const Group& group) {
     widest = std::max(widest, graph_.values[node.out].channels);
   }
   bound.block_rows = std::max({kBlockRows, kNarrowBlock / widest, std::min(weights / kWeightsARow, kWideBlock / widest)});
+  // Positions that attend together read the same keys.
+  if (bound.attends) bound.block_rows = std::max(bound.block_rows, kAttendPositions * arena_.capacity());
   bound.end = static_cast<int32_t>(step_.parts.size());
   bound.work = work_;
   step_.groups.push_back(bound);
@@ -258,6 +263,11 @@ void CpuBinding::add_operand(PositionCommand& call, int k, const Source& source,
 // Neighbouring positions whose pointers all advance by one full tile are one longer run of rows. No task of a group reads what the
 // group computes at another position, so nothing in a run waits for what comes before it.
 void CpuBinding::finish(PositionCommand& call, const Positions& positions) {
+  // In a tile of one row there is no other distance between rows than that between positions, whatever it is: 0 where all read one.
+  if (arena_.capacity() == 1 && positions.size() > 1 && call.out[0] && call.out[1]) {
+    call.out_stride = call.out[1] - call.out[0];
+    for (int k = 0; k < call.operands; ++k) call.operand_stride[k] = call.in[k][1] - call.in[k][0];
+  }
   int32_t* run = step_.pool.array<int32_t>(positions.size());
   for (size_t i = positions.size(); i-- > 0;) {
     run[i] = 1;
@@ -285,25 +295,23 @@ void CpuBinding::bind_map(const Node& node, ChannelRange range, const Positions&
 }
 
 void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions& positions) {
-  std::vector<PositionCommand> calls;
+  const auto n = static_cast<int64_t>(positions.size());
+  std::vector<Source> blocks;  // what lies inside the range, of those that fill any of these positions
+  int64_t pieces = 0;
   std::vector<std::pair<int64_t, int64_t>> everywhere;  // channels that a block fills at all these positions
   for (const Source& block : node.sources) {
     const ChannelRange part{std::max(range.begin, block.offset), std::min(range.end, block.offset + block.count)};
     if (part.begin >= part.end) continue;
-    const bool reads =
-        std::any_of(positions.begin(), positions.end(), [&](int32_t p) { return source_position(graph_, block, p) >= 0; });
-    if (!reads) continue;
-    PositionCommand call = start(node, part, positions);
-    Source source = block;
-    source.channel += part.begin - block.offset;
-    add_operand(call, 0, source, positions);
-    float** out = places(node.out, part.begin, positions);
-    bool always = true;
-    for (size_t i = 0; i < positions.size(); ++i)
-      if (!call.in[0][i]) out[i] = nullptr, always = false;
-    call.out = out;
-    calls.push_back(call);
-    if (always) everywhere.emplace_back(part.begin, part.end);
+    const int64_t filled =
+        std::count_if(positions.begin(), positions.end(), [&](int32_t p) { return source_position(graph_, block, p) >= 0; });
+    if (filled == 0) continue;
+    Source inside = block;
+    inside.channel += part.begin - block.offset;
+    inside.offset = part.begin;
+    inside.count = part.end - part.begin;
+    blocks.push_back(inside);
+    pieces += filled;
+    if (filled == n) everywhere.emplace_back(part.begin, part.end);
   }
   std::sort(everywhere.begin(), everywhere.end());
   int64_t covered = range.begin;
@@ -317,7 +325,40 @@ void CpuBinding::bind_copy(const Node& node, ChannelRange range, const Positions
     fill.operand_broadcast[0] = true;
     finish(fill, positions);
   }
-  for (PositionCommand& call : calls) finish(call, positions);
+  if (pieces * kSparse < n * static_cast<int64_t>(blocks.size())) return bind_gather(node, blocks, positions);
+  for (const Source& block : blocks) {
+    PositionCommand call = start(node, {block.offset, block.offset + block.count}, positions);
+    add_operand(call, 0, block, positions);
+    float** out = places(node.out, block.offset, positions);
+    for (size_t i = 0; i < positions.size(); ++i)
+      if (!call.in[0][i]) out[i] = nullptr;
+    call.out = out;
+    finish(call, positions);
+  }
+}
+
+void CpuBinding::bind_gather(const Node& node, const std::vector<Source>& blocks, const Positions& positions) {
+  std::vector<std::vector<GatherCommand::Piece>> found(positions.size());
+  int64_t floats = 0;
+  for (const Source& block : blocks) {
+    for (size_t i = 0; i < positions.size(); ++i) {
+      const float* in = arena_.read(block, positions[i]);
+      if (!in) continue;
+      found[i].push_back({in, arena_.place(node.out, positions[i]) + block.offset, arena_.stride(block.value), block.count});
+      floats += block.count;
+    }
+  }
+  GatherCommand command;
+  command.out_stride = plan_.stride[node.out];
+  int32_t* first = step_.pool.array<int32_t>(positions.size() + 1);
+  first[0] = 0;
+  for (size_t i = 0; i < positions.size(); ++i) first[i + 1] = first[i] + static_cast<int32_t>(found[i].size());
+  GatherCommand::Piece* pieces = step_.pool.array<GatherCommand::Piece>(static_cast<size_t>(first[positions.size()]));
+  for (size_t i = 0; i < positions.size(); ++i) std::copy(found[i].begin(), found[i].end(), pieces + first[i]);
+  command.first = first;
+  command.pieces = pieces;
+  work_ += kWorkOfMap * floats;
+  add(Command::Kind::gather, step_.gathers, command);
 }
 
 void CpuBinding::bind_row(const Node& node, const Positions& positions) {

@@ -33,6 +33,7 @@ class CpuBinding {
   void bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, const Positions& positions);
   void bind_map(const Node& node, ChannelRange range, const Positions& positions);
   void bind_copy(const Node& node, ChannelRange range, const Positions& positions);
+  void bind_gather(const Node& node, const std::vector<Source>& blocks, const Positions& positions);
   void bind_row(const Node& node, const Positions& positions);
   void bind_lookup(const Node& node, const Positions& positions);
   void bind_attend(const Node& node, const Positions& positions);

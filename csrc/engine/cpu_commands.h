@@ -57,6 +57,18 @@ struct PositionCommand {
   int node = 0;
 };
 
+// The blocks of a copy that fill few of the positions each: what each position gets, one piece after another.
+struct GatherCommand {
+  struct Piece {
+    const float* in;  // row 0
+    float* out;
+    int64_t in_stride, columns;
+  };
+  const Piece* pieces = nullptr;
+  const int32_t* first = nullptr;  // [positions + 1] of the pieces
+  int64_t out_stride = 0;
+};
+
 // Attention at each position.
 struct AttendCommand {
   AttendArgs args;  // what all positions share: all but out, q, the keys seen, bias, scratch and rows
@@ -67,7 +79,7 @@ struct AttendCommand {
 };
 
 struct Command {
-  enum class Kind : uint8_t { gemm, call, attend } kind;
+  enum class Kind : uint8_t { gemm, call, gather, attend } kind;
   int32_t index;  // into the step's vector of that kind
 };
 
@@ -97,6 +109,7 @@ struct StepCommands {
   std::vector<Command> commands;
   std::vector<GemmCommand> gemms;
   std::vector<PositionCommand> calls;
+  std::vector<GatherCommand> gathers;
   std::vector<AttendCommand> attends;
   std::vector<SiteCommand> sites;
   Pool pool;
@@ -104,7 +117,7 @@ struct StepCommands {
   size_t bytes() const {
     return pool.bytes() + groups.capacity() * sizeof(CommandGroup) + parts.capacity() * sizeof(CommandPart) +
            commands.capacity() * sizeof(Command) + gemms.capacity() * sizeof(GemmCommand) +
-           calls.capacity() * sizeof(PositionCommand) + attends.capacity() * sizeof(AttendCommand) +
+           calls.capacity() * sizeof(PositionCommand) + gathers.capacity() * sizeof(GatherCommand) + attends.capacity() * sizeof(AttendCommand) +
            sites.capacity() * sizeof(SiteCommand);
   }
 };

@@ -1,8 +1,11 @@
 #include "engine/cpu_decoder.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "base/errors.h"
+#include "base/not_finite.h"
 #include "base/thread_pool.h"
 #include "engine/cpu_arena.h"
 #include "engine/cpu_binding.h"
@@ -19,6 +22,8 @@ constexpr int64_t kSharedWork = int64_t{1} << 21, kFewestRows = 8;
 constexpr size_t kBoundBytes = size_t{64} << 20;
 // Scratch for attention scores: as many heads at a time as L2 holds beside their keys.
 constexpr int64_t kScores = 65536;
+// Positions that attend together; and floats of the keys that are turned for them, a quarter of L2.
+constexpr int64_t kFewestTogether = 4, kMostTogether = 64, kMostTurned = int64_t{1} << 17;
 
 class CpuDecoder : public Decoder {
  public:
@@ -30,18 +35,24 @@ class CpuDecoder : public Decoder {
         binding_(*cpu_plan_, arena_),
         bound_(cpu_plan_->plan->steps.size()),
         heads_(graph_, arena_.stride(graph_.head.value), cpu_plan_->plan->stride[0]) {
-    int64_t keys = 0, scores = 0;
+    int64_t keys = 0, scores = 0, turned = 0;
     for (const Node& node : graph_.nodes) {
       if (node.kind != NodeKind::attend) continue;
       const int64_t one = attend_scores(node.attention.keys);
       scores = std::max(scores, std::max(one, std::min(one * node.attention.heads, kScores)));
       if (node.attention.bitmap != kDirect) keys = std::max(keys, node.attention.keys);
+      if (turns(node)) turned = std::max(turned, turned_floats(node));
     }
+    most_turned_ = static_cast<size_t>(turned);
     most_scores_ = static_cast<size_t>(scores);
     most_keys_ = static_cast<size_t>(keys);
     scratch_.push_back(make_scratch());
     const Plan& plan = *cpu_plan_->plan;
-    for (int32_t site : plan.known) known_.push_back(binding_.bind_site(site));
+    std::vector<int32_t> known = plan.known;  // position after position, as they lie
+    const int64_t positions = graph_.positions();
+    std::sort(known.begin(), known.end(),
+              [&](int32_t a, int32_t b) { return std::make_pair(a % positions, a) < std::make_pair(b % positions, b); });
+    for (int32_t site : known) known_.push_back(binding_.bind_site(site));
     if (plan.body >= 0) states_ = std::make_unique<CpuStates>(graph_, plan, arena_);
     if (!plan.output) return;
     Source output;  // through no table
@@ -71,14 +82,19 @@ class CpuDecoder : public Decoder {
   void finish() override {
     if (!tile_->output) return;
     const int64_t channels = graph_.values[graph_.output.value].channels, stride = arena_.stride(graph_.output.value);
-    float* to = tile_->output;
-    for (int64_t r = 0; r < tile_->rows; ++r)
-      for (int64_t c = 0; c < channels; ++c)
-        for (const float* position : output_) {
-          *to = position[r * stride + c];
-          if (!(*to - *to == 0)) fail_at_output(to - tile_->output);
-          ++to;
-        }
+    const auto positions = static_cast<int64_t>(output_.size());
+    for (int64_t r = 0; r < tile_->rows; ++r) {
+      float* to = tile_->output + r * channels * positions;
+      for (int64_t first = 0; first < positions; first += 16) {  // few at a time: the channels of a position lie together
+        const int64_t last = std::min<int64_t>(first + 16, positions);
+        for (int64_t c = 0; c < channels; ++c)
+          for (int64_t p = first; p < last; ++p) {
+            to[c * positions + p] = output_[p][r * stride + c];
+          }
+      }
+    }
+    const int64_t bad = first_not_finite(tile_->output, tile_->rows * channels * positions);
+    if (bad >= 0) fail_at_output(bad);
   }
 
  private:
@@ -86,8 +102,18 @@ class CpuDecoder : public Decoder {
   struct Scratch {
     AlignedBuffer<float> scores;
     AlignedBuffer<int32_t> visible;
+    AlignedBuffer<float> turned;  // of positions that attend together
   };
-  Scratch make_scratch() const { return {AlignedBuffer<float>(most_scores_), AlignedBuffer<int32_t>(most_keys_)}; }
+  Scratch make_scratch() const {
+    return {AlignedBuffer<float>(most_scores_), AlignedBuffer<int32_t>(most_keys_), AlignedBuffer<float>(most_turned_)};
+  }
+
+  // Whether positions of an attend node may go together: of intervals, with keys that fit L2 when they are turned.
+  bool turns(const Node& node) const {
+    return node.attention.bitmap == kDirect && graph_.values[node.out].positions >= kFewestTogether &&
+           turned_floats(node) <= kMostTurned;
+  }
+  static int64_t turned_floats(const Node& node) { return (node.attention.dim + 4) * round_up(node.attention.keys, 16); }
 
   void run_round(int64_t index) {
     if (tile_->rolls) states_->roll(*tile_);
@@ -184,6 +210,9 @@ class CpuDecoder : public Decoder {
         case Command::Kind::call:
           run_positions(step.calls[index], rows, begin, end);
           break;
+        case Command::Kind::gather:
+          run_gather(step.gathers[index], rows, begin, end);
+          break;
         case Command::Kind::attend:
           run_attend(step.attends[index], rows, begin, end, scratch);
           break;
@@ -203,14 +232,36 @@ class CpuDecoder : public Decoder {
     }
   }
 
+  static void run_gather(const GatherCommand& command, int64_t rows, int64_t begin, int64_t end) {
+    for (int64_t m = begin; m < end;) {
+      const int64_t i = m / rows, r = m % rows, count = std::min(rows - r, end - m);
+      for (int32_t k = command.first[i]; k < command.first[i + 1]; ++k) {
+        const GatherCommand::Piece& piece = command.pieces[k];
+        const float* in = piece.in + r * piece.in_stride;
+        float* out = piece.out + r * command.out_stride;
+        for (int64_t j = 0; j < count; ++j, in += piece.in_stride, out += command.out_stride) {
+          if (piece.columns == 1)
+            *out = *in;
+          else
+            std::memcpy(out, in, static_cast<size_t>(piece.columns) * sizeof(float));
+        }
+      }
+      m += count;
+    }
+  }
+
   void run_attend(const AttendCommand& command, int64_t rows, int64_t begin, int64_t end, Scratch& scratch) {
     const Node& node = graph_.nodes[command.node];
     const Attention& attention = node.attention;
     AttendArgs args = command.args;
     args.scores = scratch.scores.data();
     args.scores_size = static_cast<int64_t>(scratch.scores.size());
-    for (int64_t m = begin; m < end; m += args.rows) {
+    const bool may_turn = turns(node);
+    for (int64_t m = begin; m < end;) {
       const int64_t i = m / rows, r = m % rows, p = command.positions[i];
+      const int64_t together = r == 0 && may_turn ? attend_together(command, rows, i, (end - m) / rows, scratch) : 0;
+      m += together * rows;
+      if (together > 0) continue;
       args.rows = std::min(rows - r, end - m);
       see(attention, p, scratch, args);
       if (node.bias >= 0) args.bias = graph_.weights[node.bias].data + p * attention.keys;
@@ -218,7 +269,54 @@ class CpuDecoder : public Decoder {
       args.out = command.out[i] + r * args.out_stride;
       args.first_row = r;
       kernels_->attend(args);
+      m += args.rows;
     }
+  }
+
+  // Positions of a command from the i-th on that see keys from the same one on; how many of `most` it was, 0 where that is few.
+  int64_t attend_together(const AttendCommand& command, int64_t rows, int64_t i, int64_t most, Scratch& scratch) {
+    const Node& node = graph_.nodes[command.node];
+    const Attention& attention = node.attention;
+    const std::vector<int32_t>&first = graph_.tables[attention.begin], &last = graph_.tables[attention.end];
+    std::array<int64_t, kMostTogether> counts;
+    std::array<const float*, kMostTogether> bias;
+    AttendManyArgs many{};
+    many.first = most > 0 ? first[command.positions[i]] : 0;
+    int64_t n = 0;
+    for (; n < std::min(most, kMostTogether); ++n) {
+      const int32_t p = command.positions[i + n];
+      counts[n] = last[p] - first[p];
+      if (first[p] != many.first || counts[n] < 1) break;
+      many.count = std::max(many.count, counts[n]);
+      if (node.bias >= 0) bias[n] = graph_.weights[node.bias].data + p * attention.keys;
+    }
+    if (n < kFewestTogether) return 0;
+    const AttendArgs& args = command.args;
+    many.positions = n;
+    many.out = command.out + i;
+    many.q = command.q + i;
+    many.counts = counts.data();
+    many.bias = node.bias >= 0 ? bias.data() : nullptr;
+    many.out_stride = args.out_stride;
+    many.q_stride = args.q_stride;
+    many.q_step = args.q_step;
+    many.k = args.k;
+    many.k_stride = args.k_stride;
+    many.k_step = args.k_step;
+    many.v = args.v;
+    many.v_stride = args.v_stride;
+    many.v_step = args.v_step;
+    many.heads = args.heads;
+    many.kv_heads = args.kv_heads;
+    many.dim = args.dim;
+    many.dim_v = args.dim_v;
+    many.scale = args.scale;
+    many.bias_step = args.bias_step;
+    many.panel = scratch.turned.data();
+    many.scores = many.panel + args.dim * round_up(attention.keys, 16);
+    many.rows = rows;
+    kernels_->attend_many(many);
+    return n;
   }
 
   // The keys that position p sees.
@@ -273,7 +371,7 @@ class CpuDecoder : public Decoder {
   std::vector<std::unique_ptr<const StepCommands>> bound_;  // [step], null until first run
   size_t bound_bytes_ = 0;
   std::vector<SiteCommand> known_;  // there before the first step: given, or without a distribution
-  size_t most_scores_ = 0, most_keys_ = 0;
+  size_t most_scores_ = 0, most_keys_ = 0, most_turned_ = 0;
   std::vector<Scratch> scratch_;  // [job] of a group that several threads share; the first is there always
   CpuHeads heads_;
   std::unique_ptr<CpuStates> states_;  // of plans with a body

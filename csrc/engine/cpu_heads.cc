@@ -1,5 +1,7 @@
 #include "engine/cpu_heads.h"
 
+#include <algorithm>
+
 #include "base/errors.h"
 
 namespace genfast {
@@ -44,12 +46,23 @@ void CpuHeads::run(const std::vector<SiteCommand>& sites, const Tile& tile, int6
 }
 
 void CpuHeads::place(const std::vector<SiteCommand>& sites, const Tile& tile) const {
+  if (!head_.has_levels()) return feed_numbers(sites, tile);
   for (const SiteCommand& site : sites) {
     const int64_t offset = site.site * tile.rows;
     if (tile.u && graph_.head_position(site.site) < 0)
       for (int64_t r = 0; r < tile.rows; ++r)
         if (!tile.given || !tile.given[offset + r]) tile.levels[offset + r] = static_cast<int32_t>(graph_.bos);
     if (site.input) feed(site, tile);
+  }
+}
+
+// A row at a time, few sites together: sites lie side by side in a row, and rows far apart.
+void CpuHeads::feed_numbers(const std::vector<SiteCommand>& sites, const Tile& tile) const {
+  for (size_t first = 0; first < sites.size(); first += 16) {
+    const size_t last = std::min(first + 16, sites.size());
+    for (int64_t r = 0; r < tile.rows; ++r)
+      for (size_t i = first; i < last; ++i)
+        if (sites[i].input) sites[i].input[r * input_stride_] = tile.x[sites[i].site * tile.rows + r];
   }
 }
 

@@ -39,6 +39,7 @@ class CpuHeads {
  private:
   void copy_logits(const SiteCommand& site, const Tile& tile) const;
   void feed(const SiteCommand& site, const Tile& tile) const;
+  void feed_numbers(const std::vector<SiteCommand>& sites, const Tile& tile) const;
 
   const Graph& graph_;
   const Head& head_;

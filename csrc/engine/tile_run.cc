@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/not_finite.h"
 #include "kernels/kernels.h"
 
 namespace genfast {
@@ -107,6 +108,22 @@ void TileRun::set_x(int64_t site, int64_t row, float x) {
   std::fill_n(work_->x.data() + at(site, row), copies_, x);
 }
 
+// Of a call that gives them all. Few sites at a time: one side lies row by row, the other site by site.
+void TileRun::place_numbers() {
+  const int64_t sites = graph_.sites();
+  const float* x = call_.x + begin_ * sites;
+  if (const int64_t bad = first_not_finite(x, rows_ * sites); bad >= 0) set_x(bad % sites, bad / sites, x[bad]);  // its error
+  for (int64_t first = 0; first < sites; first += 16) {
+    const int64_t last = std::min(first + 16, sites);
+    for (int64_t r = 0; r < rows_; ++r) {
+      for (int64_t copy = 0; copy < copies_; ++copy) {
+        float* to = work_->x.data() + at(first, r) + copy;
+        for (int64_t site = first; site < last; ++site, to += tile_rows_) *to = x[r * sites + site];
+      }
+    }
+  }
+}
+
 void TileRun::place_given() {
   const int64_t sites = graph_.sites();
   const bool has_levels = graph_.head.has_levels();
@@ -115,14 +132,12 @@ void TileRun::place_given() {
   row_last_.assign(static_cast<size_t>(rows_), -1);
   padding_.assign(static_cast<size_t>(rows_), options_.stop.empty() ? 0 : options_.stop[0]);
   if (!call_.draws()) {
-    for (int64_t site = 0; site < sites; ++site) {
-      const bool fixed = graph_.head_position(site) < 0;
-      for (int64_t r = 0; r < rows_; ++r) {
-        const int64_t from = (begin_ + r) * sites + site;
-        if (has_levels)
-          set_level(site, r, call_.levels[from], fixed);
-        else
-          set_x(site, r, call_.x[from]);
+    if (!has_levels) {
+      place_numbers();
+    } else {
+      for (int64_t site = 0; site < sites; ++site) {
+        const bool fixed = graph_.head_position(site) < 0;
+        for (int64_t r = 0; r < rows_; ++r) set_level(site, r, call_.levels[(begin_ + r) * sites + site], fixed);
       }
     }
     end_ = sites;

@@ -60,6 +60,7 @@ class TileRun {
  private:
   void place_conditions();
   void place_given();
+  void place_numbers();
   void place_uniforms();
   void place_rolls();
   bool step_body();

@@ -165,6 +165,14 @@ struct Graph {
   int64_t positions() const { return values[0].positions; }
   int64_t channels() const { return values[0].channels; }
   int64_t sites() const { return positions() * channels(); }
+  // Whether all sites are there before anything reads one, since an output is made of them: given, or drawn from constants. Then
+  // the channels of value 0 are read together.
+  bool sites_together() const {
+    if (output.value < 0) return false;
+    if (iteration.rounds > 0 || head.kind == HeadKind::none) return true;
+    const int from = values[static_cast<size_t>(head.value)].producer;
+    return from >= 0 && nodes[static_cast<size_t>(from)].kind == NodeKind::constant;
+  }
   // Uniforms a sample takes.
   int64_t uniforms() const { return sites() + (iteration.jitter > 0 ? 2 * iteration.rounds : 0); }
   // Where the head reads what says the distribution of a site, or -1.

@@ -7,6 +7,7 @@
 #include "kernels/row-inl.h"
 #include "kernels/lookup-inl.h"
 #include "kernels/attend-inl.h"
+#include "kernels/attend_many-inl.h"
 #include "kernels/logits-inl.h"
 #include "kernels/categorical-inl.h"
 #include "kernels/bernoulli-inl.h"

@@ -83,7 +83,29 @@ struct AttendArgs {
 // Floats of scratch for one head.
 constexpr int64_t attend_scores(int64_t count) { return (count + 15) / 16 * 16 + 1; }
 
+// The same for several positions that see keys first, first + 1, … each: position i the first counts[i] of them, 1 to count.
+struct AttendManyArgs {
+  int64_t positions;
+  float* const* out;      // [positions] row 0
+  const float* const* q;  // [positions] row 0
+  const int64_t* counts;
+  const float* const* bias;  // [positions] as in AttendArgs; or null
+  int64_t out_stride, q_stride, q_step;
+  const float* const* k;
+  int64_t k_stride, k_step;
+  const float* const* v;
+  int64_t v_stride, v_step;
+  int64_t first, count;
+  int64_t heads, kv_heads, dim, dim_v;
+  float scale;
+  int64_t bias_step;
+  float* panel;   // scratch: dim floats for each of count rounded up to 16
+  float* scores;  // scratch: four times count rounded up to 16
+  int64_t first_row, rows;
+};
+
 using AttendFn = void (*)(const AttendArgs&);
+using AttendManyFn = void (*)(const AttendManyArgs&);
 using GemmFn = void (*)(const GemmArgs&);
 // out[r * out_stride + c], r < rows, c < columns. out may alias an operand exactly (same pointer and stride), not partially.
 using MapFn = void (*)(float* out, int64_t out_stride, const MapOperand* args, const float* params, int64_t rows, int64_t columns);
@@ -194,6 +216,7 @@ struct Kernels {
   RowFn row[static_cast<int>(RowOp::count)];
   LookupFn lookup;
   AttendFn attend;
+  AttendManyFn attend_many;
   CategoricalFn categorical;
   CategoricalLogProbFn categorical_log_prob;
   CategoricalIntervalFn categorical_interval;

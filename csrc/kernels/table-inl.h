@@ -20,6 +20,7 @@ extern const Kernels GENFAST_JOIN(GENFAST_NS, _kernels) = {
     },
     GENFAST_NS::lookup,
     GENFAST_NS::attend,
+    GENFAST_NS::attend_many,
     GENFAST_NS::categorical,
     GENFAST_NS::categorical_log_prob,
     GENFAST_NS::categorical_interval,

@@ -10,6 +10,8 @@ namespace genfast {
 namespace {
 
 constexpr int32_t kUnused = -1;
+// So many positions of a group are worth looking for slots side by side.
+constexpr size_t kManyPositions = 8;
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -179,7 +181,7 @@ class Placement {
         scratch_of[out] = at;
         for (int64_t i = 0; i < n; ++i) in_scratch_.push_back({out, group.positions[i], at + i * plan_.stride[out]});
       } else {
-        for (int32_t p : group.positions) allocate(out, p);
+        allocate_together(out, group.positions);
       }
       if (!in_place) free_operands();
     }
@@ -208,6 +210,36 @@ class Placement {
       slot = slots_[stride]++;
     }
     plan_.offset[v][p] = slot;
+  }
+
+  // Slots in a row, as far as there are such, so that a backend may take neighbouring positions in one go.
+  void allocate_together(int v, const std::vector<int32_t>& positions) {
+    std::vector<int32_t>& free = free_[plan_.stride[v]];
+    size_t wanted = 0;
+    for (int32_t p : positions) wanted += plan_.offset[v][p] == kUnused;
+    if (wanted >= kManyPositions && !free.empty()) {
+      std::sort(free.begin(), free.end());
+      struct Run {
+        size_t begin, length;
+      };
+      std::vector<Run> runs;
+      for (size_t i = 0; i < free.size(); ++i) {
+        if (i == 0 || free[i] != free[i - 1] + 1) runs.push_back({i, 0});
+        ++runs.back().length;
+      }
+      // The shortest that is long enough, or failing that the longest ones.
+      const auto better = [&](const Run& a, const Run& b) {
+        const bool enough_a = a.length >= wanted, enough_b = b.length >= wanted;
+        return enough_a != enough_b ? enough_a : enough_a ? a.length < b.length : a.length > b.length;
+      };
+      std::stable_sort(runs.begin(), runs.end(), better);
+      std::vector<int32_t> rest;  // taken from the back
+      rest.reserve(free.size());
+      for (size_t r = runs.size(); r-- > 0;)
+        for (size_t i = runs[r].length; i-- > 0;) rest.push_back(free[runs[r].begin + i]);
+      free = std::move(rest);
+    }
+    for (int32_t p : positions) allocate(v, p);
   }
 
   void release(int32_t time) {

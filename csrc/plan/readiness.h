@@ -33,7 +33,7 @@ void for_each_site(const Graph& graph, int64_t draw, F&& f) {
 
 // The row of value 0 that a site is an element of. In rounds all channels are there together, after the draws: one class.
 inline int site_row(const Graph& graph, int64_t site) {
-  return graph.iteration.rounds > 0 ? 0 : static_cast<int>(site / graph.positions());
+  return graph.sites_together() ? 0 : static_cast<int>(site / graph.positions());
 }
 
 // With nothing left to draw and no output, one step evaluates every distribution. Throws NotCausalError when some distribution

@@ -59,7 +59,7 @@ class Analysis {
       : graph_(graph), classes_(graph.nodes.size()), count_(graph.values.size(), 1), channel_class_(graph.values.size()) {}
 
   Structure run() {
-    if (graph_.channels() > 1 && graph_.iteration.rounds == 0) {
+    if (graph_.channels() > 1 && !graph_.sites_together()) {
       count_[0] = static_cast<int>(graph_.channels());
       channel_class_[0].resize(graph_.channels());
       std::iota(channel_class_[0].begin(), channel_class_[0].end(), 0);
@@ -164,10 +164,10 @@ class Analysis {
         classes_[index][0].work = node.attention.heads * (node.attention.dim + node.attention.dim_v);
         break;
       case NodeKind::map:
-        map_classes(index);
+        graph_.sites_together() ? one_class(index) : map_classes(index);
         break;
       case NodeKind::copy:
-        copy_classes(index);
+        graph_.sites_together() ? one_class(index) : copy_classes(index);
         break;
       case NodeKind::gemm:
         gemm_classes(index);

@@ -13,6 +13,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from genfast.whole_file import whole_file
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -282,4 +284,5 @@ def command(
             "threads": threads,
             "torch": torch.__version__,
         }
-        json_path.write_text(json.dumps({**about, "repeats": repeats, "results": results}, indent=1) + "\n")
+        with whole_file(json_path) as file:
+            file.write(json.dumps({**about, "repeats": repeats, "results": results}, indent=1).encode() + b"\n")

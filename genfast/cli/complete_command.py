@@ -63,7 +63,7 @@ def command(
 
     import genfast as gf
     from genfast.cli import images as pictures
-    from genfast.cli.conditions import parse, rows
+    from genfast.cli.conditions import parse, read, rows
     from genfast.cli.known import mask, read_images
 
     given = parse(conditions, label)
@@ -82,6 +82,10 @@ def command(
     stored = {name: told[name] for name in wanted if name in told and name not in given}
     asked = [c for name, c in wanted.items() if name not in stored]
     # Values that are given are one for each image; labels that are not count through an image's completions.
+    for c in asked:
+        values = len(np.atleast_1d(read(c["name"], given[c["name"]], c["dtype"]))) if c["name"] in given else 1
+        if values not in (1, n) and not (c["shape"] and not given[c["name"]].startswith("@")):
+            raise ValueError(f"condition {c['name']!r}: {values} values for {n} images: give one for all, or one each")
     of_images = rows([c for c in asked if c["name"] in given], given, 0, n)
     condition = {name: np.repeat(table, number, axis=0) for name, table in {**stored, **of_images}.items()}
     unsaid = [c for c in asked if c["name"] not in given]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def read(name: str, text: str, dtype: str) -> NDArray[Any]:
     if text.startswith("@"):
         try:
             table = np.load(text[1:], allow_pickle=False)
-        except (ValueError, EOFError):
+        except (ValueError, EOFError, BadZipFile):
             table = None
         if not isinstance(table, np.ndarray) or table.dtype.kind not in "biuf" or not table.ndim:
             raise ValueError(f"condition {name!r}: {text[1:]}: not an .npy file of numbers, one row a sample")

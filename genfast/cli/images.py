@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genfast.whole_file import whole_file
+
 GAP = 2
 
 
@@ -72,10 +74,11 @@ def grid(pictures: NDArray[np.uint8], columns: int | None = None, scale: int | N
 
 
 def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Grey (H, W) or colour (H, W, 3) bytes to a PNG file. Raises OSError when it cannot be written."""
+    """Grey (H, W) or colour (H, W, 3) bytes to a PNG file, whole or not at all. Raises OSError when that fails."""
     from PIL import Image
 
-    Image.fromarray(picture).save(path, format="PNG", optimize=True)
+    with whole_file(path) as file:
+        Image.fromarray(picture).save(file, format="PNG", optimize=True)
 
 
 def kind_of(path: Path) -> str:
@@ -101,7 +104,8 @@ def save(
     ids."""
     kind = kind_of(path)
     if kind == "npz":
-        np.savez_compressed(path, samples=samples, levels=levels, first_row=first_row, **(extra or {}))
+        with whole_file(path) as file:
+            np.savez_compressed(file, samples=samples, levels=levels, first_row=first_row, **(extra or {}))
         return
     pictures = to_bytes(samples, levels)
     if kind == "png":

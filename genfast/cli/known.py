@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ def mask(text: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     if text.startswith("@"):
         try:
             table = np.load(text[1:], allow_pickle=False)
-        except (ValueError, EOFError):
+        except (ValueError, EOFError, BadZipFile):
             table = None
         if not isinstance(table, np.ndarray) or table.dtype.kind not in "biu" or table.shape != shape:
             raise ValueError(f"--known {text}: not an .npy file of {' × '.join(map(str, shape))} zeros and ones")
@@ -52,7 +54,7 @@ def read_images(path: Path, model: Any) -> tuple[NDArray[Any], dict[str, NDArray
             with open(path, "rb") as stream:
                 loaded = np.load(stream, allow_pickle=False)
                 table = loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-        except (ValueError, EOFError, KeyError):
+        except (ValueError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error):
             raise ValueError(f"{path}: not an .npy file, nor an .npz file of genfast") from None
         samples = table if isinstance(table, np.ndarray) else table.get("samples")
         if samples is None or samples.shape[1:] != shape:
@@ -84,6 +86,10 @@ def read_images(path: Path, model: Any) -> tuple[NDArray[Any], dict[str, NDArray
                 picture = np.asarray(image.convert("RGB" if blank.ndim == 4 else "L"))
         except UnidentifiedImageError:
             raise ValueError(f"{file}: not a picture") from None
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow says of damaged files
+            if isinstance(error, OSError) and error.filename:
+                raise
+            raise ValueError(f"{file}: {error}") from None
         if picture.shape != blank.shape[1:]:
             size = " × ".join(map(str, picture.shape[:2]))
             raise ValueError(f"{file}: {size} pixels; the model's images have {' × '.join(map(str, blank.shape[1:3]))}")

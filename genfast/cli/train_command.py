@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from genfast.cli.train_settings import changed
+from genfast.whole_file import whole_file
 
 # The registry itself is genfast.zoo.recipes, which needs torch; a test keeps them equal.
 NAMES = (
@@ -112,12 +113,10 @@ def command(
     subject = Characters.of(path) if of_text else Images.of(data or "digits", path, size, levels)
     baseline = subject.baseline()
     checkpoint = out.with_suffix(".pt")
-    if fresh:
-        checkpoint.unlink(missing_ok=True)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     console.print(subject.describe())
     console.print(f"{subject.baseline_name}: {baseline:.4f} {subject.baseline_unit} on the test part")
-    if checkpoint.exists():
+    if checkpoint.exists() and not fresh:
         before = read_checkpoint(checkpoint)
         console.print(f"going on from {checkpoint}")
         planned, held = before["recipe"].get("epochs"), len(before["history"])
@@ -142,7 +141,7 @@ def command(
                 console.print(f"epoch {progress.epoch:4d}  {told(progress.figures)}")
 
         try:
-            trained = train(subject.dataset, recipe, checkpoint, report, threads)
+            trained = train(subject.dataset, recipe, checkpoint, report, threads, fresh)
         except KeyboardInterrupt:
             if checkpoint.exists():
                 console.print(f"the finished epochs are in {checkpoint}; the same command goes on")
@@ -180,12 +179,13 @@ def command(
         "recipe": dataclasses.asdict(recipe),
         "torch": version("torch"),
         "threads": threads,
-        "file_bytes": {file.name: file.stat().st_size for file in files.values()},
+        "file_bytes": {each.name: each.stat().st_size for each in files.values()},
         "history": trained.history,
     }
-    out.with_suffix(".json").write_text(json.dumps(metrics, indent=1) + "\n")
+    with whole_file(out.with_suffix(".json")) as file:
+        file.write(json.dumps(metrics, indent=1).encode() + b"\n")
     console.print(f"kept epoch {trained.epoch}: {told(trained.figures)} {trained.task.unit}")
-    written = [f"{file} ({file.stat().st_size:,} bytes)" for file in files.values()]
+    written = [f"{each} ({each.stat().st_size:,} bytes)" for each in files.values()]
     console.print(
         "wrote " + ", ".join([*written, *([str(picture)] if pictured else []), str(out.with_suffix(".json"))])
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genfast.whole_file import whole_file
+
 if TYPE_CHECKING:
     import genfast as gf
     from genfast.zoo.data import Dataset
@@ -114,5 +116,6 @@ class Characters:
         """A page of samples."""
         vocabulary = self.dataset.vocabulary
         rows = ["".join(vocabulary[token] for token in row) for row in models[0].sample(4, rng=0)]
-        path.write_text("\n\n---\n\n".join(row.strip() for row in rows) + "\n", "utf-8")
+        with whole_file(path) as file:
+            file.write(("\n\n---\n\n".join(row.strip() for row in rows) + "\n").encode())
         return True

@@ -110,7 +110,8 @@ def lower(
     lowering = FeedForwardLowering(recording, graph)
     grid = layout(recording, x)
     graph.grid(*grid.space)
-    lowering.env[recording.inputs[0]] = sites_view(lowering, graph.value(grid.positions, grid.channels), x.shape)
+    sites = sites_view(lowering, graph.value(grid.positions, grid.channels), x.shape)
+    lowering.env[recording.inputs[0]] = lowering.laid_out(recording.inputs[0], sites)
     for argument, tensor in zip(call.arguments[1:], recording.inputs[1:], strict=True):
         lowering.env[tensor] = inputs.condition_view(lowering, argument)
     view = lowering.run()
@@ -205,10 +206,14 @@ class FeedForwardLowering(Lowering):
         out = super().lower(op)
         if op.name not in RESHAPES or not isinstance(out, View) or isinstance(out, Scores) or out.meta is None:
             return out
-        read = read_as(self.recording, op.out) if self.graph.values[out.value][0] == 1 else None
-        if read is None or read[0] != out.shape or read[1] is None or prod(out.shape) == out.shape[read[1]]:
-            return out
-        return spread(self.views, out, read[1])
+        return self.laid_out(op.out, out)
+
+    def laid_out(self, tensor: int, view: View) -> View:
+        """A tensor's affine view, over many positions where one holds what is read as many."""
+        read = read_as(self.recording, tensor) if self.graph.values[view.value][0] == 1 else None
+        if read is None or read[0] != view.shape or read[1] is None or prod(view.shape) == view.shape[read[1]]:
+            return view
+        return spread(self.views, view, read[1])
 
 
 def sites_view(lowering: Lowering, value: int, shape: tuple[int, ...]) -> View:
@@ -231,6 +236,9 @@ def _output(lowering: Lowering, view: View) -> int:
     value = int(flat[0] >> 32) - 1
     if value >= 0 and np.array_equal(lowering.views.of_value(value).T.reshape(-1), flat.numpy()):
         return value
-    channels = shape[1] if len(shape) > 2 else len(flat)
-    graph.grid(*shape[2:])
-    return lowering.views.copy(np.ascontiguousarray(flat.reshape(channels, -1).T.numpy()))
+    splits = [shape[1], len(flat)] if len(shape) > 2 else [len(flat)]
+    laid = [np.ascontiguousarray(flat.reshape(channels, -1).T.numpy()) for channels in splits]
+    cheapest = min(laid, key=lowering.views.cost)
+    if cheapest is laid[0]:
+        graph.grid(*shape[2:])
+    return lowering.views.copy(cheapest)

@@ -114,8 +114,10 @@ class Pointwise:
         weight = np.zeros((steps.run(kept), layout.channels), np.float32)
         weight[source, np.arange(layout.channels)] = 1
         dropped = [d for d in range(len(layout.shape)) if d not in layout.rows and d not in kept]
-        first = view.map(lambda t: t[tuple(slice(0, 1) if d in dropped else slice(None) for d in range(t.dim()))])
-        m = first.permute(*dropped, *layout.rows, *kept).reshape(layout.positions, len(weight))
+        # What is the same at all positions is needed once.
+        once = dropped if any(steps.positions[d] for d in layout.rows) else [*dropped, *layout.rows]
+        first = view.map(lambda t: t[tuple(slice(0, 1) if d in once else slice(None) for d in range(t.dim()))])
+        m = first.permute(*dropped, *layout.rows, *kept).reshape(-1, len(weight))
         if self.views.place(m) is None:
             return None
         return Contract(self.views).gemm(m, [None], weight[None], None).value

@@ -149,7 +149,8 @@ def default_levels(model: Callable[..., Any], example: Example) -> int:
     x = example.arguments[0]
     if not x.integer or len(x.shape) != 1:
         raise ValueError(
-            f"head= is needed: what the output means is clear for integer tokens (B, T) only, not {('B', *x.shape)}"
+            f"head= is needed: what the output means is clear for integer tokens (B, T) only, not {('B', *x.shape)}; "
+            "a decoder, which computes its output from a latent, needs latent= instead"
         )
     with quiet_torch(), _indexing(x):
         found = tensors_of(example.call(model, [a.example for a in example.arguments]))

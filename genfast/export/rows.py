@@ -75,12 +75,17 @@ class Rows:
         """`sum` or `max` over some dims."""
         dims = [d % len(view.shape) for d in dims]
         spatial, others = self._split(view, [d for d in dims if view.shape[d] > 1])
+        fold = "add" if op == "sum" else "maximum"
+        if view.meta is not None:  # while channels lie side by side, a position is added to another in one go
+            for d in spatial:
+                view = self.halves(fold, view, d)
+            spatial = []
         kept = [1 if d in others else n for d, n in enumerate(view.shape)]
         if others:
             heads = self._sum_of_heads(view, others) if op == "sum" else None
             view = self._sum_or_max(op, view, others).reshape(*kept) if heads is None else heads
         for d in spatial:
-            view = View(self.tree("add" if op == "sum" else "maximum", view.addr, d).contiguous())
+            view = View(self.tree(fold, view.addr, d).contiguous())
         return view if keep else view.reshape(*(n for d, n in enumerate(kept) if d not in dims))
 
     def _sum_or_max(self, op: str, view: View, dims: Sequence[int]) -> View:
@@ -116,6 +121,20 @@ class Rows:
         if steps is None or Rectangle.of(steps) is None:
             return False
         return any(steps.channels[d] for d in range(len(view.shape)) if d not in dims)
+
+    def halves(self, op: str, view: View, dim: int) -> View:
+        """The fold of an associative map op along a dim, left with size 1, of a view that stays affine: half is joined
+        with half as long as there are two, what is left over last."""
+        rest = []
+        while view.shape[dim] > 1:
+            half = view.shape[dim] // 2
+            if view.shape[dim] % 2:
+                rest.append(view.map(lambda t, half=half: t.narrow(dim, 2 * half, 1)))
+            pair = [view.map(lambda t, i=i, half=half: t.narrow(dim, i * half, half)) for i in range(2)]
+            view = self.pointwise.emit(op, *pair)
+        for left in reversed(rest):
+            view = self.pointwise.emit(op, view, left)
+        return view
 
     def tree(self, op: str, addr: torch.Tensor, dim: int) -> torch.Tensor:
         """Addresses of an associative map op folded along a dim, which is left with size 1."""

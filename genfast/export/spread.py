@@ -11,6 +11,7 @@ from .view import MASK, Rectangle, View
 from .views import Views
 
 MAX_FACTOR = 64  # positions that one copy makes of one
+ALONG = ("layer_norm", "rms_norm", "softmax", "log_softmax")  # row ops whose channels may come in any order
 
 
 def spread(views: Views, view: View, axis: int) -> View:
@@ -99,6 +100,16 @@ def _written(graph: Graph, node: dict, order: np.ndarray) -> int | None:
             bias = graph.weight(np.pad(graph.weights[bias][:channels][order], (0, -channels % 16)))
         segments = [list(s) for s in node["segments"]]
         return graph.node("gemm", 1, channels, segments=segments, data=graph.weight(pack(weight[:, order])), bias=bias)
+    if node["kind"] == "row" and node["op"] in ALONG and node["in"][1:3] == [DIRECT, 0]:
+        new = reordered(graph, node["in"][0], order)
+        if new is None:
+            return None
+        numbers = {
+            name: graph.weight(graph.weights[node[name]][:channels][order]) if node[name] >= 0 else -1
+            for name in ("weight", "bias")
+        }
+        source = [new, DIRECT, 0, channels]
+        return graph.node("row", 1, channels, op=node["op"], **{"in": source}, params=node["params"], **numbers)
     if node["kind"] != "map":
         return None
     args = []

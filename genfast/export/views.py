@@ -153,6 +153,8 @@ class Views:
         """Roughly how many table entries `operand` has to copy; 0 where the matrix can be read in place."""
         if not (m > 0).any() or (m.shape[1] > 1 and not (m[:, 1:] != m[:, :1]).any()):
             return 0
+        if len(m) > 1 and (m == m[:1]).all():
+            m = m[:1]
         try:
             runs = list(self.runs(m))
         except UnsupportedOpError:
@@ -178,6 +180,8 @@ class Views:
         if len(runs) == 1 and runs[0].simple:
             value, channel, table = runs[0].groups[0]
             return value, self.graph.table(table, value), channel
+        if len(m) > 1 and (m == m[:1]).all():  # the same at every position, so one is enough
+            m, runs = m[:1], list(self.runs(m[:1]))
         return self.copy(m, runs), DIRECT, 0
 
     def copy(self, m: np.ndarray, runs: list[Run] | None = None) -> int:

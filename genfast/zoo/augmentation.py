@@ -1,8 +1,8 @@
 """What generated training data is good for: a classifier trained on N real digits, on these and generated ones, and on
 generated ones alone, for several N and every generator.
 
-    python -m genfast.zoo.augmentation -o docs/          the whole table; goes on where it was cut off
-    python -m genfast.zoo.augmentation --quick -o /tmp/  one N, one seed, two generators
+    python -P -m genfast.zoo.augmentation -o docs/          the whole table; goes on where it was cut off
+    python -P -m genfast.zoo.augmentation --quick -o /tmp/  one N, one seed, two generators
 
 A generator is trained on the same N images that the classifier is given, never on more: else the comparison would
 measure images that leak through it. (The bundled models have seen all training images; they are not used.) The samples
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +25,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genfast.whole_file import whole_file
 from genfast.zoo import data
 from genfast.zoo.augment import augment
 from genfast.zoo.augmentation_report import SHIFTED, draw, page, table
@@ -196,9 +196,8 @@ class Cells:
         """Remember a cell."""
         self.done[name] = figures
         whole = {"settings": self.settings, "cells": dict(sorted(self.done.items()))}
-        beside = self.path.with_name(self.path.name + ".part")
-        beside.write_text(json.dumps(whole, indent=1) + "\n")
-        os.replace(beside, self.path)
+        with whole_file(self.path) as file:
+            file.write(json.dumps(whole, indent=1).encode() + b"\n")
 
 
 def wanted(settings: Settings) -> Iterable[tuple[str | None, int, int]]:
@@ -226,7 +225,7 @@ def run(settings: Settings, out: Path) -> Cells:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m genfast.zoo.augmentation", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -P -m genfast.zoo.augmentation", description=__doc__.split("\n\n")[0])
     parser.add_argument("-o", "--out", type=Path, default=Path("docs"), help="folder of augmentation.json and .md")
     parser.add_argument("--seeds", type=int, help="default 3")
     parser.add_argument("--generators", help="names parted by commas; default all")
@@ -246,7 +245,8 @@ def main() -> None:
     print(table(cells.settings, cells.done))
     (chosen.out / "images").mkdir(exist_ok=True)
     draw(cells.settings, cells.done, chosen.out / "images" / "augmentation.png")
-    (chosen.out / "augmentation.md").write_text(page(cells.settings, cells.done), "utf-8")
+    with whole_file(chosen.out / "augmentation.md") as file:
+        file.write(page(cells.settings, cells.done).encode())
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def page(settings: dict[str, Any], cells: Cells) -> str:
     )
     return f"""# What generated training data is good for
 
-Written by `python -m genfast.zoo.augmentation -o docs/` from what it computed (`augmentation.json`).
+Written by `python -P -m genfast.zoo.augmentation -o docs/` from what it computed (`augmentation.json`).
 
 The data are scikit-learn's handwritten digits, 8×8. From the training images N are chosen, equally many of each class.
 A generator is trained on these N images **and no others** ({settings["steps"]} steps; the sizes of the networks are in

@@ -1,6 +1,6 @@
 """The comparison page: every bundled generator of digits, measured on the same data by one command.
 
-    python -m genfast.zoo.comparison -o docs/
+    python -P -m genfast.zoo.comparison -o docs/
 
 writes comparison.md, comparison.json and images/comparison/*.png below the folder. A generator that the JSON already
 holds, of the same model file and settings, is not measured again. Needs matplotlib and pillow.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 import genfast as gf
 from genfast.model import BUNDLED
+from genfast.whole_file import whole_file
 from genfast.zoo import comparison_pictures as pictures
 from genfast.zoo import data
 from genfast.zoo.comparison_fooling import fooling
@@ -70,9 +70,8 @@ QUICK = Settings(sets=2, images=100, judge_epochs=4, repeats=1, batches=(1, 8))
 
 def write(path: Path, text: str) -> None:
     """The whole file or none of it."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text)
-    os.replace(beside, path)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def identity(name: str, settings: Settings) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def compare(
     judge = train_judge(digits, settings.seed, settings.judge_epochs)
     reference = Reference.of(digits, judge, settings.sets, settings.images)
     result: dict[str, Any] = {
-        "command": "python -m genfast.zoo.comparison -o docs/",
+        "command": "python -P -m genfast.zoo.comparison -o docs/",
         "settings": asdict(settings),
         "data": {"train": len(digits.train), "test": len(digits.test), "classes": digits.classes},
         "machine": machine(),
@@ -151,7 +150,7 @@ def compare(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0, or 1 after a line that says what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m genfast.zoo.comparison", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m genfast.zoo.comparison", description=__doc__)
     parser.add_argument("-o", "--out", type=Path, default=Path("docs"), help="folder to write into")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these bundled models only")
     parser.add_argument("--quick", action="store_true", help="few images and a hasty judge: to see that it runs")

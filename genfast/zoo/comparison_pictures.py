@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import genfast as gf
+from genfast.whole_file import whole_file
 from genfast.zoo import metrics
 from genfast.zoo.comparison_measures import draw
 from genfast.zoo.data import Dataset
@@ -32,7 +33,8 @@ def save(path: Path, picture: NDArray[np.uint8]) -> None:
     """Bytes (H, W) as PNG. Raises ImportError without pillow."""
     from PIL import Image
 
-    Image.fromarray(picture).save(path, format="PNG", optimize=True)
+    with whole_file(path) as file:
+        Image.fromarray(picture).save(file, format="PNG", optimize=True)
 
 
 def beside_nearest(images: NDArray[np.uint8], dataset: Dataset, columns: int) -> NDArray[np.uint8]:

@@ -6,8 +6,8 @@ The same seed, data and thread count give the same weights, whether or not the t
 from __future__ import annotations
 
 import copy
+import io
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from genfast.errors import NumericalError
+from genfast.whole_file import whole_file
 from genfast.zoo.task import Task
 
 
@@ -71,9 +72,10 @@ NUMBERS = ("history", "best_epoch", "seconds")
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `train` wrote there. Raises ValueError for any other file, OSError when it cannot be read."""
+    data = io.BytesIO(path.read_bytes())
     try:
-        state = torch.load(path, weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError, AttributeError):
+        state = torch.load(data, weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, OSError, ValueError, KeyError, AttributeError):
         state = None
     if not isinstance(state, dict) or not {*IDENTITY, *NUMBERS, "optimizers", *PARTS} <= state.keys():
         raise ValueError(f"{path}: not a checkpoint of this recipe (use --fresh)")
@@ -109,10 +111,11 @@ class _Run:
         return {**identity, **modules, "optimizers": optimizers, **numbers}
 
     def save(self, path: Path) -> None:
-        """Writes beside and renames, so that a cut-off never leaves half a checkpoint."""
-        beside = path.with_name(path.name + ".part")
-        torch.save(self.state(), beside)
-        os.replace(beside, path)
+        """Whole or not at all. Raises OSError when it cannot be written."""
+        data = io.BytesIO()  # torch.save tells a full disk by a RuntimeError of its own
+        torch.save(self.state(), data)
+        with whole_file(path) as file:
+            file.write(data.getbuffer())
 
     def load(self, path: Path) -> None:
         """Raises ValueError when the checkpoint is of another recipe or dataset; more epochs are no difference."""
@@ -176,9 +179,10 @@ def train(
     checkpoint: str | Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     threads: int | None = None,
+    fresh: bool = False,
 ) -> Trained:
     """Train a recipe on its kind of data, a `data.Dataset` or a `text.Text`; or go on from `checkpoint` when that file
-    is there. It is written after every epoch, so Ctrl-C loses at most one.
+    is there, unless `fresh`. It is written after every epoch, so Ctrl-C loses at most one.
 
     Raises ValueError when the checkpoint is of another recipe or data set, NumericalError when the training diverges;
     the checkpoint is then that of the epoch before.
@@ -187,7 +191,7 @@ def train(
     with deterministic(threads):
         task: Task = recipe.task(dataset)
         run = _Run(task)
-        if path is not None and path.exists():
+        if path is not None and path.exists() and not fresh:
             run.load(path)
         for number in range(len(run.history) + 1, recipe.epochs + 1):
             if number - 1 - run.best_epoch >= recipe.patience:
