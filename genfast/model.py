@@ -94,7 +94,8 @@ class Model:
         kind = "numbers" if self.levels is None else f"{self.levels} levels"
         if self.output_shape is not None:
             kind += f" -> {self.output_shape}"
-        return f"<genfast.Model{f' {name!r}' if name else ''}: {self.input_shape}, {kind}>"
+        where = "" if self.device == "cpu" else f", on {self.device}"
+        return f"<genfast.Model{f' {name!r}' if name else ''}: {self.input_shape}, {kind}{where}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._core.file_bytes(),)

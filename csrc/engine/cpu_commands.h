@@ -117,8 +117,8 @@ struct StepCommands {
   size_t bytes() const {
     return pool.bytes() + groups.capacity() * sizeof(CommandGroup) + parts.capacity() * sizeof(CommandPart) +
            commands.capacity() * sizeof(Command) + gemms.capacity() * sizeof(GemmCommand) +
-           calls.capacity() * sizeof(PositionCommand) + gathers.capacity() * sizeof(GatherCommand) + attends.capacity() * sizeof(AttendCommand) +
-           sites.capacity() * sizeof(SiteCommand);
+           calls.capacity() * sizeof(PositionCommand) + gathers.capacity() * sizeof(GatherCommand) +
+           attends.capacity() * sizeof(AttendCommand) + sites.capacity() * sizeof(SiteCommand);
   }
 };
 
