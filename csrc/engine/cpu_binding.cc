@@ -11,8 +11,9 @@ namespace {
 // One element of a pointwise node, in multiply-adds.
 constexpr int64_t kWorkOfMap = 16;
 // Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2. Values of a few
-// channels take more of them, so many floats, for a call costs as much as some hundred.
-constexpr int64_t kBlockRows = 48, kNarrowBlock = 768;
+// channels take more of them, so many floats, for a call costs as much as some hundred. So do large weights, which every block
+// reads from L2 at best: a row for so many bytes, while the widest value of a block has at most so many floats.
+constexpr int64_t kBlockRows = 48, kNarrowBlock = 768, kWeightsARow = 1536, kWideBlock = 16384;
 // A copy's blocks that leave out most positions, this many of each they fill, are taken piece by piece.
 constexpr int64_t kSparse = 4;
 constexpr int64_t kAttendPositions = 32;
@@ -83,13 +84,16 @@ void CpuBinding::bind_group(const Group& group) {
   CommandGroup bound{static_cast<int32_t>(step_.parts.size()), 0, 0, 0, false};
   work_ = 0;
   for (const Positions& positions : split_group(group)) bind_positions(group, positions);
-  int64_t widest = 1;
+  int64_t widest = 1, weights = 0;
   for (const Task& task : group.tasks) {
     const Node& node = graph_.nodes[task.node];
+    if (node.kind == NodeKind::gemm)
+      for (const auto& piece : cpu_plan_.pieces[task.node][task.cls])
+        weights += piece->k_rows * round_up(piece->columns, 16) * info(piece->type).bytes;
     bound.attends = bound.attends || node.kind == NodeKind::attend;
     widest = std::max(widest, graph_.values[node.out].channels);
   }
-  bound.block_rows = std::max(kBlockRows, kNarrowBlock / widest);
+  bound.block_rows = std::max({kBlockRows, kNarrowBlock / widest, std::min(weights / kWeightsARow, kWideBlock / widest)});
   // Positions that attend together read the same keys.
   if (bound.attends) bound.block_rows = std::max(bound.block_rows, kAttendPositions * arena_.capacity());
   bound.end = static_cast<int32_t>(step_.parts.size());

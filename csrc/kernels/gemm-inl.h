@@ -5,55 +5,83 @@ namespace genfast {
 namespace GENFAST_NS {
 namespace {
 
-// The rows of a tile: which group each belongs to and its place there. A register tile may straddle groups.
+// The rows of a tile, which may straddle groups. Where a tile leaves a group looks random, so of tiles that are no higher than a
+// group no branch asks for it.
 template <int rows>
 struct TileRows {
-  int64_t group[rows], place[rows];
-  GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows) {
-    int64_t g = m / group_rows, p = m % group_rows;
+  bool two;                          // groups at most
+  int64_t g, p, edge, size;          // the first row's group and its place there, rows until the next group, rows of a group
+  int64_t group[rows], place[rows];  // unless two
+  GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows)
+      : two(group_rows >= rows), g(m / group_rows), p(m % group_rows), edge(group_rows - p), size(group_rows) {
+    if (two) return;
+    int64_t group_now = g, place_now = p;
     for (int i = 0; i < rows; ++i) {
-      group[i] = g;
-      place[i] = p;
-      if (++p == group_rows) p = 0, ++g;
+      group[i] = group_now;
+      place[i] = place_now;
+      if (++place_now == size) place_now = 0, ++group_now;
+    }
+  }
+
+  // Where row i lies, of rows `stride` apart in each group.
+  template <class T>
+  GENFAST_INLINE_MEMBER void find(T* const* groups, int64_t stride, T* (&at)[rows]) const {
+    if (two) {
+      T* row = groups[g] + p * stride;
+      T* next = groups[edge < rows ? g + 1 : g] + (p - size) * stride;
+#pragma GCC unroll 32
+      for (int i = 0; i < rows; ++i, row += stride, next += stride) at[i] = i < edge ? row : next;
+    } else {
+#pragma GCC unroll 32
+      for (int i = 0; i < rows; ++i) at[i] = groups[group[i]] + place[i] * stride;
     }
   }
 };
 
-// Sixteen weights, widened exactly.
-GENFAST_INLINE f32x16 load_weights(const float* w) { return f32x16::load(w); }
+// Sixteen weights, widened exactly; those used once may stay in memory.
+GENFAST_INLINE f32x16 load_weights(const float* w) { return load_to_register(w); }
 GENFAST_INLINE f32x16 load_weights(const Bf16* w) { return bits_shl<16>(load_u16(&w->bits)); }
 GENFAST_INLINE f32x16 load_weights(const int8_t* w) { return load_i8(w); }
+GENFAST_INLINE f32x16 load_weights_once(const float* w) { return f32x16::load(w); }
+template <class W>
+GENFAST_INLINE f32x16 load_weights_once(const W* w) {
+  return load_weights(w);
+}
+
+// Rows of weights that the first tile of a strip fetches ahead of their use, for where L2 does not hold them: the processor's own
+// prefetcher stops at every page, which is sixteen rows. The tiles that follow find them in L1 or L2.
+constexpr int kFetchAhead = 8;
 
 // sum += the segments from s to the end of their chunk; returns where the next chunk starts.
-template <int vectors, int rows, class W>
+template <int vectors, int rows, bool fetch, class W>
 GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<rows>& at, const W* panel, int64_t width,
                                   f32x16 (&sum)[rows][vectors]) {
   constexpr int step = weights_at_once(rows, vectors);
-  const bool one_group = at.group[0] == at.group[rows - 1];
   const float* const* sources = a.sources + s * a.groups;
   do {
     const GemmSegment segment = a.segments[s];
     const int64_t stride = a.source_stride[s];
     const float* source[rows];
-    source[0] = sources[at.group[0]] + at.place[0] * stride;
-    if (one_group) {
-#pragma GCC unroll 32
-      for (int i = 1; i < rows; ++i) source[i] = source[i - 1] + stride;
-    } else {
-#pragma GCC unroll 32
-      for (int i = 1; i < rows; ++i) source[i] = sources[at.group[i]] + at.place[i] * stride;
-    }
+    at.find(sources, stride, source);
     const W* w = panel + segment.weight_row * width;
+#pragma GCC unroll 32
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) keep_in_register(sum[i][v]);
+    }
 #pragma GCC unroll 2
     for (int64_t k = 0; k < segment.count; ++k, w += width) {
+      if (fetch) {
+        constexpr int line = 64 / sizeof(W);
+#pragma GCC unroll 4
+        for (int n = 0; n < 16 * vectors; n += line) __builtin_prefetch(w + kFetchAhead * 16 * vectors + n);
+      }
 #pragma GCC unroll 4
       for (int part = 0; part < vectors; part += step) {
         f32x16 weight[step];
 #pragma GCC unroll 4
-        for (int v = 0; v < step; ++v) {
-          weight[v] = load_weights(w + 16 * (part + v));
-          if (rows > 1) keep_in_register(weight[v]);
-        }
+        for (int v = 0; v < step; ++v)
+          weight[v] = rows > 1 ? load_weights(w + 16 * (part + v)) : load_weights_once(w + 16 * (part + v));
 #pragma GCC unroll 32
         for (int i = 0; i < rows; ++i) {
           const f32x16 x(source[i][k]);
@@ -91,9 +119,11 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
     for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] + bias[v];
   }
   if (a.residual) {
+    const float* row[rows];
+    at.find(a.residual, a.residual_stride, row);
 #pragma GCC unroll 32
     for (int i = 0; i < rows; ++i) {
-      const float* residual = a.residual[at.group[i]] + at.place[i] * a.residual_stride + column;
+      const float* residual = row[i] + column;
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v)
         sum[i][v] =
@@ -107,9 +137,11 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
       for (int v = 0; v < vectors; ++v) sum[i][v] = max(sum[i][v], f32x16(0.0f));
     }
   }
+  float* row[rows];
+  at.find(a.out, a.out_stride, row);
 #pragma GCC unroll 32
   for (int i = 0; i < rows; ++i) {
-    float* out = a.out[at.group[i]] + at.place[i] * a.out_stride + column;
+    float* out = row[i] + column;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
       if (whole)
@@ -122,7 +154,7 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
 
 // Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
 // `width` the distance to the next row of weights.
-template <class W, int vectors, int rows>
+template <class W, int vectors, int rows, bool fetch>
 void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int64_t width) {
   constexpr bool scaled = sizeof(W) == sizeof(int8_t);
   const TileRows<rows> at(m, a.group_rows);
@@ -136,15 +168,15 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
       for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16(0.0f);
     }
     const bool first = s == 0;
-    if (a.n_segments > 0) s = gemm_chunk<vectors, rows>(a, s, at, panel, width, sum);
-    if (!first) {
+    s = gemm_chunk<vectors, rows, fetch>(a, s, at, panel, width, sum);
+    if (__builtin_expect(!first, 0)) {
 #pragma GCC unroll 32
       for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) sum[i][v] = f32x16::load(total[i][v]) + sum[i][v];
       }
     }
-    if (s == a.n_segments) break;
+    if (__builtin_expect(s == a.n_segments, 1)) break;
 #pragma GCC unroll 32
     for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
@@ -160,30 +192,34 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
 template <class W>
 using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
 
-// Rows of the largest tile. Higher tiles of reduced weights would gain little and double what a target takes to compile.
+// Rows of the highest tile and of the usual one. Higher tiles of reduced weights would gain little and double what a target takes
+// to compile.
 template <class W>
-constexpr int tile_rows(int vectors) {
-  return sizeof(W) == sizeof(float) || kTileRows[vectors] < 4 ? kTileRows[vectors] : 4;
+constexpr int tile_rows(int most) {
+  return sizeof(W) == sizeof(float) || most < 4 ? most : 4;
 }
 
-// All rows of the call by `vectors` vectors of columns, in tiles of as equal a height as the largest one allows.
+// All rows of the call by `vectors` vectors of columns, in tiles of equal height, about; one that is higher than usual may take
+// what would else be a low one.
 template <class W, int vectors, int... i>
 GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width, std::integer_sequence<int, i...>) {
-  static constexpr TileFn<W> tiles[] = {gemm_tile<W, vectors, i + 1>...};
-  constexpr int highest = tile_rows<W>(vectors);
-  const int64_t rows = a.m_end - a.m_begin, count = (rows + highest - 1) / highest;
+  constexpr bool fetch = vectors == kGemmBlock / 16;  // narrower strips are few, and their rows of weights may lie apart
+  static constexpr TileFn<W> tiles[] = {gemm_tile<W, vectors, i + 1, false>...};
+  static constexpr TileFn<W> first[] = {gemm_tile<W, vectors, i + 1, fetch>...};
+  constexpr int highest = tile_rows<W>(kTileRows[vectors]), usual = tile_rows<W>(kUsualRows[vectors]);
+  const int64_t rows = a.m_end - a.m_begin, count = std::max<int64_t>(1, (rows + 2 * usual - highest - 1) / usual);
   const int64_t height = rows / count, taller = rows % count;
   int64_t m = a.m_begin;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t h = height + (t < taller);
-    tiles[h - 1](a, m, column, panel, width);
+    (t == 0 ? first : tiles)[h - 1](a, m, column, panel, width);
     m += h;
   }
 }
 
 template <int vectors, class W>
 void gemm_strip(const GemmArgs& a, int64_t column, const W* panel, int64_t width) {
-  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, tile_rows<W>(vectors)>());
+  gemm_strip<W, vectors>(a, column, panel, width, std::make_integer_sequence<int, tile_rows<W>(kTileRows[vectors])>());
 }
 
 template <class W>
@@ -216,6 +252,13 @@ void gemm_of(const GemmArgs& a, const W* weights) {
 
 void gemm(const GemmArgs& a) {
   if (a.m_end <= a.m_begin) return;
+  if (a.n_segments == 0) {  // one of no channels, so that a tile need not ask
+    const GemmSegment nothing{0, 0, false};
+    const int64_t no_stride = 0;
+    GemmArgs call = a;
+    call.segments = &nothing, call.n_segments = 1, call.sources = a.out, call.source_stride = &no_stride;
+    return gemm(call);
+  }
   switch (a.weight_type) {
     case WeightType::bf16:
       return gemm_of(a, static_cast<const Bf16*>(a.weights));

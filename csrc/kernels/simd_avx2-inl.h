@@ -260,14 +260,22 @@ GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
   return V::load(lane);
 }
 
-// Stops the compiler from turning one load and many uses into many loads.
+// A load that the compiler cannot turn into many, one for each use.
+GENFAST_INLINE f32x16 load_to_register(const float* p) {
+  f32x16 x;
+  asm("vmovups %1, %0" : "=x"(x.a) : "m"(*reinterpret_cast<const __m256_u*>(p)));
+  asm("vmovups %1, %0" : "=x"(x.b) : "m"(*reinterpret_cast<const __m256_u*>(p + 8)));
+  return x;
+}
+
+// Has the compiler hold a value in one place from here on, where it would move it from register to register in a loop.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+x"(x.a), "+x"(x.b)); }
 
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() {}
 
 // Register tiles of gemm-inl.h. Sixteen registers: six rows of one f32x16, or few rows of more so that eight chains run.
-constexpr int kTileRows[5] = {0, 6, 2, 1, 1};
+constexpr int kTileRows[5] = {0, 6, 2, 1, 1}, kUsualRows[5] = {0, 6, 2, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t rows, int available) {
   return rows > 2 ? 1 : rows == 2 && available > 2 ? 2 : rows == 2 ? available : available;
 }

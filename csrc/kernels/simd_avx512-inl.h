@@ -203,14 +203,22 @@ GENFAST_INLINE f64x8 expand_load(const double* from, m64x8 m, f64x8 otherwise) {
   return _mm512_mask_expand_pd(otherwise.v, m, _mm512_loadu_pd(from));
 }
 
-// Stops the compiler from turning one load and many uses into many loads.
+// A load that the compiler cannot turn into many, one for each use.
+GENFAST_INLINE f32x16 load_to_register(const float* p) {
+  f32x16 x;
+  asm("vmovups %1, %0" : "=v"(x.v) : "m"(*reinterpret_cast<const __m512_u*>(p)));
+  return x;
+}
+
+// Has the compiler hold a value in one place from here on, where it would move it from register to register in a loop.
 GENFAST_INLINE void keep_in_register(f32x16& x) { asm("" : "+v"(x.v)); }
 
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() { asm("" : : : "memory"); }
 
-// Register tiles of gemm-inl.h: rows of a tile that is `vectors` wide, and how wide a tile a call of `rows` rows should use.
-constexpr int kTileRows[5] = {0, 16, 14, 9, 7};
+// Register tiles of gemm-inl.h: rows of the highest tile that is `vectors` wide and of the usual one, and how wide a tile a call of
+// `rows` rows should use. Six by four holds all its weights in registers, and loads least a multiply-add.
+constexpr int kTileRows[5] = {0, 16, 14, 9, 7}, kUsualRows[5] = {0, 16, 14, 9, 6};
 GENFAST_INLINE int tile_vectors(int64_t, int available) { return available; }
 // Vectors of weights to hold at a time: a tile of 7 by 4 leaves four of the 32 registers, for two and a broadcast.
 constexpr int weights_at_once(int rows, int vectors) { return rows == 7 && vectors == 4 ? 2 : vectors; }

@@ -198,14 +198,17 @@ GENFAST_INLINE V expand_load(const T* from, M m, V otherwise) {
   return otherwise;
 }
 
-// Stops the compiler from turning one load and many uses into many loads.
+// A load that the compiler cannot turn into many, one for each use.
+GENFAST_INLINE f32x16 load_to_register(const float* p) { return f32x16::load(p); }
+
+// Has the compiler hold a value in one place from here on, where it would move it from register to register in a loop.
 GENFAST_INLINE void keep_in_register(f32x16&) {}
 
 // Stops the compiler from keeping a loaded value for later: loading it again is cheaper than spilling it.
 GENFAST_INLINE void forget_loads() {}
 
 // Register tiles of gemm-inl.h.
-constexpr int kTileRows[5] = {0, 2, 1, 1, 1};
+constexpr int kTileRows[5] = {0, 2, 1, 1, 1}, kUsualRows[5] = {0, 2, 1, 1, 1};
 GENFAST_INLINE int tile_vectors(int64_t, int) { return 1; }
 // Vectors of weights to hold at a time.
 constexpr int weights_at_once(int, int vectors) { return vectors; }
