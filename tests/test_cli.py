@@ -342,6 +342,18 @@ def test_a_full_disk_in_training_is_one_line_and_leaves_the_last_checkpoint(
     assert run(*words, "--epochs", 1, "--fresh").exit_code == 0
 
 
+def test_a_training_that_taught_nothing_says_so() -> None:
+    pytest.importorskip("torch")
+    from genfast.cli.train_command import doubts
+    from genfast.cli.train_subjects import Images
+
+    pixels = Images(None)  # type: ignore[arg-type]
+    assert doubts({"test": 1.6}, "bits/dim", pixels, 2.4) == []
+    assert "worse than independent pixels" in doubts({"test": 107.0}, "bits/dim", pixels, 2.4)[0]
+    assert doubts({"test": 107.0, "diversity": 0.4}, "energy distance", pixels, 2.4) == []
+    assert "all but the same" in doubts({"test": 0.1, "diversity": 0.0}, "energy distance", pixels, 2.4)[0]
+
+
 def test_train_usage() -> None:
     pytest.importorskip("torch")
     fails(2, "train", "digits", "--data", "folder")

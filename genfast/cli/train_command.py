@@ -23,8 +23,19 @@ NAMES = (
     "wgan",
     "text",
 )
+SAMENESS = 0.05  # the diversity, beside that of real images, below which a generator has collapsed
 # What the recipes of the first two bundled models are called too; their files bear the data's name alone.
 FIRST = {"digits": "gated", "alice": "text"}
+
+
+def doubts(figures: dict[str, float], unit: str, subject: Any, baseline: float) -> list[str]:
+    """What a training came to that went on to its end and taught nothing."""
+    out = []
+    if unit == subject.baseline_unit and figures["test"] > baseline:
+        out.append(f"the model is worse than {subject.baseline_name}: train longer, or lower the learning rate")
+    if figures.get("diversity", 1.0) < SAMENESS:
+        out.append("images of a class are all but the same: lower the learning rate, or try another seed")
+    return out
 
 
 @click.command(name="train")
@@ -185,6 +196,8 @@ def command(
     with whole_file(out.with_suffix(".json")) as file:
         file.write(json.dumps(metrics, indent=1).encode() + b"\n")
     console.print(f"kept epoch {trained.epoch}: {told(trained.figures)} {trained.task.unit}")
+    for doubt in doubts(trained.figures, trained.task.unit, subject, baseline):
+        console.print(f"warning: {doubt}")
     written = [f"{each} ({each.stat().st_size:,} bytes)" for each in files.values()]
     console.print(
         "wrote " + ", ".join([*written, *([str(picture)] if pictured else []), str(out.with_suffix(".json"))])

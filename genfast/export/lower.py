@@ -308,4 +308,4 @@ def _to_copy(low: Lowering, op: Op, x: Any, *rest: Any, **kwargs: Any) -> Any:
     return x
 
 
-from . import attention, backward, loops, norms, pooling  # noqa: E402, F401  (they register their ops)
+from . import attention, backward, loops, norms, pooling, resample  # noqa: E402, F401  (they register their ops)

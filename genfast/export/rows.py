@@ -125,13 +125,16 @@ class Rows:
     def halves(self, op: str, view: View, dim: int) -> View:
         """The fold of an associative map op along a dim, left with size 1, of a view that stays affine: half is joined
         with half as long as there are two, what is left over last."""
+
+        def part(whole: View, first: int, count: int) -> View:
+            return whole.map(lambda t: t.narrow(dim, first, count))
+
         rest = []
         while view.shape[dim] > 1:
             half = view.shape[dim] // 2
             if view.shape[dim] % 2:
-                rest.append(view.map(lambda t, half=half: t.narrow(dim, 2 * half, 1)))
-            pair = [view.map(lambda t, i=i, half=half: t.narrow(dim, i * half, half)) for i in range(2)]
-            view = self.pointwise.emit(op, *pair)
+                rest.append(part(view, 2 * half, 1))
+            view = self.pointwise.emit(op, part(view, 0, half), part(view, half, half))
         for left in reversed(rest):
             view = self.pointwise.emit(op, view, left)
         return view
