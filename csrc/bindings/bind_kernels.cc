@@ -351,13 +351,14 @@ std::vector<Floats> attend_many(const std::string& name, const std::vector<Float
     outs.push_back(out.back().mutable_data());
   }
   const int64_t padded = (args.count + 15) / 16 * 16;
-  std::vector<float> panel(static_cast<size_t>(dims[0] * padded)), scores(static_cast<size_t>(4 * padded));
+  std::vector<float> panel(static_cast<size_t>(dims[0] * padded)), values(static_cast<size_t>(dims[1] * padded)),
+      scores(static_cast<size_t>(4 * padded));
   args.positions = static_cast<int64_t>(q.size()), args.counts = counts.data(), args.rows = rows;
   args.out = outs.data(), args.out_stride = heads[0] * dims[1];
   args.q = qs.data(), args.k = ks.data(), args.v = vs.data(), args.bias = biases.empty() ? nullptr : biases.data();
   args.q_step = steps[0], args.k_step = steps[1], args.v_step = steps[2], args.first = first;
   args.heads = heads[0], args.kv_heads = heads[1], args.dim = dims[0], args.dim_v = dims[1], args.scale = scale;
-  args.panel = panel.data(), args.scores = scores.data();
+  args.panel = panel.data(), args.values = values.data(), args.scores = scores.data();
   target(name).attend_many(args);
   return out;
 }

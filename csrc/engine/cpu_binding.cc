@@ -16,7 +16,7 @@ constexpr int64_t kWorkOfMap = 16;
 constexpr int64_t kBlockRows = 48, kNarrowBlock = 768, kWeightsARow = 1536, kWideBlock = 16384;
 // A copy's blocks that leave out most positions, this many of each they fill, are taken piece by piece.
 constexpr int64_t kSparse = 4;
-constexpr int64_t kAttendPositions = 32;
+constexpr int64_t kAttendPositions = 64;
 
 }  // namespace
 

@@ -113,7 +113,9 @@ class CpuDecoder : public Decoder {
     return node.attention.bitmap == kDirect && graph_.values[node.out].positions >= kFewestTogether &&
            turned_floats(node) <= kMostTurned;
   }
-  static int64_t turned_floats(const Node& node) { return (node.attention.dim + 4) * round_up(node.attention.keys, 16); }
+  static int64_t turned_floats(const Node& node) {
+    return (node.attention.dim + node.attention.dim_v + 4) * round_up(node.attention.keys, 16);
+  }
 
   void run_round(int64_t index) {
     if (tile_->rolls) states_->roll(*tile_);
@@ -313,7 +315,8 @@ class CpuDecoder : public Decoder {
     many.scale = args.scale;
     many.bias_step = args.bias_step;
     many.panel = scratch.turned.data();
-    many.scores = many.panel + args.dim * round_up(attention.keys, 16);
+    many.values = many.panel + args.dim * round_up(attention.keys, 16);
+    many.scores = many.values + args.dim_v * round_up(attention.keys, 16);
     many.rows = rows;
     kernels_->attend_many(many);
     return n;

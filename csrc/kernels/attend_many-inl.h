@@ -1,14 +1,18 @@
 // Attention of many positions over the same keys: the results of attend, bit for bit. The keys of a head are turned once, so that a
-// lane is a key and the sixteen chains of a score are sixteen vectors; the sums over values of four positions go side by side, for
-// each is one long chain. Included once per target by all-inl.h, after attend-inl.h.
+// lane is a key and the sixteen chains of a score are sixteen vectors; its values are put side by side, for where they lie few sets
+// of a cache may hold them all. The sums over values of four positions go together: each is one long
+// chain. Included once per target by all-inl.h, after attend-inl.h.
 namespace genfast {
 namespace GENFAST_NS {
 namespace {
 
 constexpr int kSideBySide = 4;
 
-// Keys of one head and row, sixteen at a time: panel[(i / 16) * dim * 16 + d * 16 + i % 16]. The places past count are 0.
-void turn_keys(const AttendManyArgs& a, int64_t offset) {
+// Keys and values of one head and row. Keys sixteen at a time: panel[(i / 16) * dim * 16 + d * 16 + i % 16]. The places past count
+// are 0.
+void turn_keys(const AttendManyArgs& a, int64_t offset, int64_t value_offset) {
+  for (int64_t j = 0; j < a.count; ++j)
+    memcpy(a.values + j * a.dim_v, a.v[a.first + j] + value_offset, static_cast<size_t>(a.dim_v) * sizeof(float));
   for (int64_t i = 0; i < a.count; i += kKeyBlock) {
     float* block = a.panel + i * a.dim;
     const int64_t n = a.count - i < kKeyBlock ? a.count - i : kKeyBlock;
@@ -77,22 +81,22 @@ GENFAST_INLINE void many_values(const AttendManyArgs& a, const float* const* wei
     sum[p] = f32x16(0.0f);
     shared = counts[p] < shared ? counts[p] : shared;
   }
-  const float* const* v = a.v + a.first;
+  const float* v = a.values + offset;
   for (int64_t j = 0; j < shared; ++j) {
-    const f32x16 value = width == 16 ? f32x16::load(v[j] + offset) : f32x16::load_n(v[j] + offset, width);
+    const f32x16 value = width == 16 ? f32x16::load(v + j * a.dim_v) : f32x16::load_n(v + j * a.dim_v, width);
 #pragma GCC unroll 4
     for (int p = 0; p < positions; ++p) sum[p] = fma(f32x16(weights[p][j]), value, sum[p]);
   }
 #pragma GCC unroll 4
   for (int p = 0; p < positions; ++p) {
-    for (int64_t j = shared; j < counts[p]; ++j) sum[p] = fma(f32x16(weights[p][j]), f32x16::load_n(v[j] + offset, width), sum[p]);
+    for (int64_t j = shared; j < counts[p]; ++j)
+      sum[p] = fma(f32x16(weights[p][j]), f32x16::load_n(v + j * a.dim_v, width), sum[p]);
     numerics::canonical(sum[p] / f32x16(sums[p])).store_n(out[p], width);
   }
 }
 
 void attend_many_head(const AttendManyArgs& a, int64_t r, int64_t h) {
-  const int64_t padded = round_up(a.count, kKeyBlock), g = h / (a.heads / a.kv_heads);
-  const int64_t from = (a.first_row + r) * a.v_stride + g * a.v_step;
+  const int64_t padded = round_up(a.count, kKeyBlock);
   for (int64_t p = 0; p < a.positions; p += kSideBySide) {
     const int64_t n = a.positions - p < kSideBySide ? a.positions - p : kSideBySide;
     const float *q[kSideBySide], *bias[kSideBySide];
@@ -131,10 +135,10 @@ void attend_many_head(const AttendManyArgs& a, int64_t r, int64_t h) {
       const int64_t width = a.dim_v - e < 16 ? a.dim_v - e : 16;
       for (int64_t i = 0; i < n; ++i) out[i] = a.out[p + i] + r * a.out_stride + h * a.dim_v + e;
       if (n == kSideBySide) {
-        many_values<kSideBySide>(a, scores, counts, sums, out, from + e, width);
+        many_values<kSideBySide>(a, scores, counts, sums, out, e, width);
         continue;
       }
-      for (int64_t i = 0; i < n; ++i) many_values<1>(a, scores + i, counts + i, sums + i, out + i, from + e, width);
+      for (int64_t i = 0; i < n; ++i) many_values<1>(a, scores + i, counts + i, sums + i, out + i, e, width);
     }
   }
 }
@@ -143,7 +147,9 @@ void attend_many(const AttendManyArgs& a) {
   const int64_t shared = a.heads / a.kv_heads;
   for (int64_t r = 0; r < a.rows; ++r) {
     for (int64_t h = 0; h < a.heads; ++h) {
-      if (h % shared == 0) turn_keys(a, (a.first_row + r) * a.k_stride + h / shared * a.k_step);
+      if (h % shared == 0)
+        turn_keys(a, (a.first_row + r) * a.k_stride + h / shared * a.k_step,
+                  (a.first_row + r) * a.v_stride + h / shared * a.v_step);
       attend_many_head(a, r, h);
     }
   }

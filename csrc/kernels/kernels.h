@@ -100,6 +100,7 @@ struct AttendManyArgs {
   float scale;
   int64_t bias_step;
   float* panel;   // scratch: dim floats for each of count rounded up to 16
+  float* values;  // scratch: dim_v floats for each of count
   float* scores;  // scratch: four times count rounded up to 16
   int64_t first_row, rows;
 };
