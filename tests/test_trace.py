@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genfast import reference
+import genfast
+from genfast import container, reference
 from genfast.errors import NotCausalError, UnsupportedOpError
 from genfast.export import export
 from genfast.heads import Bernoulli, Categorical
@@ -213,6 +217,25 @@ def test_ambiguous_axes():
     with torch.no_grad():
         want = wave(torch.tensor(x))
     np.testing.assert_allclose(reference.logits(graph, x), want, atol=1e-5)
+
+
+def test_files_hold_no_path_of_this_machine(tmp_path, monkeypatch):
+    """Of a module its path as it is imported, of a script its name: never the folders above."""
+    code = "from torch import nn\nclass M(nn.Module):\n  def forward(self, x):\n    return x * 2\n"
+    (tmp_path / "packed").mkdir()
+    for name in ("packed/inner.py", "script.py"):
+        (tmp_path / name).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    script = runpy.run_path(str(tmp_path / "script.py"), run_name="__main__")
+    for module, source in (
+        (importlib.import_module("packed.inner").M, "packed/inner.py:4"),
+        (script["M"], "script.py:4"),
+    ):
+        data = genfast.compile(module(), torch.zeros(1, 3), latent="given")._core.file_bytes()
+        assert {node["source"] for node in container.unpack(data)[0]["nodes"]} == {source}
+    for path in (Path(genfast.__file__).parent / "models").glob("*.genfast"):
+        nodes = container.unpack(path.read_bytes())[0]["nodes"]
+        assert all(node["source"] == "" or node["source"].startswith("genfast/zoo/") for node in nodes), path.name
 
 
 def test_the_file_is_safetensors_and_aligned():

@@ -47,13 +47,20 @@ def source_line() -> str:
     for frame in _frames():
         name = frame.f_code.co_filename
         if not name.startswith(TORCH):
-            return f"{_short(name)}:{frame.f_lineno}"
+            return f"{_short(name, frame.f_globals.get('__name__'))}:{frame.f_lineno}"
     return ""
 
 
-def _short(name: str) -> str:
+def _short(name: str, module: object) -> str:
+    """A file's path as its module is imported, or below the working directory, else its name alone: files of models hold
+    it, and nobody's home directory should go out with them."""
+    if isinstance(module, str):
+        path = module.replace(".", os.sep)
+        for end in (f"{path}.py", os.path.join(path, "__init__.py")):
+            if name.endswith(os.sep + end):
+                return end
     relative = os.path.relpath(name)
-    return name if relative.startswith("..") else relative
+    return os.path.basename(name) if relative.startswith("..") else relative
 
 
 def is_check() -> bool:
