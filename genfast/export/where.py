@@ -52,8 +52,10 @@ def source_line() -> str:
 
 
 def _short(name: str, module: object) -> str:
-    """A file's path as its module is imported, or below the working directory, else its name alone: files of models hold
-    it, and nobody's home directory should go out with them."""
+    """A file's path as its module is imported, or below the working directory, else its name alone.
+
+    Files of models hold it, and nobody's folders should go out with them.
+    """
     if isinstance(module, str):
         path = module.replace(".", os.sep)
         for end in (f"{path}.py", os.path.join(path, "__init__.py")):
