@@ -1,6 +1,6 @@
 """Models on a GPU against PyTorch: whole batches, warmed, medians of wall-clock times that end with the result at hand.
 
-    python -P benchmarks/bench_cuda_decode.py --json benchmarks/results/cuda_decode.json
+    python benchmarks/bench_cuda_decode.py --json benchmarks/results/cuda_decode.json
 
 PixelCNNs of 28×28 pixels and 256 levels, as in bench_decode.py: "forward" is one teacher-forced pass of the batch,
 "naive" is 784 of them with a draw after each (timed in full at batch 1, elsewhere forward × 784 and marked so),
@@ -14,15 +14,12 @@ On a machine without a GPU it says so and exits with status 2; `--list` prints t
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
+
+from on_gpu import arguments, bandwidth, captured, save
 
 MODELS = {"64x8": (64, 8), "128x15": (128, 15)}
 BATCHES = (1, 64, 1024, 8192)
@@ -106,15 +103,6 @@ def peak(dtype: str) -> float:
     return 2 * 8192**3 / statistics.median(times(lambda: a @ a, 10))
 
 
-def bandwidth() -> float:
-    """Bytes a second of a copy of 1 GiB, read and write counted."""
-    import torch
-
-    a = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
-    b = torch.empty_like(a)
-    return 2 * (1 << 30) / statistics.median(times(lambda: b.copy_(a), 20))
-
-
 def draw_next(logits: Any, u: Any) -> Any:
     """Levels by inverse CDF, as a sampler built on the network would."""
     import torch
@@ -157,25 +145,6 @@ def pixelcnn(case: dict[str, Any], runs: int, limits: dict[str, float]) -> Itera
             replay = captured(lambda net=there, x=x: net(x))
             yield row(case, f"naive {dtype}, graph", times(lambda r=replay, x=x: sample_with(r, x), 3, 1))
     network.float()
-
-
-def captured(call: Callable[[], Any]) -> Callable[[], Any]:
-    """The call as a CUDA graph; gives the captured result."""
-    import torch
-
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        call()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = call()
-
-    def replay() -> Any:
-        graph.replay()
-        return result
-
-    return replay
 
 
 def sample_naively(network: Any, x: Any) -> None:
@@ -232,48 +201,17 @@ def gpt2(case: dict[str, Any], runs: int, limits: dict[str, float]) -> Iterator[
             yield row(case, f"Hugging Face {dtype}, graph".replace("torch.", ""), times(generate, runs))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--only", default="", help="cases whose title contains this")
-    parser.add_argument("--list", action="store_true", help="print the cases and exit")
-    given = parser.parse_args()
-    chosen = [case for case in cases() if given.only in title(case)]
-    if given.list:
-        print("\n".join(map(title, chosen)))
-        return 0
-    from genfast.devices import why_unavailable
-    from genfast.errors import DeviceError
-
-    try:
-        why = why_unavailable()
-    except DeviceError as error:
-        why = str(error)
-    if why:
-        print(f"nothing is measured: {why}", file=sys.stderr)
-        return 2
-    import torch
-
-    import genfast as gf
-
-    limits = {"f32": peak("float32"), "fast": peak("bfloat16"), "bandwidth": bandwidth()}
+def main() -> None:
+    given = arguments(__doc__.split("\n\n")[0], list(cases()), title, runs=10)
+    speed = bandwidth(lambda call: statistics.median(times(call, 20)))
+    limits = {"f32": peak("float32"), "fast": peak("bfloat16"), "bandwidth": speed}
     rows = []
-    for case in chosen:
+    for case in given.chosen:
         for found in (gpt2 if case["model"] == "gpt2" else pixelcnn)(case, given.runs, limits):
             rows.append(found)
             print(table([found]), flush=True)
-    if given.json:
-        about = {
-            "command": shlex.join([Path(sys.executable).name, *sys.argv]),
-            "device": torch.cuda.get_device_name(),
-            "limits": limits,
-            "torch": torch.__version__,
-            "genfast": gf.__version__,
-        }
-        given.json.write_text(json.dumps({**about, "results": rows}, indent=1) + "\n")
-    return 0
+    save(given.json, rows, limits=limits)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

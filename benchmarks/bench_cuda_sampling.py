@@ -1,6 +1,6 @@
 """Sampling on a GPU against PyTorch and, where it is installed, FlashInfer: CUDA events, warmed, medians.
 
-    python -P benchmarks/bench_cuda_sampling.py --json benchmarks/results/cuda_sampling.json
+    python benchmarks/bench_cuda_sampling.py --json benchmarks/results/cuda_sampling.json
 
 Categorical draws from logits: "searchsorted" is softmax, cumsum, rand and searchsorted; "multinomial" is softmax and
 torch.multinomial; "flashinfer" is softmax and its sampling_from_probs, or its sampling with filters. Each call is a
@@ -13,14 +13,11 @@ On a machine without a GPU it says so and exits with status 2; `--list` prints t
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
 import statistics
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
+
+from on_gpu import arguments, bandwidth, captured, save
 
 SHAPES = [(4096, 256), (1024, 1024), (256, 32_768), (256, 131_072), (64, 131_072), (1, 131_072), (1, 50_257)]
 DTYPES = ["float32", "bfloat16"]
@@ -153,73 +150,18 @@ def times(call: Callable[[], Any], runs: int) -> list[float]:
     return [before.elapsed_time(after) for before, after in events]
 
 
-def replayed(call: Callable[[], Any]) -> Callable[[], Any]:
-    """The call as a captured graph."""
-    import torch
-
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        call()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
-
-
-def bandwidth() -> float:
-    """Bytes a second of a copy of 1 GiB, read and write counted."""
-    import torch
-
-    a = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
-    b = torch.empty_like(a)
-    return 2 * (1 << 30) / (1e-3 * statistics.median(times(lambda: b.copy_(a), 20)))
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--only", default="", help="cases whose title contains this")
-    parser.add_argument("--list", action="store_true", help="print the cases and exit")
-    given = parser.parse_args()
-    chosen = [case for case in cases() if given.only in title(case)]
-    if given.list:
-        print("\n".join(map(title, chosen)))
-        return 0
-    from genfast.devices import why_unavailable
-    from genfast.errors import DeviceError
-
-    try:
-        why = why_unavailable()
-    except DeviceError as error:
-        why = str(error)
-    if why:
-        print(f"nothing is measured: {why}", file=sys.stderr)
-        return 2
-    import torch
-
-    import genfast as gf
-
-    speed = bandwidth()
+def main() -> None:
+    given = arguments(__doc__.split("\n\n")[0], list(cases()), title, runs=100)
+    speed = bandwidth(lambda call: 1e-3 * statistics.median(times(call, 20)))
     rows = []
-    for case in chosen:
+    for case in given.chosen:
         for side, call in contenders(case).items():
             rows.append(summary(case, side, times(call, given.runs), speed))
             if side == "genfast":
-                rows.append(summary(case, "genfast, graph", times(replayed(call), given.runs), speed))
+                rows.append(summary(case, "genfast, graph", times(captured(call), given.runs), speed))
         print(table([row for row in rows if title(row) == title(case)]), flush=True)
-    if given.json:
-        about = {
-            "command": shlex.join([Path(sys.executable).name, *sys.argv]),
-            "device": torch.cuda.get_device_name(),
-            "bandwidth": speed,
-            "torch": torch.__version__,
-            "genfast": gf.__version__,
-        }
-        given.json.write_text(json.dumps({**about, "results": rows}, indent=1) + "\n")
-    return 0
+    save(given.json, rows, bandwidth=speed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

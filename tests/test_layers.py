@@ -33,6 +33,7 @@ EXTRA_FILES = {
     ("cuda", "engine/backend.h"),
     ("cuda_bindings", "engine/backend.h"),
     ("cuda_bindings", "bindings/translate.h"),
+    ("cuda_bindings", "bindings/family_names.h"),
 }
 PYTHON_ROOMS = ("bindings", "cuda_bindings")
 PYTHON_HEADER = re.compile(r"^(Python\.h|pybind11/.*|numpy/.*)$")

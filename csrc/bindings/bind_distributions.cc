@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/family_names.h"
 #include "bindings/gil.h"
 #include "sampling/elementwise.h"
 
@@ -20,18 +21,6 @@ using Doubles = py::array_t<double, py::array::c_style>;
 
 void require(bool condition, const std::string& message) {
   if (!condition) throw py::value_error(message);
-}
-
-Family family_named(const std::string& wanted) {
-  for (int i = 0; i < static_cast<int>(Family::count); ++i)
-    if (wanted == info(static_cast<Family>(i)).name) return static_cast<Family>(i);
-  throw py::value_error("unknown family " + wanted);
-}
-
-FamilyFn function_named(const std::string& wanted) {
-  for (int i = 0; i < static_cast<int>(FamilyFn::count); ++i)
-    if (wanted == name(static_cast<FamilyFn>(i))) return static_cast<FamilyFn>(i);
-  throw py::value_error("unknown function " + wanted);
 }
 
 bool is_contiguous(const py::array& a) { return (a.flags() & py::array::c_style) != 0; }

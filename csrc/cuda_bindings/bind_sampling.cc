@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "bindings/family_names.h"
 #include "cuda/sampling/elementwise.h"
 #include "cuda/sampling/rows.h"
 #include "cuda/sampling/tables.h"
@@ -72,17 +73,6 @@ cuda::Argument argument(const Place& place, const Numbers& x, int64_t n) {
   require(n == 0 || (tensor.size() > 0 && n % tensor.size() == 0), "x does not repeat evenly over out");
   if (holds<float>(tensor)) return {nullptr, reading<float>(place, tensor, "x", 0), tensor.size(), 0, 0, 0};
   return {reading<double>(place, tensor, "x", 0), nullptr, tensor.size(), 0, 0, 0};
-}
-
-Family family_named(const std::string& wanted) {
-  for (int i = 0; i < static_cast<int>(Family::count); ++i)
-    if (wanted == info(static_cast<Family>(i)).name) return static_cast<Family>(i);
-  throw py::value_error("unknown family " + wanted);
-}
-FamilyFn function_named(const std::string& wanted) {
-  for (int i = 0; i < static_cast<int>(FamilyFn::count); ++i)
-    if (wanted == name(static_cast<FamilyFn>(i))) return static_cast<FamilyFn>(i);
-  throw py::value_error("unknown function " + wanted);
 }
 
 void evaluate(const Place& place, const std::string& family, const std::string& fn, const Numbers& x,

@@ -3,8 +3,11 @@
 GENFAST_TEST_CUDA=1, which CI sets where it has built the module, makes its absence an error.
 """
 
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,3 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cuda():
     """The module genfast._cuda."""
     return extension()
+
+
+@pytest.fixture
+def benchmark_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Imports a file of benchmarks/ by its name, with those beside it in reach."""
+    monkeypatch.syspath_prepend(HERE.parents[1] / "benchmarks")
+    return importlib.import_module

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,9 @@ from genfast.devices import why_unavailable
 FILE = Path(__file__).parents[2] / "benchmarks" / "bench_cuda_decode.py"
 
 
-@pytest.fixture(scope="module")
-def bench() -> Any:
-    spec = importlib.util.spec_from_file_location("bench_cuda_decode", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def bench(benchmark_file: Callable[[str], Any]) -> Any:
+    return benchmark_file("bench_cuda_decode")
 
 
 def test_cases(bench: Any) -> None:
@@ -55,7 +51,7 @@ def test_naive_loop_visits_every_pixel(bench: Any) -> None:
 def test_without_a_gpu_it_says_so() -> None:
     if not why_unavailable():
         pytest.skip("there is a GPU")
-    run = subprocess.run([sys.executable, "-P", FILE], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, FILE], capture_output=True, text=True, check=False)
     assert run.returncode == 2 and run.stderr.startswith("nothing is measured: ") and not run.stdout
-    listed = subprocess.run([sys.executable, "-P", FILE, "--list"], capture_output=True, text=True, check=True)
+    listed = subprocess.run([sys.executable, FILE, "--list"], capture_output=True, text=True, check=True)
     assert "64x8, batch 1024" in listed.stdout

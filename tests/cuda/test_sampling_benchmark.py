@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,9 @@ from genfast.devices import why_unavailable
 FILE = Path(__file__).parents[2] / "benchmarks" / "bench_cuda_sampling.py"
 
 
-@pytest.fixture(scope="module")
-def bench() -> Any:
-    spec = importlib.util.spec_from_file_location("bench_cuda_sampling", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def bench(benchmark_file: Callable[[str], Any]) -> Any:
+    return benchmark_file("bench_cuda_sampling")
 
 
 def test_cases_have_titles_of_their_own(bench: Any) -> None:
@@ -41,7 +37,7 @@ def test_shares_of_the_bandwidth(bench: Any) -> None:
 
 def test_it_lists_its_cases_and_says_why_it_measures_nothing() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-P", FILE, *arguments], capture_output=True, text=True)
+        return subprocess.run([sys.executable, FILE, *arguments], capture_output=True, text=True)
 
     assert run("--list", "--only", "Gamma").stdout.splitlines() == [
         "Gamma.icdf of 16777216 float32",
