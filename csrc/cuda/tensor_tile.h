@@ -16,6 +16,12 @@ constexpr int kTileRows = 16, kTileWidth = 8, kTileDepth = 16, kWarp = 32;
 constexpr int64_t kTileWeights = kTileWidth * kTileDepth;
 GENFAST_INLINE int64_t tile_weight(int64_t k, int64_t n) { return (n * 4 + k / 2 % 4) * 4 + k / 8 * 2 + k % 2; }
 
+// Where a lane's numbers of the other two operands lie: register r of the left one, a pair of neighbouring k, and sum e.
+GENFAST_INLINE int left_row(int lane, int r) { return lane / 4 + r % 2 * 8; }
+GENFAST_INLINE int left_depth(int lane, int r) { return lane % 4 * 2 + r / 2 * 8; }
+GENFAST_INLINE int sum_row(int lane, int e) { return lane / 4 + e / 2 * 8; }
+GENFAST_INLINE int sum_column(int lane, int e) { return lane % 4 * 2 + e % 2; }
+
 // The nearest bf16, ties to even; a NaN stays one.
 GENFAST_INLINE uint16_t to_bf16(float x) {
   const uint32_t bits = numerics::to_bits(x);
@@ -65,11 +71,11 @@ class WarpTile {
 
   template <class Row>
   __device__ void step(const Row& row, int64_t count, const uint16_t* weights) {
-    const int group = lane_ / 4, first = lane_ % 4 * 2;
-    const float *upper = row(group), *lower = row(group + 8);
-    if (!__any_sync(~0u, upper || lower)) return;
-    const uint32_t a[4] = {pair(upper, first, count), pair(lower, first, count), pair(upper, first + 8, count),
-                           pair(lower, first + 8, count)};
+    // Registers 0 and 2 are of one row, 1 and 3 of another.
+    const float* rows[2] = {row(left_row(lane_, 0)), row(left_row(lane_, 1))};
+    if (!__any_sync(~0u, rows[0] || rows[1])) return;
+    uint32_t a[4];
+    for (int r = 0; r < 4; ++r) a[r] = pair(rows[r % 2], left_depth(lane_, r), count);
     const uint2* b = reinterpret_cast<const uint2*>(weights) + lane_;
     for (int j = 0; j < tiles; ++j) {
       const uint2 w = b[j * kWarp];
@@ -81,7 +87,7 @@ class WarpTile {
   template <class F>
   __device__ void each(const F& f) const {
     for (int j = 0; j < tiles; ++j)
-      for (int e = 0; e < 4; ++e) f(lane_ / 4 + e / 2 * 8, j * kTileWidth + lane_ % 4 * 2 + e % 2, sum_[j][e]);
+      for (int e = 0; e < 4; ++e) f(sum_row(lane_, e), j * kTileWidth + sum_column(lane_, e), sum_[j][e]);
   }
 
  private:

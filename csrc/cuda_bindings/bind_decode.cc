@@ -5,6 +5,7 @@
 #include "base/errors.h"
 #include "cuda/decode/cuda_machine.h"
 #include "cuda/decode/decoder.h"
+#include "cuda/tensor_tile.h"
 
 namespace py = pybind11;
 
@@ -26,9 +27,30 @@ cuda::Precision precision_named(const std::string& name) {
 
 RegisterBackend registry_in(const py::capsule& capsule) { return reinterpret_cast<RegisterBackend>(capsule.get_pointer()); }
 
+// [lane][register] pairs of coordinates, as tensor_tile.h has them; of the right operand the places of its numbers, [k][n].
+py::dict tile_layout() {
+  py::list left, sums, right;
+  for (int lane = 0; lane < cuda::kWarp; ++lane) {
+    py::list l, s;
+    for (int r = 0; r < 4; ++r) {
+      l.append(py::make_tuple(cuda::left_row(lane, r), cuda::left_depth(lane, r)));
+      s.append(py::make_tuple(cuda::sum_row(lane, r), cuda::sum_column(lane, r)));
+    }
+    left.append(l);
+    sums.append(s);
+  }
+  for (int64_t k = 0; k < cuda::kTileDepth; ++k) {
+    py::list places;
+    for (int64_t n = 0; n < cuda::kTileWidth; ++n) places.append(cuda::tile_weight(k, n));
+    right.append(places);
+  }
+  return py::dict(py::arg("left") = left, py::arg("right") = right, py::arg("sums") = sums);
+}
+
 }  // namespace
 
 void bind_decode(py::module_& m) {
+  m.def("tile_layout", &tile_layout, "Which numbers the lanes of a warp hold of a tensor core's operands: for tests.");
 #if !defined(GENFAST_CUDA_HOST)
   m.def(
       "register_gpu",

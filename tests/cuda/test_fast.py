@@ -30,6 +30,21 @@ def rounded(x: np.ndarray) -> np.ndarray:
     return torch.from_numpy(np.asarray(x, np.float32)).bfloat16().double().numpy()
 
 
+def test_lanes_hold_what_ptx_says(cuda: Any) -> None:
+    """PTX ISA, "Matrix Fragments for mma.m16n8k16" of .bf16: where each lane's numbers of A, B and C lie."""
+    layout = cuda.tile_layout()
+    for lane in range(32):
+        group, thread = lane >> 2, lane % 4
+        for i in range(8):  # A, two to a register: rows g, g + 8, g, g + 8 by pairs; columns 8 to the right from a4 on
+            row = group if i < 2 or 4 <= i < 6 else group + 8
+            column = thread * 2 + (i & 1) + (8 if i >= 4 else 0)
+            assert (layout["left"][lane][i // 2][0], layout["left"][lane][i // 2][1] + i % 2) == (row, column)
+        for i in range(4):
+            k = thread * 2 + (i & 1) + (8 if i >= 2 else 0)
+            assert layout["right"][k][group] == 4 * lane + i
+            assert layout["sums"][lane][i] == (group if i < 2 else group + 8, thread * 2 + (i & 1))
+
+
 @pytest.mark.parametrize("columns", [1, 7, 64, 100])
 @pytest.mark.parametrize("channels", [16, 40, 300])
 def test_product_is_that_of_rounded_numbers(cuda: Any, channels: int, columns: int) -> None:
