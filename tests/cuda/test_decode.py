@@ -26,6 +26,7 @@ from genfast import heads  # noqa: E402
 from genfast._core import backend_registry  # noqa: E402
 from genfast.devices import extension  # noqa: E402
 from genfast.errors import NumericalError  # noqa: E402
+from genfast.zoo.independent import Independent  # noqa: E402
 
 ORDERS, THREADS, BLOCK_ROWS = ("rising", "falling", "shuffled"), (1, 64, 1024), (0, 1, 3)
 # Nine choices of three devices each: every order, threads and rows are in each choice, all 27 combinations in one.
@@ -283,6 +284,16 @@ def test_reduced_weights(name: str, dtype: str) -> None:
     family = build(name)
     model = family.compile().quantize(dtype)
     assert_same(model, every_call(model, family.order), choice(name + dtype))
+
+
+def test_uniforms_on_a_border_take_the_level_below() -> None:
+    """64 equal levels: F(k) = (k + 1) / 64 exactly, and the smallest k with F(k) >= u at u = j / 64 is j - 1."""
+    network = Independent(np.full((1, 64, 1, 65), 1 / 64), labelled=False)
+    model = gf.compile(network, torch.zeros(1, 1, 1, 65), head=heads.Categorical(64))
+    u = (np.arange(65) / 64).reshape(1, 1, 1, 65)
+    want = np.maximum(np.arange(65) - 1, 0).reshape(1, 1, 1, 65)
+    assert np.array_equal(model.sample(1, u=u), want)
+    assert_same(model, {"sample": lambda m: m.sample(1, u=u)}, CHOICES[0])
 
 
 @pytest.mark.parametrize("name", gf.models())
