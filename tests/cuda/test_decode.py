@@ -290,7 +290,7 @@ def test_uniforms_on_a_border_take_the_level_below() -> None:
     """64 equal levels: F(k) = (k + 1) / 64 exactly, and the smallest k with F(k) >= u at u = j / 64 is j - 1."""
     network = Independent(np.full((1, 64, 65, 1), 1 / 64), labelled=False)
     model = gf.compile(network, torch.zeros(1, 1, 65, 1), head=heads.Categorical(64))
-    u = (np.arange(65) / 64).reshape(1, 1, 65, 1)
+    u = np.arange(65)[None] / 64
     want = np.maximum(np.arange(65) - 1, 0).reshape(1, 1, 65, 1)
     assert np.array_equal(model.sample(1, u=u), want)
     assert_same(model, {"sample": lambda m: m.sample(1, u=u)}, CHOICES[0])
