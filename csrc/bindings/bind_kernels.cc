@@ -146,7 +146,8 @@ std::vector<float> floats_or_none(const py::object& values, int64_t size, int64_
 // here. out: one (group_rows, N) matrix a group.
 void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Floats>>>& segments,
           const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end,
-          const std::vector<Floats>& residual, const std::string& type_name, const py::object& scales) {
+          const std::vector<Floats>& residual, const std::string& type_name, const py::object& scales,
+          std::vector<Floats> relu_out) {
   const Kernels& kernels = target(name);
   const Matrix w = matrix(weights, "weights");
   require(!out.empty() && w.columns > 0, "gemm needs a group and a column");
@@ -172,6 +173,14 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
     residual_stride = m.stride;
   }
 
+  std::vector<float*> clipped;
+  require(relu_out.empty() || static_cast<int64_t>(relu_out.size()) == groups, "relu_out needs one matrix a group");
+  for (Floats& o : relu_out) {
+    const Matrix m = output(o, "relu_out");
+    require(m.rows == first.rows && m.columns == w.columns && m.stride == first.stride, "relu_out matrices must be like out");
+    clipped.push_back(o.mutable_data());
+  }
+
   std::vector<GemmSegment> list;
   std::vector<const float*> sources;
   std::vector<int64_t> strides;
@@ -195,9 +204,27 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   const std::vector<float> bias_values = floats_or_none(bias, w.columns, padded, "bias"),
                            scale_values = floats_or_none(scales, w.columns, padded, "scales");
   require(scale_values.empty() == (type != WeightType::i8), "int8 and only int8 takes scales");
-  kernels.gemm({list.data(), static_cast<int64_t>(list.size()), sources.data(), strides.data(), outs.data(), first.stride, groups,
-                first.rows, m_begin, m_end, packed.get(), w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(),
-                residuals.empty() ? nullptr : residuals.data(), residual_stride, relu, type, scale_values.data()});
+  kernels.gemm({list.data(),
+                static_cast<int64_t>(list.size()),
+                sources.data(),
+                strides.data(),
+                outs.data(),
+                first.stride,
+                groups,
+                first.rows,
+                m_begin,
+                m_end,
+                packed.get(),
+                w.rows,
+                w.columns,
+                bias_values.empty() ? nullptr : bias_values.data(),
+                residuals.empty() ? nullptr : residuals.data(),
+                residual_stride,
+                relu,
+                type,
+                scale_values.data(),
+                clipped.empty() ? nullptr : clipped.data(),
+                first.stride});
 }
 
 // args: float matrices; a one-column operand is broadcast over the columns and a one-row operand over the rows.
@@ -453,7 +480,7 @@ void bind_kernels(py::module_& m) {
   k.def("set_target", [](const std::string& name) { set_target(name.c_str()); }, "target"_a);
   k.def("gemm", &gemm, "target"_a, "segments"_a, "weights"_a.noconvert(), "bias"_a = py::none(), "relu"_a = false,
         "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Floats>{}, "weight_type"_a = "f32",
-        "scales"_a = py::none());
+        "scales"_a = py::none(), "relu_out"_a = std::vector<Floats>{});
   k.def("map", &map, "target"_a, "op"_a, "out"_a.noconvert(), "args"_a, "params"_a = std::vector<float>{});
   k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
         "weight"_a = py::none(), "bias"_a = py::none());
