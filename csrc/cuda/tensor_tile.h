@@ -19,7 +19,7 @@ GENFAST_INLINE int64_t tile_weight(int64_t k, int64_t n) { return (n * 4 + k / 2
 // Where a lane's numbers of the other two operands lie: register r of the left one, a pair of neighbouring k, and sum e.
 GENFAST_INLINE int left_row(int lane, int r) { return lane / 4 + r % 2 * 8; }
 GENFAST_INLINE int left_depth(int lane, int r) { return lane % 4 * 2 + r / 2 * 8; }
-GENFAST_INLINE int sum_row(int lane, int e) { return lane / 4 + e / 2 * 8; }
+GENFAST_INLINE int sum_row(int lane, int e) { return left_row(lane, e / 2); }
 GENFAST_INLINE int sum_column(int lane, int e) { return lane % 4 * 2 + e % 2; }
 
 // The nearest bf16, ties to even; a NaN stays one.
@@ -33,25 +33,31 @@ GENFAST_INLINE float from_bf16(uint16_t x) { return numerics::from_bits(static_c
 template <int tiles>
 class HostTile {
  public:
+  // Rows that the caller answers for, by their number r here: all sixteen on the host, two a lane on the GPU.
+  static constexpr int kOwnRows = kTileRows;
+  int own_row(int r) const { return r; }
+
   HostTile() { std::memset(sum_, 0, sizeof sum_); }
 
-  // k < count: of this step. row(i): where row i's channels of the step start, or null. weights: of the tiles, one after another.
-  template <class Row>
-  void step(const Row& row, int64_t count, const uint16_t* weights) {
-    for (int64_t i = 0; i < kTileRows; ++i) {
-      const float* x = row(i);
-      if (!x) continue;
-      for (int64_t n = 0; n < tiles * kTileWidth; ++n)
-        for (int64_t k = 0; k < count; ++k)
-          sum_[i][n] =
-              numerics::fma(from_bf16(to_bf16(x[k])),
-                            from_bf16(weights[n / kTileWidth * kTileWeights + tile_weight(k, n % kTileWidth)]), sum_[i][n]);
-    }
+  // Steps j < most, in their order, of k < count(j) each. start(j, r, place(j, r)): where own row r's channels of the step start,
+  // or null. weights: of the tiles of step 0, one after another; those of step j are `stride` further each.
+  template <int most, class Place, class Start, class Count>
+  void steps(const Place& place, const Start& start, const Count& count, const uint16_t* weights, int64_t stride) {
+    for (int j = 0; j < most; ++j, weights += stride)
+      for (int i = 0; i < kTileRows; ++i) {
+        const float* x = start(j, i, place(j, i));
+        if (!x) continue;
+        for (int64_t n = 0; n < tiles * kTileWidth; ++n)
+          for (int64_t k = 0; k < count(j); ++k)
+            sum_[i][n] =
+                numerics::fma(from_bf16(to_bf16(x[k])),
+                              from_bf16(weights[n / kTileWidth * kTileWeights + tile_weight(k, n % kTileWidth)]), sum_[i][n]);
+      }
   }
-  // f(row, column, sum) for every element that is whoever's calls.
+  // f(own row, column, sum) for every element of the caller's rows.
   template <class F>
   void each(const F& f) const {
-    for (int64_t i = 0; i < kTileRows; ++i)
+    for (int i = 0; i < kTileRows; ++i)
       for (int64_t n = 0; n < tiles * kTileWidth; ++n) f(i, n, sum_[i][n]);
   }
 
@@ -64,33 +70,48 @@ class HostTile {
 template <int tiles>
 class WarpTile {
  public:
+  static constexpr int kOwnRows = 2;
+  __device__ int own_row(int r) const { return left_row(lane_, r); }
+
   __device__ WarpTile() : lane_(threadIdx.x % kWarp) {
     for (int j = 0; j < tiles; ++j)
       for (int e = 0; e < 4; ++e) sum_[j][e] = 0.0f;
   }
 
-  template <class Row>
-  __device__ void step(const Row& row, int64_t count, const uint16_t* weights) {
-    // Registers 0 and 2 are of one row, 1 and 3 of another.
-    const float* rows[2] = {row(left_row(lane_, 0)), row(left_row(lane_, 1))};
-    if (!__any_sync(~0u, rows[0] || rows[1])) return;
-    uint32_t a[4];
-    for (int r = 0; r < 4; ++r) a[r] = pair(rows[r % 2], left_depth(lane_, r), count);
-    const uint2* b = reinterpret_cast<const uint2*>(weights) + lane_;
+  // All steps' loads of a kind before those that need them.
+  template <int most, class Place, class Start, class Count>
+  __device__ void steps(const Place& place, const Start& start, const Count& count, const uint16_t* weights, int64_t stride) {
+    int32_t places[most][2];
+    const float* rows[most][2];
+    uint32_t a[most][4];
+#pragma unroll
+    for (int j = 0; j < most; ++j)
+      for (int r = 0; r < 2; ++r) places[j][r] = place(j, r);
+#pragma unroll
+    for (int j = 0; j < most; ++j)
+      for (int r = 0; r < 2; ++r) rows[j][r] = start(j, r, places[j][r]);
+#pragma unroll
+    for (int j = 0; j < most; ++j)
+      for (int r = 0; r < 4; ++r) a[j][r] = pair(rows[j][r % 2], left_depth(lane_, r), count(j));
+#pragma unroll
+    for (int j = 0; j < most; ++j)
+      if (__any_sync(~0u, rows[j][0] || rows[j][1])) multiply(a[j], reinterpret_cast<const uint2*>(weights + j * stride) + lane_);
+  }
+  template <class F>
+  __device__ void each(const F& f) const {
+    for (int j = 0; j < tiles; ++j)
+      for (int e = 0; e < 4; ++e) f(e / 2, j * kTileWidth + sum_column(lane_, e), sum_[j][e]);
+  }
+
+ private:
+  __device__ void multiply(const uint32_t (&a)[4], const uint2* weights) {
     for (int j = 0; j < tiles; ++j) {
-      const uint2 w = b[j * kWarp];
+      const uint2 w = weights[j * kWarp];
       asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
           : "+f"(sum_[j][0]), "+f"(sum_[j][1]), "+f"(sum_[j][2]), "+f"(sum_[j][3])
           : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(w.x), "r"(w.y));
     }
   }
-  template <class F>
-  __device__ void each(const F& f) const {
-    for (int j = 0; j < tiles; ++j)
-      for (int e = 0; e < 4; ++e) f(sum_row(lane_, e), j * kTileWidth + sum_column(lane_, e), sum_[j][e]);
-  }
-
- private:
   static __device__ uint32_t pair(const float* x, int64_t k, int64_t count) {
     const float low = x && k < count ? x[k] : 0.0f, high = x && k + 1 < count ? x[k + 1] : 0.0f;
     return static_cast<uint32_t>(to_bf16(high)) << 16 | to_bf16(low);

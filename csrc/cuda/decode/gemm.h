@@ -113,9 +113,11 @@ GENFAST_CALL void gemm_whole(Executor& exec, const Block& b, const Command& comm
       for (int t = 0; t < rows; ++t)
         for (int n = 0; n < columns; ++n) total[t][n] = first ? sum[t][n] : total[t][n] + sum[t][n];
     }
-    for (int t = 0; t < rows; ++t)
+    for (int t = 0; t < rows && m + t < m_end; ++t) {
+      const int64_t i = (m + t) / b.rows, r = (m + t) % b.rows;
       for (int n = 0; n < columns; ++n)
-        if (m + t < m_end && column + n < piece.columns) finish_element(b, command, gemm, piece, m + t, column + n, total[t][n]);
+        if (column + n < piece.columns) finish_element(b, command, gemm, piece, i, r, column + n, total[t][n]);
+    }
   });
 }
 
@@ -143,7 +145,7 @@ GENFAST_CALL void gemm_by_chunks(Executor& exec, const Block& b, const Command& 
       const float* from = b.scratch + m * piece.chunks * width + column;
       float total = from[0];
       for (int64_t chunk = 1; chunk < piece.chunks; ++chunk) total = total + from[chunk * width];
-      finish_element(b, command, gemm, piece, begin + m, column, total);
+      finish_element(b, command, gemm, piece, (begin + m) / b.rows, (begin + m) % b.rows, column, total);
     });
   }
 }

@@ -10,6 +10,9 @@ namespace cuda {
 
 template <int tiles, class Executor>
 GENFAST_CALL void gemm_tiles(Executor& exec, const Block& b, const Command& command) {
+  // What a k step reads is found by four loads that wait for each other: those of a few steps wait side by side, as many as there
+  // are registers for.
+  constexpr int together = tiles < 8 ? 4 : 2;
   const Program& program = b.program;
   const GemmCommand& gemm = program.gemms[command.index];
   const Piece& piece = program.pieces[gemm.piece];
@@ -18,23 +21,41 @@ GENFAST_CALL void gemm_tiles(Executor& exec, const Block& b, const Command& comm
   const int64_t strips = (all_tiles + tiles - 1) / tiles;
   exec.each_warp((m_end + kTileRows - 1) / kTileRows * strips, [&](int64_t item) {
     const int64_t m = item / strips * kTileRows, tile = item % strips * tiles;
-    typename Executor::template Tile<tiles> product;
-    for (int64_t k = 0; k < piece.n_steps; ++k) {
-      const TensorStep step = program.tensor_steps[piece.steps + k];
-      const Segment segment = program.segments[piece.segments + step.segment];
-      const int32_t* places = program.places + gemm.sources + static_cast<int64_t>(step.segment) * command.positions;
-      const auto row = [&](int64_t i) -> const float* {
-        if (m + i >= m_end) return nullptr;
-        const int64_t place = places[(m + i) / b.rows], channel = segment.channel + step.channel;
-        if (place < 0) return nullptr;
-        return segment.constant ? program.floats() + place + channel
-                                : b.arena + place * b.capacity + (m + i) % b.rows * segment.stride + channel;
-      };
-      product.step(row, step.count, weights + (k * piece.padded_tiles + tile) * kTileWeights);
+    using Tile = typename Executor::template Tile<tiles>;
+    Tile product;
+    int64_t position[Tile::kOwnRows], row[Tile::kOwnRows];
+    bool exists[Tile::kOwnRows];
+    for (int r = 0; r < Tile::kOwnRows; ++r) {
+      const int64_t at = m + product.own_row(r);
+      exists[r] = at < m_end;
+      position[r] = exists[r] ? at / b.rows : 0;
+      row[r] = exists[r] ? at % b.rows : 0;
     }
-    product.each([&](int64_t i, int64_t n, float value) {
+    for (int64_t k = 0; k < piece.n_steps; k += together) {
+      const int64_t left = piece.n_steps - k;
+      TensorStep steps[together];
+      Segment segments[together];
+      for (int j = 0; j < together; ++j) steps[j] = program.tensor_steps[piece.steps + k + (j < left ? j : 0)];
+      for (int j = 0; j < together; ++j) segments[j] = program.segments[piece.segments + steps[j].segment];
+      // No branch: a load behind one would wait for what the branch asks.
+      const auto place = [&](int j, int r) {
+        const int64_t places = gemm.sources + static_cast<int64_t>(steps[j].segment) * command.positions;
+        const int32_t found = program.places[places + position[r]];
+        return j < left && exists[r] ? found : -1;
+      };
+      const auto start = [&](int j, int r, int32_t found) -> const float* {
+        const Segment& segment = segments[j];
+        const int64_t at = found < 0 ? 0 : found;
+        const float* from = segment.constant ? program.floats() + at : b.arena + at * b.capacity + row[r] * segment.stride;
+        return found < 0 ? nullptr : from + segment.channel + steps[j].channel;
+      };
+      product.template steps<together>(
+          place, start, [&](int j) { return steps[j].count; }, weights + (k * piece.padded_tiles + tile) * kTileWeights,
+          piece.padded_tiles * kTileWeights);
+    }
+    product.each([&](int r, int64_t n, float value) {
       const int64_t column = tile * kTileWidth + n;
-      if (m + i < m_end && column < piece.columns) finish_element(b, command, gemm, piece, m + i, column, value);
+      if (exists[r] && column < piece.columns) finish_element(b, command, gemm, piece, position[r], row[r], column, value);
     });
   });
 }

@@ -32,13 +32,12 @@ GENFAST_CALL void run_chain(const Block& b, const Command& command, int64_t i, i
   }
 }
 
-// What becomes of an element of a product.
+// What becomes of element (i, r, column) of a product.
 GENFAST_HD inline void finish_element(const Block& b, const Command& command, const GemmCommand& gemm, const Piece& piece,
-                                      int64_t m, int64_t column, float value) {
+                                      int64_t i, int64_t r, int64_t column, float value) {
   const float* data = b.program.floats();
   if (piece.scales >= 0) value = value * data[piece.scales + column];
   value = value + (piece.bias >= 0 ? data[piece.bias + column] : 0.0f);
-  const int64_t i = m / b.rows, r = m % b.rows;
   b.write(gemm.out, i, r)[column] = value;
   run_chain(b, command, i, r, column, value);
 }
