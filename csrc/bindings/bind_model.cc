@@ -306,6 +306,7 @@ void bind_model(py::module_& m) {
       .def_property_readonly("positions", &Model::positions)
       .def_property_readonly("channels", &Model::channels)
       .def_property_readonly("levels", &Model::levels)
+      .def_property_readonly("outputs", &Model::outputs)
       .def_property_readonly("outputs_by_position", &Model::outputs_by_position)
       .def_property_readonly("integer_input", &Model::integer_input)
       .def_property_readonly("fixed_sites", [](const Model& model) { return as_array(model.fixed_sites()); })

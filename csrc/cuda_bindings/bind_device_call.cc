@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cuda/decode/device_call.h"
+#include "cuda/decode/machine.h"
 #include "cuda_bindings/reach.h"
 
 namespace py = pybind11;
@@ -107,6 +108,7 @@ class Call {
 void bind_device_call(py::module_& m) {
   using namespace py::literals;
   py::module_ s = m.def_submodule("decode", "Whole calls of models over borrowed arrays. Private.");
+  s.def("waits", &cuda::emulated_waits, "How often calls waited for an emulated device, or would have for a real one: for tests.");
   py::class_<Call>(s, "Call", "A call of a program of genfast._core, to be given its arrays: [site][row], rows side by side.")
       .def(py::init<py::capsule, const cuda::Place&, int64_t, float, float, int64_t, double, double, int64_t>(), "program"_a,
            "place"_a, "rows"_a, "temperature"_a, "guidance"_a, "top_k"_a, "top_p"_a, "min_p"_a, "end"_a)

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -23,12 +24,17 @@ void interpret(const Launch& launch, HostExecutor::Order order, int64_t threads)
   }
 }
 
+std::atomic<int64_t> waits{0};
+
 class EmulatedQueue : public Queue {
  public:
   EmulatedQueue(HostExecutor::Order order, int64_t threads) : order_(order), threads_(threads) {}
 
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
-  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override {
+    ++waits;
+    std::memcpy(to, from, bytes);
+  }
   void launch(const Launch& launch) override { interpret(launch, order_, threads_); }
 
  private:
@@ -72,6 +78,8 @@ class EmulatedMachine : public Machine {
 };
 
 }  // namespace
+
+int64_t emulated_waits() { return waits; }
 
 std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows,
                                                int64_t shared_bytes) {

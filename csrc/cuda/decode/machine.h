@@ -76,6 +76,9 @@ class Machine {
   virtual int64_t call_rows(const ProgramArrays& program) const = 0;
 };
 
+// How often calls waited for a machine of the host, or would have on a device: for tests.
+int64_t emulated_waits();
+
 // order, threads, block_rows and shared_bytes: executor.h, Shape; 0 rows a block: all.
 std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows,
                                                int64_t shared_bytes);
