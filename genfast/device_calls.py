@@ -47,6 +47,7 @@ __all__ = ["DeviceCalls", "follows_its_arrays"]
 
 M = TypeVar("M", bound=Callable[..., Any])
 MOST_MASKS = 8  # uploaded, of one model
+NO_ROLL = 1 << 30  # kNoRoll in csrc/cuda/decode/unchecked.h
 WHERE = ("u", "x", "condition", "unconditional", "prompt")  # arguments that may hold arrays of a GPU
 
 
@@ -462,7 +463,6 @@ class Call:
             model.sites if end is None else end,
         )
         self._held: list[Any] = []  # until the work is on the stream
-        self._inside: Any = None  # of the uniforms of rolls: which rows are good
         self.place_conditions(wanted[: self.copies])
 
     def set(self, name: str, array: Any) -> Any:
@@ -531,9 +531,9 @@ class Call:
                 )
             else:
                 w = given["u"][:, model.sites :]
-                self._inside = ((w >= 0) & (w <= 1)).all(1)
-            chosen = space.cast((w * (2 * jitter + 1)).clip(0, 2 * jitter), "int32") - jitter
-            self.set("rolls", space.arranged(chosen.reshape((self.n, columns // 2, 2)), [1, 0, 2]))
+            chosen = space.cast(w * (2 * jitter + 1), "int32").clip(0, 2 * jitter) - jitter
+            rolls = chosen + space.cast(~((w >= 0) & (w <= 1)), "int32") * NO_ROLL
+            self.set("rolls", space.arranged(rolls.reshape((self.n, columns // 2, 2)), [1, 0, 2]))
         return self.take("output", (self.n, *model.output_shape), "float32")
 
     def run(self) -> Any:
@@ -543,8 +543,7 @@ class Call:
             self.take("workspace", (self._call.workspace_bytes(),), "uint8")
             self._call.run()
         self._held.clear()
-        one = self.space.as_bool(good.reshape((self.n, self.copies))[:, 0])
-        return one if self._inside is None else one & self._inside
+        return self.space.as_bool(good.reshape((self.n, self.copies))[:, 0])
 
     def by_sample(self, rows: Any) -> Any:
         """(sites, rows) as (n, sites)."""

@@ -76,7 +76,7 @@ def passed_on(name: str) -> Callable[..., CupyArray]:
     return call
 
 
-for method in ("reshape", "view", "clip", "all", "__getitem__", "__neg__", "__add__", "__sub__", "__mul__"):
+for method in ("reshape", "view", "clip", "__getitem__", "__neg__", "__add__", "__sub__", "__mul__", "__invert__"):
     setattr(CupyArray, method, passed_on(method))
 for method in ("__truediv__", "__and__", "__ge__", "__le__"):
     setattr(CupyArray, method, passed_on(method))

@@ -80,6 +80,7 @@ GENFAST_HD void run_work(Executor& exec, const Block& b, const Work& work) {
   }
   for (int64_t step = work.first; step < work.last; ++step) {
     const bool body = step == b.program.body;
+    if (body && b.tile.rolls && b.tile.good) check_rolls(exec, b);
     if (body && b.tile.rolls) roll_states(exec, b);
     run_step(exec, b, step);
     if (body) advance_states(exec, b, work.round);

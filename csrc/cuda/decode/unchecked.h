@@ -61,6 +61,17 @@ GENFAST_CALL void check_rows(Executor& exec, const Block& b) {
   exec.each(b.rows * size, [&](int64_t item) { tile.logits[b.first * size + item] = 0.0f; });
 }
 
+// A roll this far is none: where a caller's uniform is not in [0, 1].
+constexpr int32_t kNoRoll = 1 << 30;
+
+// Of the round that is run next.
+template <class Executor>
+GENFAST_CALL void check_rolls(Executor& exec, const Block& b) {
+  exec.each(2 * b.rows, [&](int64_t item) {
+    if (b.tile.rolls[2 * b.first + item] >= kNoRoll / 2) b.fail(0, 0, item / 2);
+  });
+}
+
 // With guidance a sample's two rows fail together.
 GENFAST_HD inline bool row_failed(const Block& b, int64_t r) {
   if (b.tile.guidance == 1.0f) return b.failure[b.first + r] != kNoFailure;
