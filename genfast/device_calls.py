@@ -19,7 +19,7 @@ import numpy as np
 
 from genfast import _core
 from genfast.arrays import Kind, check_size
-from genfast.device_arrays import Space, dtype_name, elsewhere, gpu_of, space_for, space_of
+from genfast.device_arrays import QUICK, Space, dtype_name, elsewhere, gpu_of, space_for, space_of
 from genfast.devices import extension
 from genfast.errors import NumericalError
 from genfast.model_arguments import (
@@ -71,10 +71,13 @@ def follows_its_arrays(method: M) -> M:
 
 
 def on_gpu(x: Any) -> bool:
-    """Whether an argument is an array on a GPU, or a mapping or pair that holds one."""
-    if isinstance(x, Mapping):
-        return elsewhere(*x.values())
-    return elsewhere(*x) if type(x) is tuple else elsewhere(x)
+    """Whether an argument is an array on a GPU, or a mapping or pair that holds one. Asked on the CPU too."""
+    kind = type(x)
+    if kind in QUICK and kind is not tuple:
+        return False
+    if kind is tuple:
+        return elsewhere(*x)
+    return elsewhere(*x.values()) if kind is dict or isinstance(x, Mapping) else elsewhere(x)
 
 
 def space_of_call(model: Any, given: Mapping[str, Any]) -> Space | None:
@@ -194,7 +197,7 @@ class DeviceCalls:
         nats, good = self.scores(x, given)
         # An array, since libraries turn division by a number into a product, which rounds otherwise.
         divisor = self.space.empty(tuple(nats.shape), "float64")
-        divisor[...] = float(self.model._nats_per_bit())
+        self.space.fill(divisor, self.model._nats_per_bit())
         return self.told(good, -nats / divisor, "bits_per_dim", {"x": x, **given})
 
     def rosenblatt(self, x: Any, **given: Any) -> Any:
@@ -254,7 +257,7 @@ class DeviceCalls:
         call = Call(self, n, given, draws=True, output=output, known=known, prompt=length, end=end)
         rows = call.place_sites(sites)
         if told is not None:
-            call.set("given", space.spread(self.mask(told)[:, None], (model.sites, call.rows)))
+            call.place_given(self.mask(told))
         call.place_uniforms(given)
         out = call.output(given) if output else None
         good = call.run()
@@ -450,9 +453,9 @@ class Call:
             **({} if known is None else {"known": known.astype(np.uint8)}),
             wavefront=bool(given.get("wavefront", True)),
         )
-        program = owner.core.program(arguments, draws, output, logits, prompt)
+        self._program = owner.core.program(arguments, draws, output, logits, prompt)
         self._call = extension().decode.Call(
-            program,
+            self._program,
             self.space.place,
             self.rows,
             filters["temperature"],
@@ -463,6 +466,7 @@ class Call:
             model.sites if end is None else end,
         )
         self._held: list[Any] = []  # until the work is on the stream
+        self._mask: Any = None
         self.place_conditions(wanted[: self.copies])
 
     def set(self, name: str, array: Any) -> Any:
@@ -498,7 +502,7 @@ class Call:
             return
         host = check_condition(condition, value, n, what)
         if np.ndim(value) == 0:
-            to[...] = float(host.flat[0]) if n else 0.0
+            space.fill(to, float(host.flat[0]) if n else 0.0)
         else:
             space.assign(to, space.upload(host.reshape(n, size)))
 
@@ -510,6 +514,11 @@ class Call:
         if sites is not None:
             self.space.assign(rows[: int(sites.shape[0])], sites[:, :, None])
         return rows
+
+    def place_given(self, mask: Any) -> None:
+        """mask: (sites,) bytes, 1 where a site is given in every row."""
+        self._mask = mask
+        self.set("given", self.space.spread(mask[:, None], (self.model.sites, self.rows)))
 
     def place_uniforms(self, given: Mapping[str, Any]) -> None:
         u = self.take("u", (self.model.sites, self.n, self.copies), "float64")
@@ -542,6 +551,9 @@ class Call:
         if self.n:
             self.take("workspace", (self._call.workspace_bytes(),), "uint8")
             self._call.run()
+            if self.space.capturing:
+                # A graph reads them as long as it lives; plans and masks that are not in use may go.
+                self.model.__dict__.setdefault("_captured", []).append((self._program, self._mask))
         self._held.clear()
         return self.space.as_bool(good.reshape((self.n, self.copies))[:, 0])
 

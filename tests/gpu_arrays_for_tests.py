@@ -98,7 +98,8 @@ def fake_cupy(cuda: Any, monkeypatch: pytest.MonkeyPatch, waits: Callable[[], No
         return result
 
     fake: Any = types.ModuleType("cupy")
-    stream = types.SimpleNamespace(ptr=STREAM, synchronize=waits)
+    stream = types.SimpleNamespace(ptr=STREAM, synchronize=waits, is_capturing=lambda: fake.recording)
+    fake.recording = False
     fake.cuda = types.SimpleNamespace(Device=Device, get_current_stream=lambda: stream)
     fake.empty = lambda shape, dtype: CupyArray(garbage(shape, dtype), index)
     fake.asarray = lambda array: CupyArray(np.array(array), index)
@@ -132,8 +133,14 @@ def fake_torch_gpu(torch: Any, cuda: Any, monkeypatch: pytest.MonkeyPatch, waits
         def __init__(self, index: int) -> None:
             self.name, self.index, self.torch = "cpu", index, torch
 
+        recording = False
+
         def stream(self) -> None:
             return None
+
+        @property
+        def capturing(self) -> bool:
+            return self.recording
 
         @property
         def place(self) -> Any:

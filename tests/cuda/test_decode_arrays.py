@@ -24,7 +24,7 @@ from test_format_output import iterated as pulled  # noqa: E402
 from torch.overrides import TorchFunctionMode  # noqa: E402
 
 import genfast as gf  # noqa: E402
-from genfast import heads  # noqa: E402
+from genfast import device_arrays, heads  # noqa: E402
 from genfast._core import backend_registry  # noqa: E402
 from genfast.devices import extension  # noqa: E402
 from genfast.errors import NumericalError  # noqa: E402
@@ -704,3 +704,28 @@ def test_arrays_are_checked_once_more_where_they_are_used(cuda: Any) -> None:
         one.run()
     with pytest.raises(ValueError, match="the model has no condition 'other'"):
         core.program(Arguments(conditions={"label": empty, "other": empty}), True, False, False, 0)
+
+
+def test_a_captured_graph_keeps_what_it_reads(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs and masks of plans with known sites are dropped when eight others came; not those that a graph reads."""
+    model = gf.load("digits")
+    m, x = there(model, library), library.put(np.zeros((8, 8), int)[None])
+
+    def complete(first: int) -> Any:
+        return m.complete(x, known=np.arange(64).reshape(8, 8) < first, rng=0, condition={"label": 3})
+
+    complete(8)
+    assert not m.__dict__.get("_captured")
+    recorded = (device_arrays.CupySpace if library.name == "cupy" else device_arrays.TorchSpace, "capturing")
+    monkeypatch.setattr(*recorded, property(lambda self: True))
+    complete(8)
+    monkeypatch.setattr(*recorded, property(lambda self: False))
+    ((program, mask),) = m._captured
+    for first in range(16, 26):
+        complete(first)
+    assert (
+        type(program).__name__ == "PyCapsule"
+        and len(m._masks) == 8
+        and not any(mask is kept for kept in m._masks.values())
+    )
+    assert np.array_equal(library.look(mask), np.arange(64) < 8)
