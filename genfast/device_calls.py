@@ -53,19 +53,24 @@ WHERE = ("u", "x", "condition", "unconditional", "prompt")  # arguments that may
 
 def follows_its_arrays(method: M) -> M:
     """A method of Model that computes on the CPU, or on NumPy arrays, unless its arguments say otherwise."""
-    signature = inspect.signature(method)
+    # One may be given by its place, all others by name.
+    first, *others = list(inspect.signature(method).parameters)[1:]
+    names = frozenset((first, *others))
 
     @wraps(method)
     def call(model: Any, *args: Any, **kwargs: Any) -> Any:
         space = None
         if model.arrays != "numpy" or any(map(on_gpu, args)) or any(map(on_gpu, kwargs.values())):
-            given = signature.bind(model, *args, **kwargs).arguments
-            del given["self"]
-            space = space_of_call(model, given)
+            if len(args) > (first not in kwargs) or not kwargs.keys() <= names:
+                return method(model, *args, **kwargs)  # its error
+            if args:
+                kwargs = {first: args[0], **kwargs}
+            space = space_of_call(model, kwargs)
+            args = ()
         check_policy(kwargs.get("check"), masks=space is not None)
         if space is None:
             return method(model, *args, **kwargs)
-        return getattr(DeviceCalls(model, space), method.__name__)(**given)
+        return getattr(DeviceCalls(model, space), method.__name__)(**kwargs)
 
     return call  # type: ignore[return-value]
 
