@@ -1,4 +1,4 @@
-// `genfast._cuda.sampling`: the sampling programs over arrays that genfast/cuda_arrays.py has borrowed, converted and broadcast.
+// `genfast._cuda.sampling`: the sampling programs over arrays that genfast/device_arrays.py has borrowed, converted and broadcast.
 // Sizes, types and devices are checked again here, because a kernel checks nothing. Nothing is allocated and nothing waits for a
 // device.
 #include <pybind11/pybind11.h>
@@ -76,7 +76,7 @@ cuda::Argument argument(const Place& place, const Numbers& x, int64_t n) {
 }
 
 void evaluate(const Place& place, const std::string& family, const std::string& fn, const Numbers& x,
-              const std::vector<std::variant<double, const Tensor*>>& params, const Tensor& out) {
+              const std::vector<std::variant<double, const Tensor*>>& params, const Tensor& out, bool unchecked) {
   cuda::ElementwiseArgs args{};
   args.family = family_named(family);
   args.fn = function_named(fn);
@@ -86,13 +86,17 @@ void evaluate(const Place& place, const std::string& family, const std::string& 
           family + " takes " + std::to_string(info(args.family).params) + " parameters");
   for (size_t j = 0; j < params.size(); ++j) {
     if (const double* value = std::get_if<double>(&params[j])) {
-      args.params[j] = {nullptr, 1, *value};
+      args.params[j] = {nullptr, nullptr, 1, *value};
       continue;
     }
     const Tensor& array = *std::get<const Tensor*>(params[j]);
     require(args.n == 0 || (array.size() > 0 && args.n % array.size() == 0), "a parameter does not repeat evenly over out");
-    args.params[j] = {reading<double>(place, array, "a parameter", 0), array.size(), 0.0};
+    if (holds<float>(array))
+      args.params[j] = {nullptr, reading<float>(place, array, "a parameter", 0), array.size(), 0.0};
+    else
+      args.params[j] = {reading<double>(place, array, "a parameter", 0), nullptr, array.size(), 0.0};
   }
+  args.unchecked = unchecked;
   args.out = real_out(place, out);
   if (args.n) cuda::evaluate(place, args);
 }
@@ -252,8 +256,8 @@ void bind_sampling(py::module_& m) {
             return place;
           },
           "order"_a = "rising", "shared_bytes"_a = Place().shared_bytes);
-  s.def("evaluate", &evaluate, "place"_a, "family"_a, "fn"_a, "x"_a, "params"_a, "out"_a,
-        "Fills out; x and parameters repeat. NaN for a probability outside [0, 1].");
+  s.def("evaluate", &evaluate, "place"_a, "family"_a, "fn"_a, "x"_a, "params"_a, "out"_a, "unchecked"_a = false,
+        "Fills out; x and parameters repeat. NaN for a probability outside [0, 1] and, if unchecked, for bad parameters.");
   s.def("fill_uniforms", &fill_uniforms, "place"_a, "out"_a, "seed"_a, "first_row"_a, "first_site"_a, "rows"_a, "sites"_a);
   s.def("invert", &invert, "place"_a, "parts"_a, "rows"_a, "complement"_a, "u"_a, "out"_a,
         "The inverse table's rows in turn: element i is of row i % rows.");

@@ -1,6 +1,6 @@
 // out[i] = fn(x[i]; params[..][i]) for every family of base/families.h, one element an item, and the uniforms that samples are made
-// of. Called by the entry points below with arrays that the bindings have checked. A probability outside [0, 1], or NaN, gives NaN:
-// nobody could be told of it without waiting for the device.
+// of. Called by the entry points below with arrays that the bindings have checked. A probability outside [0, 1], or NaN, gives NaN,
+// and so do parameters that make no distribution: nobody could be told of it without waiting for the device.
 #pragma once
 #include <cstdint>
 
@@ -10,9 +10,10 @@
 namespace genfast {
 namespace cuda {
 
-// An array that is read again and again, element i being data[i % period]; or, if data is null, one value.
+// An array that is read again and again, element i being x64[i % period] or x32[i % period]; or, if both are null, one value.
 struct Repeating {
-  const double* data;
+  const double* x64;
+  const float* x32;
   int64_t period;
   double value;
 };
@@ -36,7 +37,8 @@ struct ElementwiseArgs {
   int64_t n;
   Argument x;
   Repeating params[kMaxFamilyParams];
-  RealOut out;  // float results are the double ones rounded, except where the family has float formulas and reads floats
+  bool unchecked;  // parameters that nobody has looked at
+  RealOut out;     // float results are the double ones rounded, except where the family has float formulas and reads floats
 };
 
 void evaluate(const Place& place, const ElementwiseArgs& args);
