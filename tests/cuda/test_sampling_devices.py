@@ -410,8 +410,28 @@ def test_uniforms_on_a_gpu_bring_logits_there(gpu: Any, torch: Any) -> None:
 def test_weights_on_a_gpu(gpu: Any, torch: Any) -> None:
     p = torch.rand(3, 20)
     assert equal(gf.Categorical(probs=gpu(p.clone())).sample(30, rng=0), gf.Categorical(probs=p).sample(30, rng=0))
-    with pytest.raises(ValueError, match="probs on cpu are neither tempered nor filtered: pass logits"):
-        gf.Categorical(probs=gpu(p), top_k=3)
+
+
+@pytest.mark.parametrize("options", CATEGORICALS[1:], ids=str)
+def test_tempered_and_filtered_weights_on_a_gpu(options: dict[str, Any], gpu: Any, torch: Any) -> None:
+    p = torch.rand((2, 3, 50), generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** 3 * 7
+    p[0, 0, :30], p[1, 2, 7], p[0, 1, 4:6] = 0.0, 5e-324, 1.0
+    p[1, 0, 3], p[1, 1, 9] = -1.0, np.inf
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        weights = p.to(dtype)
+        here, there = gf.Categorical(probs=weights.clone(), **options), gf.Categorical(probs=gpu(weights), **options)
+        for shape in ((), 5, (2, 70)):
+            (found, good), (expected, valid) = (d.sample(shape, rng=7, check="mask") for d in (there, here))
+            assert type(found) is torch.Tensor and equal(found, expected) and equal(good, valid)
+        assert good[0].all() and not good[1, :2].any()
+        u = torch.rand((4, 2, 3))
+        assert equal(there.icdf(gpu(u), check="mask")[0], here.icdf(u.numpy(), check="mask")[0])
+        with pytest.raises(gf.NumericalError, match=r"probs: row \(1, 0\) has a negative"):
+            there.sample(rng=1, check="raise")
+    counts = torch.randint(0, 9, (3, 20))
+    expected = gf.Categorical(probs=counts.clone(), **{**options, "temperature": 0.5, "top_p": 0.9}).sample(9, rng=1)
+    there = gf.Categorical(probs=gpu(counts.T.contiguous()).T, **{**options, "temperature": 0.5, "top_p": 0.9})
+    assert equal(there.sample(9, rng=1), expected)
 
 
 def test_devices_that_differ(gpu: Any, torch: Any) -> None:

@@ -98,7 +98,9 @@ def test_filters(torch: Any, style: str, dtype: str) -> None:
 
 def test_weights_and_tables(torch: Any) -> None:
     p = torch.rand(7, 3000)
-    assert equal(gf.Categorical(probs=p.cuda()).sample(20, rng=1), gf.Categorical(probs=p).sample(20, rng=1))
+    for options in ({}, {"temperature": 0.7}, {"top_k": 50, "top_p": 0.9}):
+        expected = gf.Categorical(probs=p, **options).sample(20, rng=1)
+        assert equal(gf.Categorical(probs=p.cuda(), **options).sample(20, rng=1), expected)
     d = gf.Categorical(p[0].log(), top_k=100)
     assert equal(d.sample(100_000, rng=1, device="cuda"), d.sample(100_000, rng=1))
 
