@@ -121,7 +121,7 @@ GENFAST_HD inline void settle_level(const TileArrays& tile, const HeadItems& ite
                                     const double* sums, double total, const KeptLevels* kept) {
   if (items.draws(item)) {
     const int32_t picked = pick_level(weights, sums, total, tile.u[items.index(item)]);
-    items.set_level(item, kept ? kept->level(picked) : picked);
+    items.set_level(item, kept ? kept->levels()[picked] : picked);
   }
   const int32_t level = tile.levels[items.index(item)], rank = kept ? kept->rank_of(level) : level;
   if (tile.log_prob) items.set(tile.log_prob, item, rank < 0 ? -__builtin_inf() : weights.log_prob(rank, total));
@@ -144,8 +144,13 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
   int64_t together = b.scratch_floats / each;
   if (tile.filtered && tile.filter_slots < together) together = tile.filter_slots;
   char* filtered = tile.filtered + b.first / b.capacity * tile.filter_slots * KeptLevels::bytes(head.levels);
+  const auto needed = [&](int64_t item) { return items.exists(item) && (items.draws(item) || tile.log_prob || tile.lower); };
   for (int64_t begin = 0; begin < items.count(); begin += together) {
     const int64_t count = begin + together < items.count() ? together : items.count() - begin;
+    // Of a prompt there is nothing to draw: all threads see that alike.
+    bool any = false;
+    for (int64_t n = 0; n < count && !any; ++n) any = needed(begin + n);
+    if (!any) continue;
     // First the doubles: a sum for each block. Then a maximum for each block, and of all.
     double* sums = reinterpret_cast<double*>(b.scratch);
     float* maxima = b.scratch + 2 * count * blocks;
@@ -186,7 +191,7 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
     };
     const auto weights_of_kept = [&](int64_t n) {
       const KeptLevels kept = kept_of(n);
-      return LevelWeights(kept.logits(), kept.count(), 1.0f, largest[n]);
+      return LevelWeights({kept.logits(), kept.logits(), 1.0f}, kept.count(), 1.0f, largest[n]);
     };
     const auto settle = [&](int64_t n, const LevelWeights& weights, const KeptLevels* kept) {
       const int64_t item = begin + n;
@@ -195,7 +200,6 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
       b.fail(step, place + items.place(item), items.row(item));
       if (items.draws(item)) items.set_level(item, 0);
     };
-    const auto needed = [&](int64_t item) { return items.exists(item) && (items.draws(item) || tile.log_prob || tile.lower); };
 
     add_up(weights_of_all);
     if (!tile.filtered) {
@@ -204,11 +208,11 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
       });
       continue;
     }
-    exec.each(count, [&](int64_t n) {
-      if (!items.exists(begin + n)) return;
-      kept_of(n).find({{items.logits(begin + n), head.levels}, tile.temperature, largest[n], maxima + n * blocks}, tile,
-                      total_of(n, blocks));
-    });
+    const auto total_of_needed = [&](int64_t n) { return needed(begin + n) ? total_of(n, blocks) : __builtin_nan(""); };
+    const auto tempered_of = [&](int64_t n) {
+      return TemperedRow{{items.logits(begin + n), head.levels}, tile.temperature, largest[n]};
+    };
+    find_kept(exec, FilteredLevels(count, head.levels, exec.threads(), tile, filtered, total_of_needed, tempered_of), tile);
     add_up(weights_of_kept);
     exec.each(count, [&](int64_t n) {
       if (!needed(begin + n)) return;
