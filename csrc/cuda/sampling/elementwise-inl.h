@@ -25,7 +25,7 @@ GENFAST_HD F element_in(const ElementwiseArgs& a, int64_t i) {
 
 template <Family family, class D, int params>
 GENFAST_HD void element(const ElementwiseArgs& a, int64_t i) {
-  if constexpr (OfNormal<D>::float_kernel) {
+  if constexpr (numerics::OfNormal<D>::float_kernel) {
     if (inverts(a.fn) && a.out.f32 && !a.x.x64) {
       a.out.f32[i] = element_in<family, D, params, float>(a, i);
       return;

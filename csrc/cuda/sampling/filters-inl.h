@@ -1,6 +1,6 @@
 // Rows that are filtered: what top-k, top-p and min-p keep, and draws from it. A block of threads takes one row at a time and lists
-// what is kept in its slot of the workspace (filter_rows.h). Rows that this leaves unsure are UnsureProgram's, which follows the
-// CPU addition by addition, on one thread. Included by the two forms.
+// what is kept in its slot of the workspace (filter_rows.h). Rows that this leaves unsure are taken by a second launch, addition by
+// addition as on the CPU. Included by the two forms.
 #pragma once
 #include "cuda/sampling/filter_rows.h"
 #include "cuda/sampling/row_phases.h"
@@ -32,9 +32,10 @@ struct FilteredRow {
   GENFAST_HD double* room(int64_t) const { return weights; }
 };
 
-template <class In>
+// alone: only rows that the other form left, each by one thread.
+template <class In, bool alone>
 struct FilterProgram {
-  static constexpr const char* name = "filtered rows";
+  static constexpr const char* name = alone ? "unsure rows" : "filtered rows";
   static constexpr int kThreads = kFilterThreads;
   using T = typename In::T;
   using Real = typename In::Real;
@@ -43,18 +44,17 @@ struct FilterProgram {
   // Rows slot, slot + slots, ….
   template <class Executor>
   static GENFAST_HD void run(Executor& executor, const RowArgs& a, const RowPlan& plan, int64_t slot, int64_t slots, char* memory) {
-    for (int64_t r = slot; r < a.rows; r += slots) run_row(executor, a, plan, r, slot, memory);
+    for (int64_t r = slot; r < a.rows; r += slots)
+      if (!alone || a.level[r] == kUnsure) run_row(executor, a, plan, r, slot, memory);
   }
 
   template <class Executor>
   static GENFAST_HD void run_row(Executor& executor, const RowArgs& a, const RowPlan& plan, int64_t r, int64_t slot, char* memory) {
-    const int64_t n = a.columns, parts = plan.parts;
+    const int64_t n = a.columns;
     const FilterShared shared(memory + plan.row_bytes);
     FilterState* state = shared.state;
     const RowShared<In> own(memory, plan);
     const RowShared<Kept> kept(memory, plan);
-    Real* z = kept_z<Real>(a, slot);
-    int32_t* index = kept_index<Real>(a, slot);
     const auto shared_of = [&](int64_t) { return own; };
     const auto data_of = [&](int64_t) { return static_cast<const T*>(a.data) + r * a.stride; };
     const auto temperature_of = [&](int64_t) { return static_cast<Real>(of_row(a.temperature, r)); };
@@ -71,14 +71,22 @@ struct FilterProgram {
       return;
     }
     const Row<In> row = row_of(0);
-    const FilteredRow<In> filtered{
-        parts, n, of_row(a.top_k, r), of_row(a.top_p, r), of_row(a.min_p, r), plan.marks, row, total, shared, z, index, own.marks};
-    filter_rows(executor, filtered);
-    if (state->unsure || (a.distrust && filtered.top_p < 1.0)) {
-      executor.each(1, [&](int64_t) { a.level[r] = kUnsure; });
-      return;
+    const int64_t top_k = of_row(a.top_k, r);
+    const double top_p = of_row(a.top_p, r), min_p = of_row(a.min_p, r);
+    if constexpr (alone) {
+      const KeptRow<Real> list(a, slot);
+      executor.each(1, [&](int64_t) { state->kept = list.filter(row, top_k, top_p, min_p, total); });
+      draw_kept<Kept>(executor, a, plan, r, row.most, state->kept, list.z, list.index, kept);
+    } else {
+      Real* z = kept_z<Real>(a, slot);
+      int32_t* index = kept_index<Real>(a, slot);
+      filter_rows(executor,
+                  FilteredRow<In>{plan.parts, n, top_k, top_p, min_p, plan.marks, row, total, shared, z, index, own.marks});
+      if (state->unsure || (a.distrust && top_p < 1.0))
+        executor.each(1, [&](int64_t) { a.level[r] = kUnsure; });
+      else
+        draw_kept<Kept>(executor, a, plan, r, row.most, state->kept, z, index, kept);
     }
-    draw_kept<Kept>(executor, a, plan, r, row.most, state->kept, z, index, kept);
   }
 
   template <class K, class Executor>
@@ -94,43 +102,6 @@ struct FilterProgram {
                                : -1;
       if (a.good && d == 0) a.good[r] = 1;
     });
-  }
-};
-
-// Rows that FilterProgram left. A slot takes every slots-th row.
-template <class In>
-struct UnsureProgram {
-  static constexpr const char* name = "unsure rows";
-  static constexpr int kThreads = kFilterThreads;
-  using T = typename In::T;
-  using Real = typename In::Real;
-  using Kept = typename KeptOf<Real>::In;
-
-  template <class Executor>
-  static GENFAST_HD void run(Executor& executor, const RowArgs& a, const RowPlan& plan, int64_t slot, int64_t slots, char* memory) {
-    for (int64_t r = slot; r < a.rows; r += slots)
-      if (a.level[r] == kUnsure) run_row(executor, a, plan, r, slot, memory);
-  }
-
-  template <class Executor>
-  static GENFAST_HD void run_row(Executor& executor, const RowArgs& a, const RowPlan& plan, int64_t r, int64_t slot, char* memory) {
-    const RowShared<In> own(memory, plan);
-    const RowShared<Kept> kept(memory, plan);
-    FilterState* state = FilterShared(memory + plan.row_bytes).state;
-    const KeptRow<Real> list(a, slot);
-    const auto shared_of = [&](int64_t) { return own; };
-    const auto data_of = [&](int64_t) { return static_cast<const T*>(a.data) + r * a.stride; };
-    const auto temperature_of = [&](int64_t) { return static_cast<Real>(of_row(a.temperature, r)); };
-    const auto row_of = [&](int64_t) {
-      return Row<In>{{data_of(0), own.stage, a.columns, plan.staged}, temperature_of(0), *own.most};
-    };
-    read_rows<In>(executor, plan, 1, a.columns, data_of, shared_of);
-    find_largest<In>(executor, plan, 1, shared_of, temperature_of);
-    add_up<In>(executor, plan, 1, (a.columns + kRowBlock - 1) / kRowBlock, shared_of, row_of);
-    executor.each(1, [&](int64_t) {
-      state->kept = list.filter(row_of(0), of_row(a.top_k, r), of_row(a.top_p, r), of_row(a.min_p, r), *own.total);
-    });
-    FilterProgram<In>::template draw_kept<Kept>(executor, a, plan, r, *own.most, state->kept, list.z, list.index, kept);
   }
 };
 

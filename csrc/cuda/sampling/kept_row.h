@@ -49,11 +49,11 @@ GENFAST_HD Real kth_largest(int64_t count, int64_t k, const XOf& x_of) {
   return real_of(low, Real());
 }
 
-constexpr int64_t kUnsureSlots = 4;  // lists of UnsureProgram
+constexpr int64_t kUnsureSlots = 4;  // lists of rows taken alone
 constexpr int kBins = 512;           // of its histogram
 
 GENFAST_INLINE int64_t padded(int64_t bytes) { return (bytes + 15) / 16 * 16; }
-// What a list takes: the logits kept and their indices. What UnsureProgram's list takes: weights and pairs besides.
+// What a list takes: the logits kept and their indices. What the list of a row taken alone does: weights and pairs besides.
 template <class Real>
 GENFAST_INLINE int64_t list_bytes(int64_t n) {
   return padded(n * static_cast<int64_t>(sizeof(Real))) + padded(n * 4);
