@@ -77,8 +77,8 @@ GENFAST_HD inline int64_t enough_parts(int64_t threads, int64_t rows, int64_t le
   return parts;
 }
 
-// The rows of a head as filter_rows() wants them. total_of(r): of the weights, NaN where nothing is to be found. tempered_of(r).
-template <class TotalOf, class TemperedOf>
+// The rows of a head as filter_rows() wants them. total_of(r): of the weights, NaN where nothing is to be found.
+template <class TotalOf, class RowOf>
 struct FilteredLevels {
   using Real = float;
   int64_t rows, n, parts, top_k;
@@ -86,10 +86,10 @@ struct FilteredLevels {
   int64_t room_size;
   char* slots;
   const TotalOf& total_of;
-  const TemperedOf& tempered_of;
+  const RowOf& row_of;
 
   GENFAST_HD FilteredLevels(int64_t count, int64_t levels, int64_t threads, const TileArrays& tile, char* at,
-                            const TotalOf& find_total, const TemperedOf& find_row)
+                            const TotalOf& find_total, const RowOf& find_row)
       : rows(count),
         n(levels),
         parts(enough_parts(threads, count, levels)),
@@ -99,28 +99,24 @@ struct FilteredLevels {
         room_size(levels),
         slots(at),
         total_of(find_total),
-        tempered_of(find_row) {}
+        row_of(find_row) {}
 
   GENFAST_HD KeptLevels kept(int64_t r) const { return KeptLevels(slots + r * KeptLevels::bytes(n), n); }
   GENFAST_HD FilterShared shared(int64_t r) const { return kept(r).shared(); }
   GENFAST_HD double total(int64_t r) const { return total_of(r); }
-  GENFAST_HD float most(int64_t r) const { return tempered_of(r).most; }
-  GENFAST_HD float z(int64_t r, int64_t i) const {
-    const TemperedRow row = tempered_of(r);
-    return row.tempered(row.elements[i]);
-  }
+  GENFAST_HD TemperedRow row(int64_t r) const { return row_of(r); }
   GENFAST_HD float* list_z(int64_t r) const { return kept(r).logits(); }
   GENFAST_HD int32_t* list_index(int64_t r) const { return kept(r).levels(); }
   GENFAST_HD double* room(int64_t r) const { return kept(r).weights(); }
 };
 
 // Finds what is kept of every row, in its slot.
-template <class Executor, class TotalOf, class TemperedOf>
-GENFAST_CALL void find_kept(Executor& exec, const FilteredLevels<TotalOf, TemperedOf>& levels, const TileArrays& tile) {
+template <class Executor, class TotalOf, class RowOf>
+GENFAST_CALL void find_kept(Executor& exec, const FilteredLevels<TotalOf, RowOf>& levels, const TileArrays& tile) {
   filter_rows(exec, levels);
   if (levels.top_p < 1.0)
     exec.each(levels.rows, [&](int64_t r) {
-      if (levels.shared(r).state->unsure) levels.kept(r).find_alone(levels.tempered_of(r), tile);
+      if (levels.shared(r).state->unsure) levels.kept(r).find_alone(levels.row_of(r), tile);
     });
 }
 

@@ -226,10 +226,10 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
     const auto total_of_needed = [&](int64_t n) {
       return needed(begin + n) ? run_up(sums + n * blocks, blocks) : __builtin_nan("");
     };
-    const auto tempered_of = [&](int64_t n) {
+    const auto row_of = [&](int64_t n) {
       return TemperedRow{{items.logits(begin + n), head.levels}, tile.temperature, largest[n]};
     };
-    find_kept(exec, FilteredLevels(count, head.levels, exec.threads(), tile, filtered, total_of_needed, tempered_of), tile);
+    find_kept(exec, FilteredLevels(count, head.levels, exec.threads(), tile, filtered, total_of_needed, row_of), tile);
     add_up(weights_of_kept);
     exec.each(count, [&](int64_t n) {
       if (!needed(begin + n)) return;

@@ -8,8 +8,8 @@
 // The rows are a class `Rows` with
 //   Real; rows, n (elements of each), parts (items that share a row, a power of 16); top_k, top_p, min_p
 // and of row r
-//   shared(r), total(r) (of its weights, NaN: nothing is kept), most(r) (the largest z), z(r, i) (element i, tempered),
-//   list_z(r) and list_index(r) for n that are kept, room(r) for room_size doubles.
+//   shared(r), total(r) (of its weights, NaN: nothing is kept), row(r) (as of KeptRow::filter), list_z(r) and list_index(r) for n
+//   that are kept, room(r) for room_size doubles.
 #pragma once
 #include "cuda/sampling/filter_shared.h"
 #include "cuda/sampling/kept_row.h"
@@ -32,6 +32,15 @@ GENFAST_HD void each_row(Executor& executor, const Rows& rows, const F& f) {
     FilterState* state = rows.shared(r).state;
     if (state->total == state->total) f(r, state);
   });
+}
+
+template <class Row>
+GENFAST_INLINE auto z_at(const Row& row, int64_t i) {
+  return row.tempered(row.elements[i]);
+}
+template <class Row, class Real>
+GENFAST_INLINE double weigh(const Row& row, Real z) {
+  return static_cast<double>(row_weight(z - row.most));
 }
 
 // Elements that one part looks at where it must be neighbours.
@@ -59,16 +68,17 @@ GENFAST_HD void fold_partials(Executor& executor, const Rows& rows, int count) {
 }
 
 // Lists the elements that the search has not passed judgement on, and sums up those over them.
-template <class Executor, class Rows, class ZOf>
-GENFAST_HD void list_open(Executor& executor, const Rows& rows, const ZOf& z_of) {
+template <class Executor, class Rows>
+GENFAST_HD void list_open(Executor& executor, const Rows& rows) {
   using Real = typename Rows::Real;
   const int64_t n = rows.n, parts = rows.parts;
   each_part(executor, rows, [&](int64_t r, int64_t part, FilterState* state) {
     const Real low = real_of(state->search.low, Real()), high = real_of(state->search.high, Real());
     const Run run = run_of(part, parts, n);
+    const auto& row = rows.row(r);
     double inside = 0.0, beyond = 0.0;
     for (int64_t i = run.begin; i < run.end; ++i) {
-      const Real z = z_of(r, i);
+      const Real z = z_at(row, i);
       inside = inside + (z >= low && z < high ? 1.0 : 0.0);
       beyond = beyond + (z >= high ? 1.0 : 0.0);
     }
@@ -92,10 +102,11 @@ GENFAST_HD void list_open(Executor& executor, const Rows& rows, const ZOf& z_of)
   each_part(executor, rows, [&](int64_t r, int64_t part, FilterState* state) {
     const Real low = real_of(state->search.low, Real()), high = real_of(state->search.high, Real());
     const Run run = run_of(part, parts, n);
+    const auto& row = rows.row(r);
     Real* list = rows.list_z(r);
     int64_t to = static_cast<int64_t>(rows.shared(r).partial[part]);
     for (int64_t i = run.begin; i < run.end; ++i) {
-      const Real z = z_of(r, i);
+      const Real z = z_at(row, i);
       if (z >= low && z < high) list[to++] = z;
     }
   });
@@ -103,7 +114,7 @@ GENFAST_HD void list_open(Executor& executor, const Rows& rows, const ZOf& z_of)
 
 // Of every row the largest threshold from which on the measures of its elements add up to goal_of(state); state->search says where
 // to look, and its low end must reach the goal. The elements are those that top-k has kept (of_list), or all, and then what is
-// still open after a few passes is listed in their place. measure(r, z) is what an element counts.
+// still open after a few passes is listed in their place. measure(row, z) is what an element counts.
 template <class Executor, class Rows, class Goal, class Measure>
 GENFAST_HD void find_thresholds(Executor& executor, const Rows& rows, bool of_list, const Goal& goal_of, const Measure& measure) {
   using Real = typename Rows::Real;
@@ -111,18 +122,19 @@ GENFAST_HD void find_thresholds(Executor& executor, const Rows& rows, bool of_li
   constexpr int kWholePasses = 3, kPasses = sizeof(Real) == 4 ? 11 : 22;
   const int64_t parts = rows.parts;
   bool listed = of_list;
-  const auto z_of = [&](int64_t r, int64_t i) { return listed ? rows.list_z(r)[i] : rows.z(r, i); };
   const auto count_of = [&](const FilterState* state) { return of_list ? state->kept : listed ? state->listed : rows.n; };
   each_row(executor, rows, [&](int64_t, FilterState* state) { state->top = state->base = state->base_count = 0.0; });
   for (int pass = 0; pass < kPasses; ++pass) {
     if (pass == kWholePasses && !of_list) {
-      list_open(executor, rows, z_of);
+      list_open(executor, rows);
       listed = true;
     }
     each_part(executor, rows, [&](int64_t r, int64_t part, FilterState* state) {
       const Search search = state->search;
       if (search.found()) return;
       const int64_t n = count_of(state);
+      const auto& row = rows.row(r);
+      const Real* list = rows.list_z(r);
       Real candidate[kCandidates];
       double sum[kCandidates];
       GENFAST_UNROLL(7)
@@ -131,8 +143,8 @@ GENFAST_HD void find_thresholds(Executor& executor, const Rows& rows, bool of_li
         sum[j] = 0.0;
       }
       for (int64_t i = part; i < n; i += parts) {
-        const Real z = z_of(r, i);
-        const double m = measure(r, z);
+        const Real z = listed ? list[i] : z_at(row, i);
+        const double m = measure(row, z);
         GENFAST_UNROLL(7)
         for (int j = 0; j < kCandidates; ++j) sum[j] = sum[j] + (z >= candidate[j] ? m : 0.0);
       }
@@ -155,10 +167,12 @@ GENFAST_HD void find_thresholds(Executor& executor, const Rows& rows, bool of_li
   each_part(executor, rows, [&](int64_t r, int64_t part, FilterState* state) {
     const Real threshold = real_of(state->search.low, Real());
     const int64_t n = count_of(state);
+    const auto& row = rows.row(r);
+    const Real* list = rows.list_z(r);
     double sum[4] = {0.0, 0.0, 0.0, 0.0};
     for (int64_t i = part; i < n; i += parts) {
-      const Real z = z_of(r, i);
-      const double m = measure(r, z);
+      const Real z = listed ? list[i] : z_at(row, i);
+      const double m = measure(row, z);
       sum[0] = sum[0] + (z > threshold ? 1.0 : 0.0);
       sum[1] = sum[1] + (z >= threshold ? 1.0 : 0.0);
       sum[2] = sum[2] + (z > threshold ? m : 0.0);
@@ -204,7 +218,7 @@ GENFAST_HD inline void settle_top_p(FilterState* state, double each, double erro
   state->ties = kept;
 }
 
-// Lists the elements over the threshold, `ties` of its equals (the first), and of those the ones that passes(r, z) lets through.
+// Lists the elements over the threshold, `ties` of its equals (the first), and of those the ones that passes(row, z) lets through.
 template <class Executor, class Rows, class Passes>
 GENFAST_HD void list_kept(Executor& executor, const Rows& rows, const Passes& passes) {
   using Real = typename Rows::Real;
@@ -212,11 +226,12 @@ GENFAST_HD void list_kept(Executor& executor, const Rows& rows, const Passes& pa
   each_part(executor, rows, [&](int64_t r, int64_t part, FilterState* state) {
     const Real threshold = static_cast<Real>(state->threshold);
     const Run run = run_of(part, parts, n);
+    const auto& row = rows.row(r);
     double greater = 0.0, same = 0.0;
     for (int64_t i = run.begin; i < run.end; ++i) {
-      const Real x = rows.z(r, i);
-      if (x > threshold && passes(r, x)) greater = greater + 1.0;
-      if (x == threshold && passes(r, x)) same = same + 1.0;
+      const Real x = z_at(row, i);
+      if (x > threshold && passes(row, x)) greater = greater + 1.0;
+      if (x == threshold && passes(row, x)) same = same + 1.0;
     }
     double* over = rows.shared(r).partial;
     over[part] = greater;
@@ -241,26 +256,29 @@ GENFAST_HD void list_kept(Executor& executor, const Rows& rows, const Passes& pa
     const int64_t ties = static_cast<int64_t>(state->ties);
     int64_t rank = static_cast<int64_t>(equal[part]);
     int64_t to = static_cast<int64_t>(over[part]) + (rank < ties ? rank : ties);
+    const auto& row = rows.row(r);
+    Real* z = rows.list_z(r);
+    int32_t* index = rows.list_index(r);
     for (int64_t i = run.begin; i < run.end; ++i) {
-      const Real x = rows.z(r, i);
-      if (!(x >= threshold) || !passes(r, x)) continue;
+      const Real x = z_at(row, i);
+      if (!(x >= threshold) || !passes(row, x)) continue;
       if (x == threshold && rank++ >= ties) continue;
-      rows.list_z(r)[to] = x;
-      rows.list_index(r)[to] = static_cast<int32_t>(i);
+      z[to] = x;
+      index[to] = static_cast<int32_t>(i);
       ++to;
     }
   });
 }
 
 // Lists what top-k keeps. Of these the CPU drops none before it adds up their weights, one by one: the target of top-p.
-template <class Executor, class Rows, class Weigh>
-GENFAST_HD void sum_of_lists(Executor& executor, const Rows& rows, const Weigh& weigh) {
+template <class Executor, class Rows>
+GENFAST_HD void sum_of_lists(Executor& executor, const Rows& rows) {
   using Real = typename Rows::Real;
   const Real none = -static_cast<Real>(__builtin_inff());
-  list_kept(executor, rows, [=](int64_t, Real x) { return x > none; });
+  list_kept(executor, rows, [=](const auto&, Real x) { return x > none; });
   each_row(executor, rows, [&](int64_t r, FilterState* state) {
     state->target = 0.0;
-    state->search = {key_of(none), key_of(rows.most(r)) + 1};
+    state->search = {key_of(none), key_of(rows.row(r).most) + 1};
   });
   const int64_t room = rows.room_size < rows.top_k ? rows.room_size : rows.top_k;
   for (int64_t begin = 0; begin < rows.top_k; begin += room) {
@@ -268,7 +286,7 @@ GENFAST_HD void sum_of_lists(Executor& executor, const Rows& rows, const Weigh& 
       const Split at = split(item, room);
       const FilterState* state = rows.shared(at.quotient).state;
       if (state->total == state->total && begin + at.rest < state->kept)
-        rows.room(at.quotient)[at.rest] = weigh(at.quotient, rows.list_z(at.quotient)[begin + at.rest]);
+        rows.room(at.quotient)[at.rest] = weigh(rows.row(at.quotient), rows.list_z(at.quotient)[begin + at.rest]);
     });
     each_row(executor, rows, [&](int64_t r, FilterState* state) {
       const double* weights = rows.room(r);
@@ -285,15 +303,15 @@ template <class Executor, class Rows>
 GENFAST_HD void filter_rows(Executor& executor, const Rows& rows) {
   using Real = typename Rows::Real;
   const bool by_k = rows.top_k < rows.n, by_p = rows.top_p < 1.0;
-  const auto weigh = [&](int64_t r, Real x) { return static_cast<double>(row_weight(x - rows.most(r))); };
-  const auto passes = [&](int64_t r, Real x) {
-    const double w = weigh(r, x);
-    return w > 0.0 && w >= rows.min_p;
+  const double min_p = rows.min_p;
+  const auto passes = [=](const auto& row, Real x) {
+    const double w = weigh(row, x);
+    return w > 0.0 && w >= min_p;
   };
   executor.each(rows.rows, [&](int64_t r) {
     FilterState* state = rows.shared(r).state;
     state->total = rows.total(r);
-    state->search = {key_of(-static_cast<Real>(__builtin_inff())), key_of(rows.most(r)) + 1};
+    state->search = {key_of(-static_cast<Real>(__builtin_inff())), key_of(rows.row(r).most) + 1};
     state->threshold = -static_cast<double>(__builtin_inff());
     state->ties = 0.0;
     state->target = rows.top_p * state->total;
@@ -303,24 +321,26 @@ GENFAST_HD void filter_rows(Executor& executor, const Rows& rows) {
   // First by counts, then by weights.
   for (int round = by_k ? 0 : 1; round < (by_p ? 2 : 1); ++round) {
     const bool weighing = round == 1, of_list = weighing && by_k;
-    if (of_list) sum_of_lists(executor, rows, weigh);
+    if (of_list) sum_of_lists(executor, rows);
     find_thresholds(
         executor, rows, of_list,
         [&](const FilterState* state) { return weighing ? state->target : static_cast<double>(rows.top_k); },
-        [&](int64_t r, Real x) { return weighing ? weigh(r, x) : 1.0; });
+        [=](const auto& row, Real x) { return weighing ? weigh(row, x) : 1.0; });
     if (!weighing)
       each_row(executor, rows,
                [&](int64_t, FilterState* state) { state->ties = static_cast<double>(rows.top_k) - state->count_above; });
   }
   if (by_p)
     each_row(executor, rows, [&](int64_t r, FilterState* state) {
-      settle_top_p(state, weigh(r, static_cast<Real>(state->threshold)), static_cast<double>(rows.n + 64) * 0x1p-51 * state->total);
+      settle_top_p(state, weigh(rows.row(r), static_cast<Real>(state->threshold)),
+                   static_cast<double>(rows.n + 64) * 0x1p-51 * state->total);
     });
   if (!(by_k && by_p)) return list_kept(executor, rows, passes);
   // A short list; in place, so by one thread.
   each_row(executor, rows, [&](int64_t r, FilterState* state) {
     Real* z = rows.list_z(r);
     int32_t* index = rows.list_index(r);
+    const auto& row = rows.row(r);
     const Real threshold = static_cast<Real>(state->threshold);
     double ties = state->ties;
     int64_t to = 0;
@@ -328,7 +348,7 @@ GENFAST_HD void filter_rows(Executor& executor, const Rows& rows) {
       const Real x = z[i];
       const bool stays = x > threshold || (x == threshold && ties > 0.0);
       if (x == threshold) ties = ties - 1.0;
-      if (!stays || !passes(r, x)) continue;
+      if (!stays || !passes(row, x)) continue;
       z[to] = x;
       index[to] = index[i];
       ++to;

@@ -16,7 +16,7 @@ struct FilteredRow {
   int64_t parts, n, top_k;
   double top_p, min_p;
   int64_t room_size;
-  Row<In> row;
+  const Row<In>& only;
   double row_total;
   FilterShared row_shared;
   Real* kept;
@@ -25,8 +25,7 @@ struct FilteredRow {
 
   GENFAST_HD FilterShared shared(int64_t) const { return row_shared; }
   GENFAST_HD double total(int64_t) const { return row_total; }
-  GENFAST_HD Real most(int64_t) const { return row.most; }
-  GENFAST_HD Real z(int64_t, int64_t i) const { return row.tempered(row.elements[i]); }
+  GENFAST_HD const Row<In>& row(int64_t) const { return only; }
   GENFAST_HD Real* list_z(int64_t) const { return kept; }
   GENFAST_HD int32_t* list_index(int64_t) const { return index; }
   GENFAST_HD double* room(int64_t) const { return weights; }
