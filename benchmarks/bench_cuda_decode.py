@@ -1,13 +1,14 @@
-"""Models on a GPU against PyTorch: whole batches, warmed, medians of wall-clock times that end with the result at hand.
+"""Models on a GPU against PyTorch: whole batches, results left on the GPU, CUDA events, warmed, medians.
 
     python benchmarks/bench_cuda_decode.py --json benchmarks/results/cuda_decode.json
 
 PixelCNNs of 28×28 pixels and 256 levels, as in bench_decode.py: "forward" is one teacher-forced pass of the batch,
 "naive" is 784 of them with a draw after each (timed in full at batch 1, elsewhere forward × 784 and marked so),
 "graph" the same with a pass captured once and replayed, "compiled" with torch.compile. GPT-2 small, 256 new tokens:
-Hugging Face with a static cache and a captured step. Beside every time stand its two floors, of operations and of
-bytes, as shares: multiply-adds of the plan against the peak measured by a matrix product, and what must be read once
-a step against the measured bandwidth.
+Hugging Face with a static cache and a captured step. genfast gives tensors; "genfast f32, graph" is the same call
+captured and replayed. Beside its times stand their two floors, of operations and of bytes, as shares: multiply-adds of
+the plan against the peak measured by a matrix product, and what must be read once a step against the measured
+bandwidth.
 
 On a machine without a GPU it says so and exits with status 2; `--list` prints the cases there too.
 """
@@ -15,7 +16,6 @@ On a machine without a GPU it says so and exits with status 2; `--list` prints t
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,19 +40,42 @@ def title(case: dict[str, Any]) -> str:
 
 
 def times(call: Callable[[], Any], runs: int, warm: int = 3) -> list[float]:
-    """Seconds of each run until the GPU has done it, after some that are not counted."""
+    """Seconds of each run between two events, after some that are not counted. Runs begin on an idle GPU."""
     import torch
 
     for _ in range(warm):
         call()
     found = []
     for _ in range(runs):
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
-        begin = time.perf_counter()
+        before.record()
         call()
+        after.record()
         torch.cuda.synchronize()
-        found.append(time.perf_counter() - begin)
+        found.append(1e-3 * before.elapsed_time(after))
     return found
+
+
+def genfast_rows(
+    case: dict[str, Any],
+    model: Any,
+    call: Callable[[Any], Any],
+    runs: int,
+    work: float,
+    weights: int,
+    limits: dict[str, float],
+) -> Iterator[dict[str, Any]]:
+    """Both precisions, as calls and as graphs. work: multiply-adds of a call; weights: how many it must read."""
+    for precision in PRECISIONS:
+        there = model.to("cuda", precision=precision, arrays="torch")
+        calls = {f"genfast {precision}": lambda m=there: call(m)}
+        calls[f"genfast {precision}, graph"] = captured(calls[f"genfast {precision}"])
+        for side, run in calls.items():
+            seconds = times(run, runs)
+            moved = weights * (4 if precision == "f32" else 2)
+            floors = shares(work, moved, statistics.median(seconds), limits[precision], limits["bandwidth"])
+            yield row(case, side, seconds, **floors)
 
 
 def multiply_adds(model: Any) -> float:
@@ -122,12 +145,7 @@ def pixelcnn(case: dict[str, Any], runs: int, limits: dict[str, float]) -> Itera
     model = gf.compile(network, torch.zeros(1, 1, 28, 28), head=gf.heads.Categorical(256), name=case["model"])
     batch, work = case["batch"], multiply_adds(model) * case["batch"]
     weights = sum(p.numel() for p in network.parameters())
-    for precision in PRECISIONS:
-        there = model.to("cuda", precision=precision)
-        seconds = times(lambda m=there: m.sample(batch, rng=0), runs)
-        moved = weights * (4 if precision == "f32" else 2)
-        floors = shares(work, moved, statistics.median(seconds), limits[precision], limits["bandwidth"])
-        yield row(case, f"genfast {precision}", seconds, **floors)
+    yield from genfast_rows(case, model, lambda m: m.sample(batch, rng=0), runs, work, weights, limits)
 
     for dtype in ("float32", "bfloat16"):
         there = network.to("cuda", getattr(torch, dtype))
@@ -173,12 +191,11 @@ def gpt2(case: dict[str, Any], runs: int, limits: dict[str, float]) -> Iterator[
     model = gf.compile(network, example, head=gf.heads.Categorical(50257), name="gpt2-small")
     batch, weights = case["batch"], sum(p.numel() for p in network.parameters())
     work = multiply_adds(model) * batch * TOKENS / 512
-    for precision in PRECISIONS:
-        there = model.to("cuda", precision=precision)
-        seconds = times(lambda m=there: m.sample(batch, rng=0, max_tokens=TOKENS), runs)
-        moved = TOKENS * weights * (4 if precision == "f32" else 2)
-        floors = shares(work, moved, statistics.median(seconds), limits[precision], limits["bandwidth"])
-        yield row(case, f"genfast {precision}", seconds, **floors)
+
+    def draw(there: Any) -> Any:
+        return there.sample(batch, rng=0, max_tokens=TOKENS)
+
+    yield from genfast_rows(case, model, draw, runs, work, TOKENS * weights, limits)
 
     for dtype in (torch.float32, torch.bfloat16):
         there = network.to("cuda", dtype)

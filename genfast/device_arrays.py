@@ -96,9 +96,17 @@ class Space(ABC):
         """Copies `array` into `out`, of the same shape, converting it."""
         out[...] = array
 
+    def fill(self, out: Any, number: float) -> None:
+        out[...] = number
+
     def wrap(self, array: Any) -> Any:
         """A result as the caller gets it."""
         return array
+
+    @property
+    @abstractmethod
+    def capturing(self) -> bool:
+        """Whether the current stream records a graph, which reads what it was given for as long as it lives."""
 
     @abstractmethod
     def keep(self, array: Any) -> None:
@@ -223,8 +231,15 @@ class TorchSpace(Space):
     def assign(self, out: Any, array: Any) -> None:
         out.copy_(array)
 
+    def fill(self, out: Any, number: float) -> None:
+        out.fill_(number)
+
+    @property
+    def capturing(self) -> bool:
+        return bool(self.torch.cuda.is_current_stream_capturing())
+
     def keep(self, array: Any) -> None:
-        if not self.torch.cuda.is_current_stream_capturing():
+        if not self.capturing:
             array.record_stream(self.torch.cuda.current_stream(self.index))
 
     def direct(self, out: Any, inputs: tuple[Any, ...]) -> bool:
@@ -279,6 +294,11 @@ class CupySpace(Space):
     def as_bool(self, array: Any) -> Any:
         return array.view(self.cupy.bool_)
 
+    @property
+    def capturing(self) -> bool:
+        with self.cupy.cuda.Device(self.index):
+            return bool(self.cupy.cuda.get_current_stream().is_capturing())
+
     def keep(self, array: Any) -> None:
         # CuPy's allocator knows no other streams than the array's own: it must outlive the work, as CuPy's arrays do.
         pass
@@ -326,11 +346,19 @@ class EmulatedSpace(Space):
     def as_bool(self, array: Any) -> Any:
         return array.view(np.bool_)
 
+    @property
+    def capturing(self) -> bool:
+        return False
+
     def keep(self, array: Any) -> None:
         pass
 
     def direct(self, out: Any, inputs: tuple[Any, ...]) -> bool:
         return False
+
+    def assign(self, out: Any, array: Any) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[...] = array
 
     def wrap(self, array: Any) -> Any:
         return self.kind.wrap(array)

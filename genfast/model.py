@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from genfast import _core
+from genfast.device_calls import follows_its_arrays
 from genfast.model_arguments import (
     check_conditions,
     check_filters,
@@ -65,6 +67,8 @@ class Model:
         begins with unless a prompt says otherwise. None where the first site is drawn like the others.
     device : str
         Where it runs: "cpu", "cuda:0", …; with precision "fast" that word behind it.
+    arrays : str
+        What calls without arrays give: "numpy", or on a GPU "torch" or "cupy" (see `to`).
     is_tokens : bool
         Whether samples are sequences of integers (T,), drawn from the first to the last: what `prompt`, `max_tokens`,
         `stop` and `stream` are for.
@@ -72,8 +76,9 @@ class Model:
         What the file says of itself, such as its name.
     """
 
-    def __init__(self, core: Any) -> None:
+    def __init__(self, core: Any, arrays: str = "numpy") -> None:
         self._core = core
+        self.arrays = arrays
         self.sites: int = core.sites
         self.uniforms: int = core.uniforms
         self.levels: int | None = core.levels or None
@@ -100,10 +105,13 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self._core.file_bytes(),)
 
-    def to(self, device: Any, *, precision: str = "f32") -> Model:
+    def to(self, device: Any, *, precision: str = "f32", arrays: str = "numpy") -> Model:
         """The same model on another device.
 
-        Arrays go in and come out as before: what a GPU computes is copied back. Copies made by pickle start on the CPU.
+        There, calls with torch or CuPy arrays of that GPU give arrays of that library on that GPU, computed in the
+        order of the library's current stream, and return without waiting for it; what their elements should not be is
+        then told by ``check=`` alone (docs/cuda.md). Calls with arrays on the CPU copy those there and the results
+        back. Copies made by pickle start on the CPU.
 
         Parameters
         ----------
@@ -113,6 +121,9 @@ class Model:
             "f32": the samples of the CPU, bit for bit. "fast", on GPUs: tensor cores multiply matrices, in bf16 with
             f32 sums; all else stays f32. Samples then still depend on nothing but their own row, but differ from the
             CPU's as those of another rounding do.
+        arrays : "numpy", "torch" or "cupy"
+            What calls give that have no arrays among their arguments, only numbers and lists: ``sample(64, rng=0)``.
+            The library must have been imported.
 
         Returns
         -------
@@ -124,13 +135,22 @@ class Model:
         DeviceError
             If the device cannot be had, saying why; out of memory when it is used: a subclass, `DeviceMemoryError`.
         ValueError, TypeError
-            For what is no device, and a precision that it does not have.
+            For what is no device, a precision that it does not have, and arrays that are not made there.
         """
         from genfast.devices import for_models
 
         name = for_models(device, precision)
-        return self if name == self.device else Model(self._core.to(name))
+        if arrays not in ("numpy", "torch", "cupy"):
+            raise ValueError(f"arrays must be 'numpy', 'torch' or 'cupy', got {arrays!r}")
+        if arrays != "numpy" and name == "cpu":
+            raise ValueError(f"arrays={arrays!r} is for GPUs; the CPU's are NumPy's")
+        if arrays != "numpy" and arrays not in sys.modules:
+            raise TypeError(f"arrays={arrays!r}: import {arrays} first")
+        if (name, arrays) == (self.device, self.arrays):
+            return self
+        return Model(self._core if name == self.device else self._core.to(name), arrays)
 
+    @follows_its_arrays
     def sample(
         self,
         n: int,
@@ -151,6 +171,7 @@ class Model:
         progress: bool | Progress = False,
         wavefront: bool = True,
         return_latent: bool = False,
+        check: str | None = None,
     ) -> Any:
         """Draw samples by inverting the conditional distribution functions site by site (the chain rule).
 
@@ -198,6 +219,10 @@ class Model:
             Draw sites that do not depend on each other together. The samples are the same; False is for comparison.
         return_latent : bool
             Of a model with an output: return the sites it was made from too.
+        check : "raise" or "mask", optional
+            What to do about rows that fail: raise, by default. Where results are on a GPU nothing, by default, because
+            that would wait for it; such rows are then 0 where they hold levels and NaN where they hold numbers. There
+            "raise" waits and raises as on the CPU, "mask" does neither.
 
         Returns
         -------
@@ -205,6 +230,8 @@ class Model:
             Levels; uint8 up to 256 levels, else int32. Of a continuous head: float32. Of a token model prompt and new
             tokens, (n, T), with T the longest prompt and `max_tokens`, at most the length the model was compiled for.
             Of a model with an output: float32 (n, \\*output_shape); with `return_latent` a tuple of that and the sites.
+            Arrays of torch or CuPy where the arguments are such on a GPU (see `to`). With ``check="mask"`` a pair:
+            that, and which rows are good, bool (n,).
 
         Raises
         ------
@@ -233,6 +260,7 @@ class Model:
         out = self._draw(n, rng, u, first_row, given, arguments, shared, progress)
         return out.reshape(n, *self.input_shape) if width is None else out[:, :width]
 
+    @follows_its_arrays
     def apply(
         self,
         x: Any,
@@ -242,6 +270,7 @@ class Model:
         u: Any = None,
         first_row: int = 0,
         progress: bool | Progress = False,
+        check: str | None = None,
     ) -> np.ndarray:
         """The network's output for given inputs: decode a latent, encode or classify an image, iterate from a start.
 
@@ -256,7 +285,7 @@ class Model:
         rng, u, first_row
             As in `sample`, for jitter only; without jitter they have no effect. `u` has shape (n, uniforms), those of
             the sites are ignored.
-        progress : bool or callable
+        progress, check
             As in `sample`.
 
         Returns
@@ -287,6 +316,7 @@ class Model:
         finally:
             _close(report)
 
+    @follows_its_arrays
     def stream(
         self,
         n: int = 1,
@@ -345,6 +375,7 @@ class Model:
         arguments = _core.Arguments(**source, conditions=conditions, **shared, **guided, **tokens)
         return _columns(self._core.stream(n, arguments, given))
 
+    @follows_its_arrays
     def complete(
         self,
         x: Any,
@@ -363,6 +394,7 @@ class Model:
         unconditional: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
         wavefront: bool = True,
+        check: str | None = None,
     ) -> np.ndarray:
         """Draw the rest of samples of which some sites are known.
 
@@ -377,7 +409,9 @@ class Model:
             True where `x` is kept. The same for all samples: a plan is made for each mask, and a few are remembered.
         n : int, optional
             Number of samples. Default: the rows of `x`; a single one serves any n.
-        rng, u, first_row, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress, wavefront
+        rng, u, first_row, condition, temperature, top_k, top_p, min_p, guidance, unconditional
+            As in `sample`.
+        progress, wavefront, check
             As in `sample`. Known sites have their uniforms too, and ignore them.
 
         Returns
@@ -421,6 +455,7 @@ class Model:
         out = self._draw(n, rng, u, first_row, given, arguments, shared, progress)
         return out.reshape(n, *self.input_shape)
 
+    @follows_its_arrays
     def log_prob(
         self,
         x: Any,
@@ -433,6 +468,7 @@ class Model:
         guidance: float = 1.0,
         unconditional: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
+        check: str | None = None,
     ) -> np.ndarray:
         """Log-probability of given samples, with the very bits of the sampling path.
 
@@ -442,7 +478,7 @@ class Model:
         ----------
         x : array_like of shape (n, \\*input_shape)
             Levels (integers), or numbers of a continuous head.
-        condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+        condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress, check
             As in `sample`: the log-probability is that of what `sample` draws with them.
 
         Returns
@@ -465,6 +501,7 @@ class Model:
         finally:
             _close(report)
 
+    @follows_its_arrays
     def bits_per_dim(
         self,
         x: Any,
@@ -477,6 +514,7 @@ class Model:
         guidance: float = 1.0,
         unconditional: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
+        check: str | None = None,
     ) -> np.ndarray:
         """Negative log-probability in bits per drawn site: ``−log_prob(x) / (sites · ln 2)``.
 
@@ -496,8 +534,9 @@ class Model:
             unconditional=unconditional,
             progress=progress,
         )
-        return -nats / (max(self.sites - len(self._core.fixed_sites), 1) * np.log(2))
+        return -nats / self._nats_per_bit()
 
+    @follows_its_arrays
     def rosenblatt(
         self,
         x: Any,
@@ -510,12 +549,13 @@ class Model:
         guidance: float = 1.0,
         unconditional: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
+        check: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The uniforms that give each site its value, given the sites before it (Rosenblatt, 1952).
 
         Parameters
         ----------
-        x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+        x, condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress, check
             As in `log_prob`.
 
         Returns
@@ -543,6 +583,7 @@ class Model:
         finally:
             _close(report)
 
+    @follows_its_arrays
     def inverse_rosenblatt(
         self,
         u: Any,
@@ -556,6 +597,7 @@ class Model:
         unconditional: Mapping[str, Any] | None = None,
         prompt: Any = None,
         progress: bool | Progress = False,
+        check: str | None = None,
     ) -> np.ndarray:
         """The samples of given uniforms: ``inverse_rosenblatt(rosenblatt(x))`` is x.
 
@@ -565,7 +607,7 @@ class Model:
         ----------
         u : array_like of shape (n, sites), or a tuple (lower, upper) of two
             Uniforms in [0, 1], or intervals, of which the middle is taken.
-        condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress
+        condition, temperature, top_k, top_p, min_p, guidance, unconditional, progress, check
             As in `rosenblatt`.
         prompt : array_like of int, optional
             As in `sample`: where the first token has no distribution, uniforms say nothing about it (default: `bos`).
@@ -609,8 +651,14 @@ class Model:
             progress=progress,
         )
 
+    @follows_its_arrays
     def logits(
-        self, x: Any, *, condition: Mapping[str, Any] | None = None, progress: bool | Progress = False
+        self,
+        x: Any,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        progress: bool | Progress = False,
+        check: str | None = None,
     ) -> np.ndarray:
         """The model's teacher-forced outputs for given samples, to check against the PyTorch model.
 
@@ -618,7 +666,7 @@ class Model:
         ----------
         x : array_like of shape (n, \\*input_shape)
             Levels (integers), or numbers of a continuous head.
-        condition, progress
+        condition, progress, check
             As in `sample`.
 
         Returns
@@ -691,7 +739,7 @@ class Model:
         from genfast.quantize import quantize
 
         quantized = quantize(self, dtype, check=check, condition=condition)
-        return quantized if self.device == "cpu" else Model(quantized._core.to(self.device))
+        return quantized if self.device == "cpu" else Model(quantized._core.to(self.device), self.arrays)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one `.genfast` file, for `genfast.load` here or the C++ API elsewhere.
@@ -705,6 +753,10 @@ class Model:
         """
         with whole_file(path) as file:
             file.write(self._core.file_bytes())
+
+    def _nats_per_bit(self) -> float:
+        """Of a row, at one bit a site."""
+        return float(max(self.sites - len(self._core.fixed_sites), 1) * np.log(2))
 
     def _rows(self, n: Any) -> int:
         n = count(n)
@@ -748,7 +800,15 @@ class Model:
         longest = 0 if lengths is None or not n else int(lengths.max())
         return given, arguments, min(self.sites, max(longest, len(self._core.fixed_sites)) + arguments["max_tokens"])
 
-    def _source(self, n: int, rng: RNG, u: Any, first_row: Any, columns: int) -> dict[str, Any]:
+    def _source(
+        self,
+        n: int,
+        rng: RNG,
+        u: Any,
+        first_row: Any,
+        columns: int,
+        checked: Callable[[Model, Any, int, int], Any] = check_uniforms,
+    ) -> dict[str, Any]:
         """Where the uniforms come from: ``u``, a ``seed`` with ``first_row``, or an ``rng`` to be read in order."""
         first_row = count(first_row, "first_row")
         if u is not None:
@@ -756,7 +816,7 @@ class Model:
                 raise ValueError("give either rng or u, not both")
             if first_row:
                 raise ValueError("first_row numbers the rows of a seed; it does nothing with u")
-            return {"u": check_uniforms(self, u, n, columns)}
+            return {"u": checked(self, u, n, columns)}
         if is_counted(rng):
             return {"seed": as_seed(rng), "first_row": first_row}
         if first_row:

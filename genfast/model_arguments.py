@@ -9,16 +9,25 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "ALL",
+    "as_mapping",
+    "check_condition",
+    "check_condition_kind",
     "check_conditions",
     "check_filters",
     "check_guidance",
     "check_known",
     "check_pair",
+    "check_policy",
     "check_prompt",
     "check_sites",
+    "check_sites_kind",
     "check_stop",
+    "check_strength",
     "check_uniforms",
+    "check_uniforms_shape",
     "count",
+    "named_conditions",
     "real",
 ]
 
@@ -70,10 +79,16 @@ def check_filters(temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> dict[
     return out
 
 
-def check_guidance(
-    model: Any, guidance: Any, unconditional: Mapping[str, Any] | None, condition: Mapping[str, Any] | None, n: int
-) -> dict[str, Any]:
-    """Guidance and the arrays of `unconditional` (n, *shape). Raises TypeError, ValueError."""
+def check_policy(check: Any, masks: bool) -> None:
+    """`check` of a call; masks: whether "mask" is for it. Raises ValueError."""
+    if check not in (None, "raise", "mask"):
+        raise ValueError(f'check must be "raise" or "mask", got {check!r}')
+    if check == "mask" and not masks:
+        raise ValueError('check="mask" is for results on a GPU; elsewhere what fails raises')
+
+
+def check_strength(model: Any, guidance: Any, unconditional: Any) -> float:
+    """The number that is guidance. Raises TypeError, ValueError, also where `unconditional` is needed and missing."""
     g = real(guidance, "guidance")
     with np.errstate(over="ignore"):
         if not np.isfinite(np.float32(g)):
@@ -84,6 +99,14 @@ def check_guidance(
         raise ValueError(
             f"guidance={guidance} needs unconditional={{{example}}}: what the model takes for no condition"
         )
+    return g
+
+
+def check_guidance(
+    model: Any, guidance: Any, unconditional: Mapping[str, Any] | None, condition: Mapping[str, Any] | None, n: int
+) -> dict[str, Any]:
+    """Guidance and the arrays of `unconditional` (n, *shape). Raises TypeError, ValueError."""
+    g = check_strength(model, guidance, unconditional)
     if unconditional is None:
         return {"guidance": g}
     given = as_mapping(unconditional, "unconditional")
@@ -104,37 +127,64 @@ def _array(given: Any) -> np.ndarray:
     return np.asarray(given)
 
 
-def check_conditions(model: Any, given: Any, n: int, what: str = "condition") -> dict[str, np.ndarray]:
-    """Every condition of the model as a float32 array (n, *shape). Raises TypeError, ValueError."""
+def named_conditions(model: Any, given: Any, what: str = "condition") -> list[tuple[dict[str, Any], Any]]:
+    """Every condition of the model with what is given for it. Raises TypeError, ValueError."""
     given = as_mapping(given, what)
     names = [condition["name"] for condition in model.conditions]
     for name in given:
         if name not in names:
             raise ValueError(f"the model has no condition {name!r}; it has {', '.join(names) or 'none'}")
-    arrays = {}
-    for condition in model.conditions:
-        name, shape = condition["name"], condition["shape"]
+    for name in names:
         if name not in given:
             raise ValueError(f"condition {name!r} is missing: pass condition={{{name!r}: …}}")
-        array = _array(given[name])
-        kinds = "iub" if condition["dtype"] == "int" else "iuf"
-        if array.dtype.kind not in kinds:
-            raise TypeError(f"{what} {name!r} must be {condition['dtype']}, got dtype {array.dtype}")
-        if array.shape not in (shape, (n, *shape)):
-            raise ValueError(f"{what} {name!r} must have shape {shape} or {(n, *shape)}, got {array.shape}")
-        with np.errstate(over="ignore"):
-            fed = array.astype(np.float32)
-        bad = ~np.isfinite(fed)
-        if condition["dtype"] == "int":
-            bad |= (array < 0) | (array >= condition["size"])
-        if bad.any():
-            where = np.argwhere(bad)[0].tolist()
-            allowed = f"from 0 to {condition['size'] - 1}" if condition["dtype"] == "int" else "finite in float32"
-            raise ValueError(
-                f"{what} {name!r} must be {allowed}, got {array[tuple(where)]}{f' at {where}' if where else ''}"
-            )
-        arrays[name] = np.ascontiguousarray(np.broadcast_to(fed, (n, *shape)))
-    return arrays
+    return [(condition, given[condition["name"]]) for condition in model.conditions]
+
+
+def check_condition_kind(
+    condition: Mapping[str, Any], kind: str, dtype: Any, shape: tuple[int, ...], n: int, what: str
+) -> None:
+    """What can be said of an array for a condition without its elements. Raises TypeError, ValueError."""
+    name, own = condition["name"], condition["shape"]
+    if kind not in ("iub" if condition["dtype"] == "int" else "iuf"):
+        raise TypeError(f"{what} {name!r} must be {condition['dtype']}, got dtype {dtype}")
+    if shape not in (own, (n, *own)):
+        raise ValueError(f"{what} {name!r} must have shape {own} or {(n, *own)}, got {shape}")
+
+
+def check_condition(condition: Mapping[str, Any], given: Any, n: int, what: str = "condition") -> np.ndarray:
+    """A condition as float32 (n, *shape). Raises TypeError, ValueError."""
+    array = _array(given)
+    check_condition_kind(condition, array.dtype.kind, array.dtype, array.shape, n, what)
+    with np.errstate(over="ignore"):
+        fed = array.astype(np.float32)
+    bad = ~np.isfinite(fed)
+    if condition["dtype"] == "int":
+        bad |= (array < 0) | (array >= condition["size"])
+    if bad.any():
+        where = np.argwhere(bad)[0].tolist()
+        allowed = f"from 0 to {condition['size'] - 1}" if condition["dtype"] == "int" else "finite in float32"
+        raise ValueError(
+            f"{what} {condition['name']!r} must be {allowed}, got {array[tuple(where)]}"
+            f"{f' at {where}' if where else ''}"
+        )
+    return np.ascontiguousarray(np.broadcast_to(fed, (n, *condition["shape"])))
+
+
+def check_conditions(model: Any, given: Any, n: int, what: str = "condition") -> dict[str, np.ndarray]:
+    """Every condition of the model as a float32 array (n, *shape). Raises TypeError, ValueError."""
+    pairs = named_conditions(model, given, what)
+    return {condition["name"]: check_condition(condition, value, n, what) for condition, value in pairs}
+
+
+def check_sites_kind(model: Any, kind: str, dtype: Any, shape: tuple[int, ...]) -> None:
+    """What can be said of rows of sites without their elements. Raises TypeError, ValueError."""
+    if model.levels is None:
+        if kind not in "iuf":
+            raise TypeError(f"x must hold real numbers, got dtype {dtype}")
+    elif kind not in "iub":
+        raise TypeError(f"x must hold integer levels 0 to {model.levels - 1}, got dtype {dtype}")
+    if shape[1:] != model.input_shape or not shape:
+        raise ValueError(f"x must have shape (n, {', '.join(map(str, model.input_shape))}), got {shape}")
 
 
 def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarray:
@@ -145,13 +195,7 @@ def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarr
     """
     array = _array(x)
     levels = model.levels
-    if levels is None:
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"x must hold real numbers, got dtype {array.dtype}")
-    elif array.dtype.kind not in "iub":
-        raise TypeError(f"x must hold integer levels 0 to {levels - 1}, got dtype {array.dtype}")
-    if array.shape[1:] != model.input_shape or array.ndim == 0:
-        raise ValueError(f"x must have shape (n, {', '.join(map(str, model.input_shape))}), got {array.shape}")
+    check_sites_kind(model, array.dtype.kind, array.dtype, array.shape)
     if levels is None:
         with np.errstate(over="ignore", invalid="ignore"):
             fed = array.astype(np.float32)
@@ -186,16 +230,20 @@ def check_known(model: Any, known: Any) -> np.ndarray:
     return np.broadcast_to(array, model.input_shape)
 
 
+def check_uniforms_shape(model: Any, shape: tuple[int, ...], n: int | None, width: int, name: str) -> None:
+    """Raises ValueError unless it is (n, width); n None: of any n."""
+    what = "sites" if width == model.sites else "uniforms"
+    if len(shape) != 2 or shape[1] != width or (n is not None and shape[0] != n):
+        want = f"(n, {width})" if n is None else f"({n}, {width})"
+        raise ValueError(f"{name} must have shape (n, {what}) = {want}, got {shape}")
+
+
 def check_uniforms(model: Any, u: Any, n: int | None, columns: int | None = None, name: str = "u") -> np.ndarray:
     """Uniforms (n, columns), or (n, sites), as contiguous float64; n None: of any n. Raises TypeError, ValueError."""
-    width = model.sites if columns is None else columns
-    what = "sites" if width == model.sites else "uniforms"
     array = _array(u)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers in [0, 1], got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != width or (n is not None and len(array) != n):
-        want = f"(n, {width})" if n is None else f"({n}, {width})"
-        raise ValueError(f"{name} must have shape (n, {what}) = {want}, got {array.shape}")
+    check_uniforms_shape(model, array.shape, n, model.sites if columns is None else columns, name)
     return np.ascontiguousarray(array, np.float64)
 
 

@@ -11,6 +11,7 @@
 
 #include "bindings/gil.h"
 #include "engine/backend.h"
+#include "engine/program_of.h"
 #include "genfast/genfast.h"
 
 namespace py = pybind11;
@@ -211,6 +212,22 @@ py::array_t<float> logits(const Model& model, const py::array& x, const Argument
   return out;
 }
 
+// For an extension module that takes whole calls: a capsule of a std::shared_ptr<const Program>. Conditions are there by name,
+// empty.
+py::capsule program(const Model& model, const Arguments& arguments, bool draws, bool output, bool logits, int64_t shortest_prompt) {
+  const RowlessCall call{arguments.options(model, 0), draws, output, logits, shortest_prompt};
+  using Held = std::shared_ptr<const Program>;
+  std::unique_ptr<Held> held;
+  {
+    const ReleasedGil released;
+    held = std::make_unique<Held>(program_of(model, call));
+  }
+  py::capsule capsule(held.get(), kProgramCapsule,
+                      [](PyObject* o) { delete static_cast<Held*>(PyCapsule_GetPointer(o, kProgramCapsule)); });
+  held.release();
+  return capsule;
+}
+
 // A TokenStream that Python's for may read from any one thread at a time.
 class Stream {
  public:
@@ -289,6 +306,7 @@ void bind_model(py::module_& m) {
       .def_property_readonly("positions", &Model::positions)
       .def_property_readonly("channels", &Model::channels)
       .def_property_readonly("levels", &Model::levels)
+      .def_property_readonly("outputs", &Model::outputs)
       .def_property_readonly("outputs_by_position", &Model::outputs_by_position)
       .def_property_readonly("integer_input", &Model::integer_input)
       .def_property_readonly("fixed_sites", [](const Model& model) { return as_array(model.fixed_sites()); })
@@ -326,6 +344,8 @@ void bind_model(py::module_& m) {
             return std::make_unique<Stream>(model, n, arguments, given);
           },
           py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
+      .def("program", &program, py::arg("arguments"), py::arg("draws"), py::arg("output"), py::arg("logits"),
+           py::arg("shortest_prompt"))
       .def("generate", &generate, py::arg("n"), py::arg("arguments"), py::arg("sites") = false)
       .def("apply", &apply)
       .def("log_prob", &log_prob)

@@ -8,6 +8,7 @@ namespace py = pybind11;
 
 namespace genfast {
 void bind_decode(py::module_& m);
+void bind_device_call(py::module_& m);
 void bind_devices(py::module_& m);
 void bind_sampling(py::module_& m);
 }  // namespace genfast
@@ -19,4 +20,5 @@ PYBIND11_MODULE(_cuda, m) {
   genfast::bind_decode(m);
   genfast::bind_devices(m);
   genfast::bind_sampling(m);
+  genfast::bind_device_call(m);
 }

@@ -91,6 +91,8 @@ const Backend& backend(const std::string& device);
 // Another extension module gets register_backend under this name, as a pointer of its type: a RegisterBackend.
 using RegisterBackend = void (*)(const std::string& device, BackendFactory factory);
 inline constexpr char kBackendRegistry[] = "genfast.backend_registry";
+// And gets the programs that its own backend made back under this name, each as a std::shared_ptr<const Program>.
+inline constexpr char kProgramCapsule[] = "genfast.program";
 
 std::unique_ptr<Backend> make_cpu_backend();
 

@@ -11,6 +11,7 @@
 
 #include "base/thread_pool.h"
 #include "engine/prepared.h"
+#include "engine/program_of.h"
 #include "engine/tile_run.h"
 #include "genfast/genfast.h"
 #include "graph/reader.h"
@@ -436,6 +437,32 @@ void Model::logits(int64_t n, const float* x, float* out, const Options& options
   call.x = x;
   call.logits = out;
   impl_->run(n, call);
+}
+
+// check() and prepare() only look whether there are arrays.
+std::shared_ptr<const Program> program_of(const Model& model, const RowlessCall& rowless) {
+  Options options = rowless.options;
+  int32_t level = 0;
+  float number = 0;
+  const bool levels = model.levels() > 0;
+  Call call;
+  call.options = &options;
+  if (rowless.draws) {
+    if (levels)
+      call.out_i32 = &level;
+    else
+      call.out_f32 = &number;
+  } else {
+    if (levels)
+      call.levels = &level;
+    else
+      call.x = &number;
+  }
+  if (rowless.output) call.output = &number;
+  if (rowless.logits) call.logits = &number;
+  model.impl_->check(0, call);
+  options.prompt = rowless.shortest_prompt > 0 ? &rowless.shortest_prompt : nullptr;
+  return model.impl_->prepare(1, call)->program();
 }
 
 struct TokenStream::Impl {

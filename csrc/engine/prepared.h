@@ -37,6 +37,7 @@ class Prepared {
   int64_t tile_rows(int64_t rows, int threads) const { return program_->tile_rows(rows, threads); }
   int64_t steps_at_once() const { return program_->steps_at_once(); }
   bool counts_uniforms() const { return program_->counts_uniforms(); }
+  const std::shared_ptr<const Program>& program() const { return program_; }
 
   // A workspace for the length of a tile; it comes back even when the tile throws.
   class Lease {

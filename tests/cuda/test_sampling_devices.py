@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import pickle
-import sys
-import types
-from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from gpu_arrays_for_tests import CupyArray, Waits, fake_cupy, fake_torch_gpu
 from sampling_for_tests import FUNCTIONS, PARAMETERS, arguments
 
 import genfast as gf
 from genfast import device_arrays
-from genfast.distributions import categorical
 
 EMULATED = "cuda-emulated"
 
@@ -146,52 +143,7 @@ def torch() -> Any:
 
 @pytest.fixture
 def gpu(torch: Any, monkeypatch: pytest.MonkeyPatch, cuda: Any) -> Any:
-    """A function that makes of a CPU tensor's memory what genfast takes for a GPU's, cuda:0 unless said otherwise."""
-    where: dict[int, tuple[Any, int]] = {}
-    real = device_arrays.gpu_of
-
-    def gpu_of(x: Any) -> tuple[str, int] | None:
-        memory = x.untyped_storage().data_ptr() if isinstance(x, torch.Tensor) else -1
-        return ("torch", where[memory][1]) if memory in where else real(x)
-
-    def put(x: Any, index: int = 0) -> Any:
-        where[x.untyped_storage().data_ptr()] = (x, index)  # kept alive, so that the memory is nobody else's
-        return x
-
-    class Space(device_arrays.TorchSpace):
-        def __init__(self, index: int) -> None:
-            self.name, self.index, self.torch = "cpu", index, torch
-
-        def stream(self) -> None:
-            return None
-
-        @property
-        def place(self) -> Any:
-            return cuda.sampling.Place.emulated("falling")
-
-        def keep(self, array: Any) -> None:
-            pass
-
-        def empty(self, *arguments: Any) -> Any:
-            return put(super().empty(*arguments))
-
-        def upload(self, *arguments: Any) -> Any:
-            return put(super().upload(*arguments))
-
-        def cast(self, *arguments: Any) -> Any:
-            return put(super().cast(*arguments))
-
-        def spread(self, *arguments: Any) -> Any:
-            return put(super().spread(*arguments))
-
-        def arranged(self, *arguments: Any) -> Any:
-            return put(super().arranged(*arguments))
-
-    for module in (device_arrays, categorical):
-        monkeypatch.setattr(module, "gpu_of", gpu_of)
-    monkeypatch.setattr(device_arrays, "TorchSpace", Space)
-    monkeypatch.setattr(device_arrays, "resolve", lambda device: "cuda:0" if device == "cuda" else device)
-    return put
+    return fake_torch_gpu(torch, cuda, monkeypatch, Waits())
 
 
 @pytest.mark.parametrize("d", family_examples(), ids=repr)
@@ -494,65 +446,9 @@ def test_without_the_extension_arrays_are_sent_to_the_cpu(
 # ---- CuPy, and libraries that cannot be written to
 
 
-class CupyArray:
-    """A NumPy array that says it is on a GPU."""
-
-    def __init__(self, array: np.ndarray, index: int = 0) -> None:
-        self.array, self.index = array, index
-        self.shape, self.dtype, self.flags = array.shape, array.dtype, array.flags
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, self.index
-
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None) -> Any:
-        assert stream == 77, "borrowed for another stream than the current one"
-        if max_version is not None:
-            raise TypeError("an older CuPy")
-        return self.array.__dlpack__()
-
-    def astype(self, dtype: Any) -> CupyArray:
-        return CupyArray(self.array.astype(dtype))
-
-    def reshape(self, shape: Any) -> CupyArray:
-        return CupyArray(self.array.reshape(shape))
-
-    def view(self, dtype: Any) -> CupyArray:
-        return CupyArray(self.array.view(dtype))
-
-    def __setitem__(self, key: Any, value: CupyArray) -> None:
-        self.array[key] = value.array
-
-
-CupyArray.__module__ = "cupy._core.core"
-
-
 @pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch, cuda: Any) -> Iterator[Any]:
-    """A module that stands for CuPy, with what genfast uses of it."""
-
-    class Device:
-        def __init__(self, index: int) -> None:
-            assert index == 0
-
-        def __enter__(self) -> None: ...
-        def __exit__(self, *error: Any) -> None: ...
-
-    fake: Any = types.ModuleType("cupy")
-    stream = types.SimpleNamespace(ptr=77, synchronize=lambda: None)
-    fake.cuda = types.SimpleNamespace(Device=Device, get_current_stream=lambda: stream)
-    fake.empty = lambda shape, dtype: CupyArray(np.empty(shape, dtype))
-    fake.asarray = lambda array: CupyArray(np.array(array))
-    fake.asnumpy = lambda x: x.array
-    fake.broadcast_to = lambda x, shape: CupyArray(np.array(np.broadcast_to(x.array, shape)))
-    fake.ascontiguousarray = lambda x: CupyArray(np.ascontiguousarray(x.array))
-    fake.transpose = lambda x, axes: CupyArray(np.transpose(x.array, axes))
-    fake.may_share_memory = lambda a, b: np.may_share_memory(a.array, b.array)
-    fake.bool_, fake.from_dlpack = np.bool_, lambda x: x
-    monkeypatch.setitem(sys.modules, "cupy", fake)
-    monkeypatch.setattr(device_arrays, "resolve", lambda device: "cuda:0" if device == "cuda" else device)
-    place = property(lambda self: cuda.sampling.Place.emulated("shuffled"))
-    monkeypatch.setattr(device_arrays.CupySpace, "place", place)
-    return fake
+def cupy(monkeypatch: pytest.MonkeyPatch, cuda: Any) -> Any:
+    return fake_cupy(cuda, monkeypatch, Waits())
 
 
 def test_cupy(cupy: Any) -> None:

@@ -46,6 +46,7 @@ class Compiler {
     for (const int32_t site : plan_.known) add_site(site);
     program.n_known = static_cast<int32_t>(plan_.known.size());
     for (const Step& step : plan_.steps) add_step(step);
+    program.n_listed = static_cast<int32_t>(out_->sites.size());
     link_products();
     place_weights();
     program.n_steps = static_cast<int32_t>(plan_.steps.size());
@@ -512,7 +513,9 @@ class Compiler {
     for (const Condition& condition : graph_.conditions) {
       const Value& value = graph_.values[static_cast<size_t>(condition.value)];
       out_->conditions.push_back({all_places(condition.value), static_cast<int32_t>(value.positions),
-                                  static_cast<int32_t>(value.channels), stride(condition.value)});
+                                  static_cast<int32_t>(value.channels), stride(condition.value), out_->program.condition_floats,
+                                  condition.integer, condition.size});
+      out_->program.condition_floats += static_cast<int32_t>(value.positions * value.channels);
     }
     out_->program.n_conditions = static_cast<int32_t>(out_->conditions.size());
   }

@@ -17,6 +17,7 @@ namespace {
 constexpr int kThreads = 512, kBlocksAProcessor = 1;
 // Launches that may wait behind the one that runs: between them a caller can be told of progress, or stop.
 constexpr int kLaunchesAhead = 2;
+constexpr int64_t kPartOfMemory = 8;                // of which the workspace of one call takes one
 constexpr int64_t kMostScratch = int64_t{1} << 17;  // floats of a block
 
 __global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const __grid_constant__ Launch launch) {
@@ -27,6 +28,25 @@ __global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const
   stage.memory = shared;
   stage.bytes = launch.shape.shared_bytes;
   run_work(exec, block_of(launch, together ? 0 : blockIdx.x, stage.bytes > 0 ? &stage : nullptr), launch.work);
+}
+
+constexpr char kKernel[] = "decode_rows";
+
+void enqueue_rows(const Launch& launch, int processors, cudaStream_t stream, const std::string& steps) {
+  const dim3 threads(kThreads);
+  if (launch.shape.cooperative) {
+    void* arguments[] = {const_cast<Launch*>(&launch)};
+    check(cudaLaunchCooperativeKernel(decode_rows, dim3(static_cast<unsigned>(processors)), threads, arguments, 0, stream), kKernel,
+          steps);
+  } else {
+    decode_rows<<<dim3(static_cast<unsigned>(launch.blocks())), threads, static_cast<size_t>(launch.shape.shared_bytes), stream>>>(
+        launch);
+    check_launch(kKernel, steps);
+  }
+}
+
+std::string steps_of(const Launch& launch) {
+  return "steps " + std::to_string(launch.work.first) + " to " + std::to_string(launch.work.last);
 }
 
 class CudaQueue : public Queue {
@@ -49,25 +69,16 @@ class CudaQueue : public Queue {
   void download(void* to, const void* from, size_t bytes) override {
     const CurrentDevice current(index_);
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync from the device", running_);
-    check(cudaStreamSynchronize(stream_), kernel_, running_);
+    check(cudaStreamSynchronize(stream_), kKernel, running_);
   }
 
   void launch(const Launch& launch) override {
     const CurrentDevice current(index_);
     // The event of the launch that was asked for kLaunchesAhead launches ago.
     cudaEvent_t event = events_[count_++ % kLaunchesAhead];
-    check(cudaEventSynchronize(event), kernel_, running_);
-    running_ = "steps " + std::to_string(launch.work.first) + " to " + std::to_string(launch.work.last);
-    const dim3 threads(kThreads);
-    if (launch.shape.cooperative) {
-      void* arguments[] = {const_cast<Launch*>(&launch)};
-      check(cudaLaunchCooperativeKernel(decode_rows, dim3(static_cast<unsigned>(processors_)), threads, arguments, 0, stream_),
-            kernel_, running_);
-    } else {
-      decode_rows<<<dim3(static_cast<unsigned>(launch.blocks())), threads, static_cast<size_t>(launch.shape.shared_bytes),
-                    stream_>>>(launch);
-      check_launch(kernel_, running_);
-    }
+    check(cudaEventSynchronize(event), kKernel, running_);
+    running_ = steps_of(launch);
+    enqueue_rows(launch, processors_, stream_, running_);
     check(cudaEventRecord(event, stream_), "cudaEventRecord", running_);
   }
 
@@ -76,7 +87,6 @@ class CudaQueue : public Queue {
   cudaStream_t stream_ = nullptr;
   cudaEvent_t events_[kLaunchesAhead] = {};
   int64_t count_ = 0;
-  const char* const kernel_ = "decode_rows";
   std::string running_;  // what an error that comes late is about
 };
 
@@ -88,6 +98,9 @@ class CudaMachine : public Machine {
     check(cudaDeviceGetAttribute(&cooperative_, cudaDevAttrCooperativeLaunch, index_), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&shared_bytes_, cudaDevAttrMaxSharedMemoryPerBlockOptin, index_), "cudaDeviceGetAttribute");
     check(cudaFuncSetAttribute(decode_rows, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes_), "cudaFuncSetAttribute");
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    memory_ = static_cast<int64_t>(total);
   }
 
   void* allocate(size_t bytes, const char* what) override {
@@ -106,6 +119,11 @@ class CudaMachine : public Machine {
     cudaSetDevice(before);
   }
   std::unique_ptr<Queue> queue() override { return std::make_unique<CudaQueue>(index_, processors_); }
+  void launch(const Launch& launch, void* stream) const override {
+    const CurrentDevice current(index_);
+    enqueue_rows(launch, processors_, static_cast<cudaStream_t>(stream), steps_of(launch));
+  }
+  int device() const override { return index_; }
 
   Shape shape(const ProgramArrays& program, int64_t rows) const override {
     Shape shape;
@@ -128,6 +146,10 @@ class CudaMachine : public Machine {
     const int64_t row = 4 * (program.floats_per_row + scratch(program, 1)) + 48 * program.program.n_sites;
     return std::max<int64_t>(1, static_cast<int64_t>(free / 2) / row);
   }
+  int64_t call_rows(const ProgramArrays& program) const override {
+    const int64_t row = 4 * (program.floats_per_row + scratch(program, 1)) + 8;
+    return std::max<int64_t>(1, memory_ / kPartOfMemory / row);
+  }
 
  private:
   static int64_t scratch(const ProgramArrays& program, int64_t block_rows) {
@@ -146,6 +168,7 @@ class CudaMachine : public Machine {
 
   const int index_;
   int processors_ = 1, cooperative_ = 0, shared_bytes_ = 0;
+  int64_t memory_ = 0;
 };
 
 }  // namespace

@@ -6,99 +6,20 @@
 #include <vector>
 
 #include "base/errors.h"
-#include "cuda/decode/kept_levels.h"
+#include "cuda/decode/loaded_program.h"
 
 namespace genfast {
 namespace cuda {
 namespace {
 
-// Steps of one launch: what a caller who wants to stop must wait for.
-constexpr int64_t kStepsAtOnce = 256;
-
-// The most that filters may take for all rows, but for the least they need.
-constexpr int64_t kFilterBytes = int64_t{1} << 28;
-
-// An array on a machine.
-template <class T>
-class DeviceArray {
- public:
-  DeviceArray() = default;
-  DeviceArray(std::shared_ptr<Machine> machine, size_t size, const char* what)
-      : machine_(std::move(machine)),
-        data_(size ? static_cast<T*>(machine_->allocate(size * sizeof(T), what)) : nullptr),
-        size_(size) {}
-  DeviceArray(DeviceArray&& other) noexcept { swap(other); }
-  DeviceArray& operator=(DeviceArray&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  ~DeviceArray() {
-    if (data_) machine_->release(data_);
-  }
-  T* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  void swap(DeviceArray& other) noexcept {
-    std::swap(machine_, other.machine_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-  }
-  std::shared_ptr<Machine> machine_;
-  T* data_ = nullptr;
-  size_t size_ = 0;
-};
-
-// A device program with its arrays on the machine.
-struct LoadedProgram {
-  std::shared_ptr<Machine> machine;
-  std::shared_ptr<const Graph> graph;
-  std::shared_ptr<const Plan> plan;
-  std::unique_ptr<ProgramArrays> host;  // without the data, which may be large
-  Program program;                      // pointers of the machine
-  std::vector<DeviceArray<uint8_t>> memory;
-
-  LoadedProgram(std::shared_ptr<Machine> m, std::shared_ptr<const Graph> g, std::shared_ptr<const Plan> p, Precision precision)
-      : machine(std::move(m)),
-        graph(std::move(g)),
-        plan(std::move(p)),
-        host(compile_program(*graph, *plan, precision)),
-        program(host->program) {
-    const std::unique_ptr<Queue> queue = machine->queue();
-    const auto load = [&](auto& pointer, const auto& array) {
-      using T = typename std::decay_t<decltype(array)>::value_type;
-      memory.emplace_back(machine, std::max<size_t>(1, array.size()) * sizeof(T), "the model's weights and program");
-      if (!array.empty()) queue->upload(memory.back().data(), array.data(), array.size() * sizeof(T));
-      pointer = reinterpret_cast<const T*>(memory.back().data());
-    };
-    load(program.places, host->places);
-    load(program.data, host->data);
-    load(program.segments, host->segments);
-    load(program.tensor_steps, host->tensor_steps);
-    load(program.pieces, host->pieces);
-    load(program.chain, host->chain);
-    load(program.gemms, host->gemms);
-    load(program.blocks, host->blocks);
-    load(program.copies, host->copies);
-    load(program.rows, host->rows);
-    load(program.lookups, host->lookups);
-    load(program.attends, host->attends);
-    load(program.commands, host->commands);
-    load(program.steps, host->steps);
-    load(program.sites, host->sites);
-    load(program.conditions, host->conditions);
-    load(program.states, host->states);
-    // Waits for the copies before their sources go.
-    uint8_t last;
-    queue->download(&last, memory.back().data(), 1);
-    host->data = {};
-  }
-};
-
 class DeviceDecoder : public Decoder {
  public:
   DeviceDecoder(std::shared_ptr<const LoadedProgram> loaded, int64_t capacity)
-      : loaded_(std::move(loaded)), graph_(*loaded_->graph), queue_(loaded_->machine->queue()), capacity_(capacity) {
+      : loaded_(std::move(loaded)),
+        graph_(*loaded_->graph),
+        queue_(loaded_->machine->queue()),
+        logits_size_(static_cast<size_t>(loaded_->logits_size())),
+        output_size_(static_cast<size_t>(loaded_->output_size())) {
     const std::shared_ptr<Machine>& machine = loaded_->machine;
     launch_.program = loaded_->program;
     launch_.shape = machine->shape(*loaded_->host, capacity);
@@ -148,8 +69,8 @@ class DeviceDecoder : public Decoder {
     to.lower = take(lower_, tile.lower, n, "distribution functions");
     to.upper = take(upper_, tile.upper, n, "distribution functions");
     const size_t rows = static_cast<size_t>(tile.rows);
-    to.logits = take(logits_, tile.logits, logits_size() * rows, "logits");
-    if (tile.output) output_ = grown(std::move(output_), output_size() * rows, "outputs");
+    to.logits = take(logits_, tile.logits, logits_size_ * rows, "logits");
+    if (tile.output) output_ = grown(std::move(output_), output_size_ * rows, "outputs");
     to.output = tile.output ? output_.data() : nullptr;
     if (tile.filters.any()) take_filters();
     take_conditions(tile);
@@ -173,8 +94,8 @@ class DeviceDecoder : public Decoder {
     give(tile_->log_prob, log_prob_, n);
     give(tile_->lower, lower_, n);
     give(tile_->upper, upper_, n);
-    give(tile_->logits, logits_, logits_size() * rows);
-    give(tile_->output, output_, output_size() * rows);
+    give(tile_->logits, logits_, logits_size_ * rows);
+    give(tile_->output, output_, output_size_ * rows);
     check();
   }
 
@@ -183,16 +104,6 @@ class DeviceDecoder : public Decoder {
     Launch launch = launch_;
     launch.work = work;
     return launch;
-  }
-
-  size_t logits_size() const {
-    const int64_t places = graph_.head.by_position() ? graph_.positions() : graph_.sites();
-    return static_cast<size_t>(places * head_channels(graph_.head, graph_.channels()));
-  }
-  size_t output_size() const {
-    if (graph_.output.value < 0) return 0;
-    const Value& value = graph_.values[static_cast<size_t>(graph_.output.value)];
-    return static_cast<size_t>(value.positions * value.channels);
   }
 
   template <class T>
@@ -212,27 +123,24 @@ class DeviceDecoder : public Decoder {
     if (to && n > 0) queue_->download(to, array.data(), n * sizeof(T));
   }
 
-  // Where heads keep what filters leave.
   void take_filters() {
-    const int64_t bytes = KeptLevels::bytes(graph_.head.levels), blocks = launch_.blocks();
-    int64_t most = 0;
-    for (const StepCommands& step : loaded_->host->steps) most = std::max<int64_t>(most, step.n_sites);
-    const int64_t slots =
-        std::clamp<int64_t>(kFilterBytes / (blocks * bytes), 1, std::max<int64_t>(1, most * launch_.shape.block_rows));
-    filtered_ = grown(std::move(filtered_), static_cast<size_t>(blocks * slots * bytes), "what filters keep");
+    const int64_t blocks = launch_.blocks(), slots = loaded_->filter_slots(blocks, launch_.shape.block_rows);
+    filtered_ = grown(std::move(filtered_), static_cast<size_t>(loaded_->filter_bytes(blocks, slots)), "what filters keep");
     launch_.tile.filtered = filtered_.data();
     launch_.tile.filter_slots = slots;
   }
 
+  // Side by side, row by row.
   void take_conditions(const Tile& tile) {
-    std::vector<const float*> pointers;
-    conditions_.resize(graph_.conditions.size());
-    for (size_t k = 0; k < graph_.conditions.size(); ++k) {
-      const Value& value = graph_.values[static_cast<size_t>(graph_.conditions[k].value)];
-      const size_t n = static_cast<size_t>(tile.rows * value.positions * value.channels);
-      pointers.push_back(take(conditions_[k], tile.conditions[k], n, "conditions"));
+    const auto rows = static_cast<size_t>(tile.rows), stride = static_cast<size_t>(loaded_->program.condition_floats);
+    together_.resize(rows * stride);
+    for (size_t k = 0; k < tile.conditions.size(); ++k) {
+      const ConditionInfo& condition = loaded_->host->conditions[k];
+      const auto size = static_cast<size_t>(int64_t{condition.positions} * condition.channels);
+      for (size_t r = 0; r < rows; ++r)
+        std::copy_n(tile.conditions[k] + r * size, size, together_.data() + r * stride + condition.at);
     }
-    launch_.tile.conditions = take(condition_pointers_, std::as_const(pointers).data(), pointers.size(), "conditions");
+    launch_.tile.conditions = take(conditions_, std::as_const(together_).data(), together_.size(), "conditions");
   }
 
   // What is drawn so far, or the error that stopped it.
@@ -248,7 +156,7 @@ class DeviceDecoder : public Decoder {
 
   void check() const {
     if (!tile_->output) return;
-    const size_t size = output_size();
+    const size_t size = output_size_;
     for (size_t i = 0; i < size * static_cast<size_t>(tile_->rows); ++i)
       if (!(tile_->output[i] - tile_->output[i] == 0))
         throw NumericalError("row " + std::to_string(first_row_ + static_cast<int64_t>(i / size)) + ", element " +
@@ -290,7 +198,7 @@ class DeviceDecoder : public Decoder {
   std::shared_ptr<const LoadedProgram> loaded_;
   const Graph& graph_;
   std::unique_ptr<Queue> queue_;
-  const int64_t capacity_;
+  const size_t logits_size_, output_size_;
   int64_t block_rows_ = 0;
   Launch launch_{};
   DeviceArray<float> arena_, scratch_;
@@ -299,33 +207,15 @@ class DeviceDecoder : public Decoder {
   // The tile's, as large as the largest so far.
   DeviceArray<double> u_, log_prob_, lower_, upper_;
   DeviceArray<int32_t> levels_, rolls_;
-  DeviceArray<float> x_, logits_, output_;
+  DeviceArray<float> x_, logits_, output_, conditions_;
   DeviceArray<uint8_t> given_;
   DeviceArray<char> filtered_;
-  std::vector<DeviceArray<float>> conditions_;
-  DeviceArray<const float*> condition_pointers_;
+  std::vector<float> together_;  // conditions, on the host
 
   const Tile* tile_ = nullptr;
   int64_t first_row_ = 0;
   bool fresh_ = false;  // begun, and nothing placed yet
   int64_t round_ = 0;
-};
-
-class DeviceProgram : public genfast::Program {
- public:
-  explicit DeviceProgram(std::shared_ptr<const LoadedProgram> loaded) : loaded_(std::move(loaded)) {}
-
-  std::unique_ptr<Decoder> decoder(int64_t capacity) const override { return std::make_unique<DeviceDecoder>(loaded_, capacity); }
-  int64_t tile_rows(int64_t rows, int) const override {
-    const int64_t most = std::min(loaded_->machine->most_rows(*loaded_->host), kMostRows);
-    const int64_t tiles = (rows + most - 1) / most;
-    return std::max<int64_t>(1, (rows + tiles - 1) / tiles);
-  }
-  int64_t steps_at_once() const override { return kStepsAtOnce; }
-  bool counts_uniforms() const override { return true; }
-
- private:
-  std::shared_ptr<const LoadedProgram> loaded_;
 };
 
 class DeviceBackend : public Backend {
@@ -343,6 +233,10 @@ class DeviceBackend : public Backend {
 };
 
 }  // namespace
+
+std::unique_ptr<Decoder> DeviceProgram::decoder(int64_t capacity) const {
+  return std::make_unique<DeviceDecoder>(loaded_, capacity);
+}
 
 std::unique_ptr<Backend> make_backend(std::shared_ptr<Machine> machine, Precision precision) {
   return std::make_unique<DeviceBackend>(std::move(machine), precision);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -12,22 +13,29 @@ namespace genfast {
 namespace cuda {
 namespace {
 
+void interpret(const Launch& launch, HostExecutor::Order order, int64_t threads) {
+  for (int64_t k = 0; k < launch.blocks(); ++k) {
+    HostExecutor exec(order, threads);
+    AlignedBuffer<uint8_t> shared(static_cast<size_t>(launch.shape.shared_bytes));
+    Stage stage;
+    stage.memory = shared.data();
+    stage.bytes = launch.shape.shared_bytes;
+    run_work(exec, block_of(launch, k, stage.memory ? &stage : nullptr), launch.work);
+  }
+}
+
+std::atomic<int64_t> waits{0};
+
 class EmulatedQueue : public Queue {
  public:
   EmulatedQueue(HostExecutor::Order order, int64_t threads) : order_(order), threads_(threads) {}
 
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
-  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
-  void launch(const Launch& launch) override {
-    for (int64_t k = 0; k < launch.blocks(); ++k) {
-      HostExecutor exec(order_, threads_);
-      AlignedBuffer<uint8_t> shared(static_cast<size_t>(launch.shape.shared_bytes));
-      Stage stage;
-      stage.memory = shared.data();
-      stage.bytes = launch.shape.shared_bytes;
-      run_work(exec, block_of(launch, k, stage.memory ? &stage : nullptr), launch.work);
-    }
+  void download(void* to, const void* from, size_t bytes) override {
+    ++waits;
+    std::memcpy(to, from, bytes);
   }
+  void launch(const Launch& launch) override { interpret(launch, order_, threads_); }
 
  private:
   HostExecutor::Order order_;
@@ -48,6 +56,8 @@ class EmulatedMachine : public Machine {
   }
   void release(void* memory) override { std::free(memory); }
   std::unique_ptr<Queue> queue() override { return std::make_unique<EmulatedQueue>(order_, threads_); }
+  void launch(const Launch& launch, void*) const override { interpret(launch, order_, threads_); }
+  int device() const override { return -1; }
 
   Shape shape(const ProgramArrays& program, int64_t rows) const override {
     Shape shape;
@@ -60,6 +70,7 @@ class EmulatedMachine : public Machine {
   int64_t most_rows(const ProgramArrays& program) const override {
     return std::clamp<int64_t>((int64_t{1} << 26) / std::max<int64_t>(1, program.floats_per_row), 1, 256);
   }
+  int64_t call_rows(const ProgramArrays& program) const override { return most_rows(program); }
 
  private:
   HostExecutor::Order order_;
@@ -67,6 +78,8 @@ class EmulatedMachine : public Machine {
 };
 
 }  // namespace
+
+int64_t emulated_waits() { return waits; }
 
 std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows,
                                                int64_t shared_bytes) {

@@ -1,5 +1,5 @@
 // Machine: a device as the decoder sees it, memory and launches. The GPU's is cuda_machine.cu; emulated_machine.cc is the host,
-// which runs the same step code without one. Called by decoder.cc alone; it knows no Graph and no caller's arrays.
+// which runs the same step code without one. Called by decoder.cc and device_call.cc; it knows no Graph and no caller's arrays.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -64,11 +64,20 @@ class Machine {
   virtual void* allocate(size_t bytes, const char* what) = 0;
   virtual void release(void* memory) = 0;
   virtual std::unique_ptr<Queue> queue() = 0;
+  // On a stream of the caller's; waits for nothing, and allocates nothing.
+  virtual void launch(const Launch& launch, void* stream) const = 0;
+  // CUDA's index, or -1 of the host.
+  virtual int device() const = 0;
   // For a tile of `rows`.
   virtual Shape shape(const ProgramArrays& program, int64_t rows) const = 0;
   // The most rows that one tile may have.
   virtual int64_t most_rows(const ProgramArrays& program) const = 0;
+  // The most of a call that is in a caller's memory: the same at any time, since graphs are captured with it.
+  virtual int64_t call_rows(const ProgramArrays& program) const = 0;
 };
+
+// How often calls waited for a machine of the host, or would have on a device: for tests.
+int64_t emulated_waits();
 
 // order, threads, block_rows and shared_bytes: executor.h, Shape; 0 rows a block: all.
 std::unique_ptr<Machine> make_emulated_machine(HostExecutor::Order order, int64_t threads, int64_t block_rows,

@@ -134,6 +134,9 @@ struct HeadInfo {
 
 struct ConditionInfo {
   int32_t places, positions, channels, stride;
+  int32_t at;  // its first float among those of a row
+  int32_t integer;
+  int64_t size;  // exclusive upper bound of an integer one
 };
 struct StateInfo {
   int32_t at, next;  // places of each position
@@ -164,6 +167,8 @@ struct Program {
   const ConditionInfo* conditions;
   const StateInfo* states;
   int32_t n_steps, body, n_known, n_conditions, n_states;  // the sites before the first step's are `known`
+  int32_t n_listed;                                        // sites in all: known, then step by step
+  int32_t condition_floats;                                // of a row, all conditions
   int32_t grid_height, grid_width;                         // of jittered states; 0 without
   int64_t row_state_floats;                                // of all states
   int64_t positions, n_sites;                              // of value 0
@@ -178,7 +183,7 @@ struct Program {
 
 // The caller's arrays on the device: engine/backend.h, Tile.
 struct TileArrays {
-  int64_t rows;  // between sites
+  int64_t rows;  // between sites, of which a launch may take some
   double* u;
   int32_t counted;  // u is made by the device, of the seed
   uint64_t seed, first_row;
@@ -189,12 +194,15 @@ struct TileArrays {
   float* logits;
   float* output;
   const int32_t* rolls;
-  const float* const* conditions;
+  const float* conditions;  // [row][the floats of every condition]
   float temperature, guidance;
   int64_t top_k;
   double top_p, min_p;
   char* filtered;  // what filters keep, filter_slots of KeptLevels::bytes() for each block of rows; null without filters
   int64_t filter_slots;
+  // Of arrays that no host has looked at, and of which nobody waits for an error (unchecked.h); else null.
+  uint8_t* good;         // [row]: 1, or 0 of a row that failed
+  double* row_log_prob;  // [row]: the sum of log_prob over sites
 };
 
 // Floats of scratch that one item of a phase needs: a row of a RowCommand at one position, likewise of an AttendCommand (those that
@@ -231,7 +239,7 @@ struct Work {
   int32_t begin;        // place conditions and known sites, fill states
   int32_t first, last;  // steps
   int32_t round;        // of the body
-  int32_t finish;       // write the output
+  int32_t finish;       // write the output, and what is said of unchecked rows
 };
 
 struct Stage;
@@ -245,8 +253,8 @@ struct Block {
   int64_t first, rows;  // of the tile
   float* scratch;       // 16-byte aligned
   int64_t scratch_floats;
-  uint64_t* failure;
-  Stage* stage;  // stage.h; may be null
+  uint64_t* failure;  // one, or of unchecked rows one each
+  Stage* stage;       // stage.h; may be null
 
   GENFAST_HD const float* read(const Access& at, int64_t i, int64_t r) const {
     const int64_t place = program.places[at.places + i];
@@ -260,10 +268,11 @@ struct Block {
   // row: of the block.
   GENFAST_HD void fail(int64_t step, int64_t place, int64_t row) const {
     const uint64_t key = failure_key(step, place, first + row);
+    uint64_t* note = tile.good ? failure + first + row : failure;
 #if defined(__CUDA_ARCH__)
-    atomicMin(reinterpret_cast<unsigned long long*>(failure), static_cast<unsigned long long>(key));
+    atomicMin(reinterpret_cast<unsigned long long*>(note), static_cast<unsigned long long>(key));
 #else
-    if (key < *failure) *failure = key;
+    if (key < *note) *note = key;
 #endif
   }
 };

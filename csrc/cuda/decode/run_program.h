@@ -14,6 +14,7 @@
 #include "cuda/decode/sites.h"
 #include "cuda/decode/stage.h"
 #include "cuda/decode/states.h"
+#include "cuda/decode/unchecked.h"
 
 namespace genfast {
 namespace cuda {
@@ -72,17 +73,20 @@ GENFAST_HD void run_work(Executor& exec, const Block& b, const Work& work) {
   if (b.stage) load_resident(exec, b);
   if (work.begin) {
     if (b.tile.counted) make_uniforms(exec, b);
+    if (b.tile.good) check_rows(exec, b);
     place_conditions(exec, b);
     fill_states(exec, b);
     feed_sites(exec, b, b.program.sites, b.program.n_known);
   }
   for (int64_t step = work.first; step < work.last; ++step) {
     const bool body = step == b.program.body;
+    if (body && b.tile.rolls && b.tile.good) check_rolls(exec, b);
     if (body && b.tile.rolls) roll_states(exec, b);
     run_step(exec, b, step);
     if (body) advance_states(exec, b, work.round);
   }
-  if (work.finish) write_output(exec, b);
+  if (work.finish && b.tile.output) write_output(exec, b);
+  if (work.finish && b.tile.good) close_rows(exec, b);
 }
 
 }  // namespace cuda

@@ -29,7 +29,8 @@ GENFAST_CALL void place_conditions(Executor& exec, const Block& b) {
       const int64_t p = item % positions, c = item / positions % channels, r = item / positions / channels;
       const int64_t place = b.program.places[condition.places + p];
       if (place < 0) return;
-      b.arena[place * b.capacity + r * condition.stride + c] = b.tile.conditions[k][((b.first + r) * channels + c) * positions + p];
+      b.arena[place * b.capacity + r * condition.stride + c] =
+          b.tile.conditions[(b.first + r) * b.program.condition_floats + condition.at + c * positions + p];
     });
   }
 }

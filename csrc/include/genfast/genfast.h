@@ -51,6 +51,9 @@ struct Options {
   std::function<void(int64_t done, int64_t total)> poll;  // on the caller's thread, at least every 50 ms or so; may throw to stop
 };
 
+class Program;
+struct RowlessCall;
+
 // What Model::stream gives: a column of every row at a time. For one thread at a time.
 class TokenStream {
  public:
@@ -131,6 +134,7 @@ class Model {
   std::string explain() const;
 
  private:
+  friend std::shared_ptr<const Program> program_of(const Model& model, const RowlessCall& call);  // engine/program_of.h
   struct Impl;
   explicit Model(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
