@@ -276,6 +276,22 @@ def test_parameters_on_a_gpu_are_read_by_every_call(gpu: Any, torch: Any) -> Non
     assert equal(d.icdf(0.25), gf.Normal(np.full(3, 2.0), 4.0).icdf(0.25))
 
 
+def test_nobody_waits_for_parameters_on_a_gpu(torch: Any, cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits()
+    gpu = fake_torch_gpu(torch, cuda, monkeypatch, waits)
+    loc, scale, x = gpu(torch.zeros(3, dtype=torch.float16)), gpu(torch.ones(2, 1)), gpu(torch.rand(2, 3))
+    d = gf.Normal(loc, scale)
+    assert "on cuda:0" in repr(d) and d == gf.Normal(loc, scale) and hash(d) == hash(gf.Normal(loc, scale))
+    for function in FUNCTIONS:
+        getattr(d, function)(x)
+    d.sample(4, rng=0)
+    gf.Beta(scale, 2.0).sample(u=x)
+    gf.Categorical(probs=x, temperature=0.5, top_p=0.9).sample(rng=0)
+    assert waits.count == 0
+    d.icdf(0.5)  # a number is brought there
+    assert waits.count == 1
+
+
 def test_what_parameters_on_a_gpu_may_not_be(gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     loc, other = gpu(torch.zeros(3)), gpu(torch.ones(3), 1)
     with pytest.raises(ValueError, match="loc is on cuda:0 and scale on the CPU: bring them to one device"):
