@@ -432,13 +432,30 @@ def test_the_first_step_that_fails_is_named(one_thread: None) -> None:
         (heads.Distribution("Binomial", n=(0, "identity"), p=0.5), [2.5]),
     ],
 )
-def test_parameters_outside_the_family_are_reported(head: Any, numbers: list) -> None:
+def test_parameters_outside_the_family_are_reported(head: Any, numbers: list, one_thread: None) -> None:
     model, _ = hand_made.autoregression(head, **hand_made.unconditional(*numbers))
-    for device in choice(str(head)):
-        there = moved(model, device)
-        for call in (lambda m: m.sample(3, rng=0), lambda m: m.log_prob(np.zeros((3, hand_made.P), np.float32))):
-            words = message(call, there)
-            assert words.startswith("row 0, site 0: ") and "mixture" in words and head.family in words
+    calls: list[Call] = [lambda m: m.sample(300, rng=0), lambda m: m.log_prob(np.zeros((300, hand_made.P), np.float32))]
+    for call in calls:
+        want = message(call, model)
+        assert want.startswith("row 0, site 0: ") and (head.family in want or "logits of the mixture" in want)
+        for device in choice(str(head)):
+            assert message(call, moved(model, device)) == want
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_the_first_of_many_failures_has_its_parameters_told(components: int, one_thread: None) -> None:
+    """Scales of exp(big numbers) overflow in most rows, from some site on."""
+    head = heads.GaussianMixture(components) if components > 1 else heads.Normal()
+    model, _ = hand_made.autoregression(head, scale=3000.0, bias=np.zeros(head.channels(1)))
+    for seed in range(4):
+        x = np.random.default_rng(seed).standard_normal((200, hand_made.P)).astype(np.float32) * 2
+        x[: 50 * seed] *= 1e-3
+        calls: list[Call] = [lambda m, x=x: m.log_prob(x), lambda m, seed=seed: m.sample(200, rng=seed)]
+        for call in calls:
+            want = message(call, model)
+            assert (" of component " in want) == (components > 1) and "its parameters" in want
+            for device in choice(f"{components}{seed}"):
+                assert message(call, moved(model, device)) == want
 
 
 def test_an_iteration_that_diverges_names_row_and_round() -> None:
