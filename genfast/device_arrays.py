@@ -20,7 +20,16 @@ from genfast.arrays import NUMPY, PLAIN, TORCH, Kind, check_size, named_dtype
 from genfast.devices import EMULATED, extension, resolve
 from genfast.errors import DeviceError
 
-__all__ = ["DeviceOutput", "Space", "dtype_name", "elsewhere", "gpu_of", "space_of"]
+__all__ = [
+    "DeviceOutput",
+    "Space",
+    "described",
+    "dtype_name",
+    "elsewhere",
+    "gpu_of",
+    "real_dtype",
+    "space_of",
+]
 
 DLPACK_CUDA = 2
 LIBRARIES = ("torch", "cupy")
@@ -122,14 +131,8 @@ class Space(ABC):
         """Numbers as float32 or float64: half precision is widened, integers become float64. CPU arrays are refused."""
         if not self.holds(x):
             return self.upload(np.asarray(x, np.float64))
-        dtype = dtype_name(x)
-        if dtype in ("float32", "float64"):
-            return x
-        if dtype in ("float16", "bfloat16"):
-            return self.cast(x, "float32")
-        if dtype.startswith(("int", "uint")):
-            return self.cast(x, "float64")
-        raise TypeError(f"{name} must hold real numbers, got dtype {dtype}")
+        dtype = real_dtype(x, name)
+        return x if dtype_name(x) == dtype else self.cast(x, dtype)
 
     def holds(self, x: Any) -> bool:
         """Whether `x` is an array, rather than a number or a list."""
@@ -451,6 +454,22 @@ def borrowed(array: Any, stream: int | None) -> Any:
     except TypeError:
         capsule = array.__dlpack__(stream=stream)
     return extension().sampling.Tensor(capsule)
+
+
+def real_dtype(x: Any, name: str) -> str:
+    """The one of float32 and float64 that an array's numbers are computed in. Raises TypeError if they are not real."""
+    dtype = dtype_name(x)
+    if dtype in ("float16", "bfloat16", "float32"):
+        return "float32"
+    if dtype == "float64" or dtype.startswith(("int", "uint")):
+        return "float64"
+    raise TypeError(f"{name} must hold real numbers, got dtype {dtype}")
+
+
+def described(x: Any) -> str:
+    """An array on a GPU in words that need none of its numbers."""
+    gpu = gpu_of(x)
+    return f"{dtype_name(x)} of shape {tuple(x.shape)}" + (f" on cuda:{gpu[1]}" if gpu else "")
 
 
 def dtype_name(x: Any) -> str:

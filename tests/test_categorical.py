@@ -59,6 +59,16 @@ def edges(d, k):
     return float(np.int64(low).view(np.float64))
 
 
+def test_logarithms_of_weights(rng, every_target):
+    for n in (1, 7, 8, 100_003):
+        weights = np.exp(rng.uniform(-700, 700, n))
+        found = every_target(lambda weights=weights: _core.categorical.log_weights(weights))
+        assert np.abs(found - np.log(weights)).max() < 2e-13
+    special = np.array([0.0, -0.0, 5e-324, 1.0, INF, np.nan, -5e-324, -INF])
+    found = every_target(lambda: _core.categorical.log_weights(special))
+    assert found[:5].tolist() == [-INF, -INF, np.log(5e-324), 0.0, INF] and np.isnan(found[5:]).all()
+
+
 # --- the discrete rule
 
 

@@ -119,6 +119,17 @@ std::unique_ptr<CategoricalTable> make_table(const Rows& rows) {
   return std::make_unique<CategoricalTable>(rows.rows());
 }
 
+Doubles log_of_weights(const Doubles& weights) {
+  Doubles out(std::vector<py::ssize_t>(weights.shape(), weights.shape() + weights.ndim()));
+  const double* from = weights.data();
+  double* to = out.mutable_data();
+  {
+    const ReleasedGil released;
+    log_weights(from, out.size(), to, poll);
+  }
+  return out;
+}
+
 Longs sample_table(const CategoricalTable& table, const std::vector<py::ssize_t>& shape, uint64_t seed,
                    const std::optional<Doubles>& u) {
   require(table.valid(), "the table has no distribution");
@@ -145,6 +156,7 @@ void bind_categorical(py::module_& m) {
            "data"_a.noconvert(), "type"_a, "probs"_a, "temperature"_a, "top_k"_a, "top_p"_a, "min_p"_a)
       .def("sample", &Rows::sample, "shape"_a, "seed"_a, "u"_a, "mask"_a)
       .def("weights", &Rows::weights, "dense"_a, "cumulative"_a);
+  c.def("log_weights", &log_of_weights, "weights"_a.noconvert());
   py::class_<CategoricalTable>(c, "Table")
       .def(py::init(&make_table), "rows"_a)
       .def_property_readonly("valid", &CategoricalTable::valid)

@@ -9,15 +9,6 @@
 namespace genfast {
 namespace cuda {
 
-template <class D, class = void>
-struct OfNormal {
-  static constexpr bool value = false, float_kernel = false;
-};
-template <class D>
-struct OfNormal<D, std::void_t<decltype(D::float_kernel)>> {
-  static constexpr bool value = true, float_kernel = D::float_kernel;
-};
-
 // takes_probability() of base/families.h, which knows no device.
 GENFAST_INLINE bool inverts(FamilyFn fn) { return fn == FamilyFn::icdf || fn == FamilyFn::iccdf; }
 
@@ -43,7 +34,7 @@ GENFAST_HD F standard_normal(F u) {
 
 template <class D, class F>
 GENFAST_HD F family_value(FamilyFn fn, F x, const F* p) {
-  if constexpr (OfNormal<D>::value) {
+  if constexpr (numerics::OfNormal<D>::value) {
     if (inverts(fn)) {
       const F z = standard_normal(x);
       return D::from_normal(fn == FamilyFn::iccdf ? -z : z, p);

@@ -1,4 +1,4 @@
-// `genfast._cuda.sampling`: the sampling programs over arrays that genfast/cuda_arrays.py has borrowed, converted and broadcast.
+// `genfast._cuda.sampling`: the sampling programs over arrays that genfast/device_arrays.py has borrowed, converted and broadcast.
 // Sizes, types and devices are checked again here, because a kernel checks nothing. Nothing is allocated and nothing waits for a
 // device.
 #include <pybind11/pybind11.h>
@@ -40,8 +40,14 @@ cuda::Argument argument(const Place& place, const Numbers& x, int64_t n) {
   return {reading<double>(place, tensor, "x", 0), nullptr, tensor.size(), 0, 0, 0};
 }
 
+// An array of float32 or float64 that is read again and again.
+cuda::Repeating repeating(const Place& place, const Tensor& array, const std::string& name) {
+  if (holds<float>(array)) return {nullptr, reading<float>(place, array, name, 0), array.size(), 0.0};
+  return {reading<double>(place, array, name, 0), nullptr, array.size(), 0.0};
+}
+
 void evaluate(const Place& place, const std::string& family, const std::string& fn, const Numbers& x,
-              const std::vector<std::variant<double, const Tensor*>>& params, const Tensor& out) {
+              const std::vector<std::variant<double, const Tensor*>>& params, const Tensor& out, bool unchecked) {
   cuda::ElementwiseArgs args{};
   args.family = family_named(family);
   args.fn = function_named(fn);
@@ -51,13 +57,14 @@ void evaluate(const Place& place, const std::string& family, const std::string& 
           family + " takes " + std::to_string(info(args.family).params) + " parameters");
   for (size_t j = 0; j < params.size(); ++j) {
     if (const double* value = std::get_if<double>(&params[j])) {
-      args.params[j] = {nullptr, 1, *value};
+      args.params[j] = {nullptr, nullptr, 1, *value};
       continue;
     }
     const Tensor& array = *std::get<const Tensor*>(params[j]);
     require(args.n == 0 || (array.size() > 0 && args.n % array.size() == 0), "a parameter does not repeat evenly over out");
-    args.params[j] = {reading<double>(place, array, "a parameter", 0), array.size(), 0.0};
+    args.params[j] = repeating(place, array, "a parameter");
   }
+  args.unchecked = unchecked;
   args.out = real_out(place, out);
   if (args.n) cuda::evaluate(place, args);
 }
@@ -66,6 +73,12 @@ void fill_uniforms(const Place& place, const Tensor& out, uint64_t seed, uint64_
                    int64_t sites) {
   require(rows >= 0 && sites >= 0 && out.size() == rows * sites, "out must have rows * sites elements");
   if (rows && sites) cuda::fill_uniforms(place, {seed, first_row, first_site, rows, sites, real_out(place, out)});
+}
+
+void log_weights(const Place& place, const Tensor& weights, const Tensor& out) {
+  require(out.size() == weights.size(), "out must have an element for each weight");
+  const cuda::LogWeightArgs args{repeating(place, weights, "weights"), out.size(), writing<double>(place, out, "out", 0)};
+  if (args.n) cuda::log_weights(place, args);
 }
 
 // The arrays of an inverse table, in the order of InverseTableView. Their indices were checked when the table was made.
@@ -217,9 +230,10 @@ void bind_sampling(py::module_& m) {
             return place;
           },
           "order"_a = "rising", "shared_bytes"_a = Place().shared_bytes);
-  s.def("evaluate", &evaluate, "place"_a, "family"_a, "fn"_a, "x"_a, "params"_a, "out"_a,
-        "Fills out; x and parameters repeat. NaN for a probability outside [0, 1].");
+  s.def("evaluate", &evaluate, "place"_a, "family"_a, "fn"_a, "x"_a, "params"_a, "out"_a, "unchecked"_a = false,
+        "Fills out; x and parameters repeat. NaN for a probability outside [0, 1] and, if unchecked, for bad parameters.");
   s.def("fill_uniforms", &fill_uniforms, "place"_a, "out"_a, "seed"_a, "first_row"_a, "first_site"_a, "rows"_a, "sites"_a);
+  s.def("log_weights", &log_weights, "place"_a, "weights"_a, "out"_a);
   s.def("invert", &invert, "place"_a, "parts"_a, "rows"_a, "complement"_a, "u"_a, "out"_a,
         "The inverse table's rows in turn: element i is of row i % rows.");
   s.def("look_up", &look_up, "place"_a, "cumulative"_a, "guide"_a, "total"_a, "index"_a, "u"_a, "out"_a);

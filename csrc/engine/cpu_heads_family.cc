@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -11,6 +10,7 @@
 
 #include "base/errors.h"
 #include "base/family_domains.h"
+#include "base/family_messages.h"
 #include "engine/cpu_heads.h"
 #include "kernels/kernels.h"
 
@@ -81,34 +81,23 @@ class FamilyHead : public HeadRunner {
                                                    rows_.data(), param.channel + k, n_, static_cast<double>(param.scale),
                                                    static_cast<double>(param.shift));
       }
-    for (int64_t k = 0; k < components; ++k)
-      for (int64_t i = 0; i < n_; ++i) {
+    const bool mixed = components > 1;
+    const int64_t bad =
+        mixed ? kernels.mixture_weights(weights_.data(), log_weights_.data(), rows_.data(), head_.mixture_logits, components, n_)
+              : -1;
+    for (int64_t i = 0; i < n_; ++i) {
+      for (int64_t k = 0; k < components; ++k) {
         double p[kMaxFamilyParams];
         for (size_t j = 0; j < head_.params.size(); ++j) p[j] = parameter(j, k)[i];
-        if (!in_domain(head_.family, p)) fail_at_site(first_row + i, site, outside(p, k));
+        if (!in_domain(head_.family, p)) fail_at_site(first_row + i, site, no_distribution(head_.family, p, mixed ? k : -1));
       }
-    if (components == 1) return;
-    const int64_t bad =
-        kernels.mixture_weights(weights_.data(), log_weights_.data(), rows_.data(), head_.mixture_logits, components, n_);
-    if (bad >= 0)
-      fail_at_site(first_row + bad, site,
-                   "the logits of the mixture are NaN, +inf or all -inf; check the weights and the conditions");
+      if (i == bad) fail_at_site(first_row + i, site, no_mixture());
+    }
+    if (!mixed) return;
     for (size_t i = 0; i < static_cast<size_t>(n_); ++i) {
       totals_[i] = 0.0;
       for (int64_t k = 0; k < components; ++k) totals_[i] += weights_[static_cast<size_t>(k * n_) + i];
     }
-  }
-
-  std::string outside(const double* p, int64_t component) const {
-    std::string text;
-    for (size_t j = 0; j < head_.params.size(); ++j) {
-      char number[32];
-      std::snprintf(number, sizeof number, "%s%.9g", j ? ", " : "", p[j]);
-      text += number;
-    }
-    return "the model's output makes no " + std::string(info(head_.family).name) + ": its parameters" +
-           (head_.components > 1 ? " of component " + std::to_string(component) : "") + " are (" + text +
-           "); check the weights, the conditions and the head's links";
   }
 
   void run_elements(const Tile& tile, int64_t at) {

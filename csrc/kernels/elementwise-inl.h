@@ -4,15 +4,6 @@ namespace genfast {
 namespace GENFAST_NS {
 namespace {
 
-template <class D, class = void>
-struct OfNormal {
-  static constexpr bool value = false, float_kernel = false;
-};
-template <class D>
-struct OfNormal<D, std::void_t<decltype(D::float_kernel)>> {
-  static constexpr bool value = true, float_kernel = D::float_kernel;
-};
-
 template <class D, FamilyFn fn, class F>
 GENFAST_INLINE F family_value(F x, const F* p) {
   if constexpr (fn == FamilyFn::icdf) return D::icdf(x, p);
@@ -44,14 +35,14 @@ void elementwise(const ElementArgs& a) {
 
 template <class D, int params, FamilyFn fn>
 constexpr ElementFn element_kernel() {
-  if constexpr (OfNormal<D>::value && takes_probability(fn))
+  if constexpr (numerics::OfNormal<D>::value && takes_probability(fn))
     return normal_quantiles<D, params, fn == FamilyFn::iccdf, double>;
   else
     return elementwise<D, params, fn>;
 }
 template <class D, int params, bool upper>
 constexpr ElementF32Fn element_kernel_f32() {
-  if constexpr (OfNormal<D>::float_kernel)
+  if constexpr (numerics::OfNormal<D>::float_kernel)
     return normal_quantiles<D, params, upper, float>;
   else
     return nullptr;

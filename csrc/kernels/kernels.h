@@ -157,6 +157,8 @@ struct RowKernels {
   // e^(z - largest), for z <= largest.
   void (*weights_f32)(double* weights, const float* z, int64_t n, double largest);
   void (*weights_f64)(double* weights, const double* z, int64_t n, double largest);
+  // log(weight): -inf of 0, NaN of what is less.
+  void (*log_weights)(double* z, const double* weights, int64_t n);
 };
 
 // out[i] = F^-1(u[i]), or F^-1(1 - u[i]) if complement, of a row of the table. Returns the first i with u[i] outside [0, 1] or NaN,

@@ -97,6 +97,10 @@ void weights(double* weights, const typename In::Real* z, int64_t n, double larg
   }
 }
 
+void log_weights(double* z, const double* weights, int64_t n) {
+  for (int64_t k = 0; k < n; k += 8) numerics::log_f64(f64x8::load_n(weights + k, n - k, 1.0)).store_n(z + k, n - k);
+}
+
 }  // namespace
 }  // namespace GENFAST_NS
 
@@ -109,6 +113,7 @@ extern const RowKernels GENFAST_ROWS_JOIN(GENFAST_NS, _row_kernels) = {
      GENFAST_NS::temper<GENFAST_NS::LogitsBf16>, GENFAST_NS::temper<GENFAST_NS::LogitsF16>},
     GENFAST_NS::weights<GENFAST_NS::LogitsF32>,
     GENFAST_NS::weights<GENFAST_NS::LogitsF64>,
+    GENFAST_NS::log_weights,
 };
 
 }  // namespace genfast

@@ -5,6 +5,8 @@
 // construction: each value is a large term that moves by about an ulp or more with its argument, plus a small correction whose
 // rounding noise stays below half that step; where two formulas meet, both are clamped to the value between them.
 #pragma once
+#include <type_traits>
+
 #include "numerics/exp_log.h"
 
 namespace genfast {
@@ -247,7 +249,15 @@ static GENFAST_HD F normal_cdf(F z) {
 }
 
 // A family with from_normal is that function of a standard normal, increasing: icdf(u) = from_normal(Phi^-1(u), p). The kernels
-// compute Phi^-1 their own way, for float too where float_kernel says so.
+// compute Phi^-1 their own way, for float too where float_kernel says so. Of other families both are false.
+template <class D, class = void>
+struct OfNormal {
+  static constexpr bool value = false, float_kernel = false;
+};
+template <class D>
+struct OfNormal<D, std::void_t<decltype(D::float_kernel)>> {
+  static constexpr bool value = true, float_kernel = D::float_kernel;
+};
 
 // p = loc, scale.
 struct NormalFamily {

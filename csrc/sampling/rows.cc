@@ -297,6 +297,17 @@ void categorical_weights(const CategoricalRows& rows, bool cumulative, double* w
       poll);
 }
 
+void log_weights(const double* weights, int64_t n, double* logits, const std::function<void()>& poll) {
+  constexpr int64_t kTask = 1 << 14;
+  const RowKernels& kernels = *active_kernels().rows;
+  parallel_for((n + kTask - 1) / kTask, 0,
+               [&](int64_t task) {
+                 const int64_t begin = task * kTask;
+                 kernels.log_weights(logits + begin, weights + begin, std::min(kTask, n - begin));
+               },
+               poll);
+}
+
 struct CategoricalTable::Source {
   std::vector<double> weight;
   std::vector<int32_t> index;

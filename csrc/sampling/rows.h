@@ -48,6 +48,9 @@ int64_t sample_categorical(const CategoricalRows& rows, const RowUniforms& unifo
 void categorical_weights(const CategoricalRows& rows, bool cumulative, double* weights, double* largest, double* totals,
                          const std::function<void()>& poll);
 
+// logits[i] = log(weights[i]), i < n: what makes weights rows that can be tempered and filtered. NaN of a negative one.
+void log_weights(const double* weights, int64_t n, double* logits, const std::function<void()>& poll);
+
 // The only row of `rows`, as a table to draw from many times.
 class CategoricalTable {
  public:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from genfast.arrays import (
     output,
     result_dtype,
 )
-from genfast.device_arrays import Space, dtype_name, elsewhere, space_of
+from genfast.device_arrays import Space, described, dtype_name, elsewhere, real_dtype, space_of
 from genfast.devices import extension
 from genfast.rng import as_seed, is_counted, uniforms
 
@@ -64,21 +65,37 @@ def common_kind(*kinds: Kind) -> Kind:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A checked parameter: a read-only float64 `array`, and the `kind` of array that the user gave."""
+    """A parameter.
 
-    array: np.ndarray
+    checked: its elements, read-only float64; None where they lie on a GPU, and could not be checked without waiting.
+    kind: of array that the user gave. given: what the user gave.
+    """
+
+    checked: np.ndarray | None
     kind: Kind
+    given: Any = None
+    name: str = ""
+
+    @property
+    def array(self) -> np.ndarray:
+        """The elements, for those who compute on the CPU. Raises ValueError if they are elsewhere."""
+        if self.checked is None:
+            raise ValueError(f"{self.name} is {described(self.given)}, and is used on the CPU: bring it there")
+        return self.checked
 
 
 def parameter(value: Any, name: str, rule: str, allowed: Callable[[np.ndarray], Any]) -> Parameter:
-    """A parameter whose elements are finite and `allowed`.
+    """A parameter whose elements are finite and `allowed`, unless they lie on a GPU.
 
     Raises TypeError when it holds no real numbers, ValueError ("`name` must be `rule`, got … at index …") else.
     """
+    if elsewhere(value):
+        real_dtype(value, name)
+        return Parameter(None, kind_of(value), value, name)
     array = np.array(as_numpy(value, name, np.float64), order="C")
     check_elements(array, np.isfinite(array) & allowed(array), name, rule)
     array.flags.writeable = False
-    return Parameter(array, kind_of(value))
+    return Parameter(array, kind_of(value), value)
 
 
 def real(value: Any, name: str) -> Parameter:
@@ -125,8 +142,10 @@ class Distribution(ABC):
 
     Tensors in a GPU's memory are computed with there (docs/cuda.md), by the families with native kernels and
     `NumericalInverse`: results have the bits of the CPU's, come out on that GPU and in the order of the caller's
-    stream, and nothing waits for them. So a probability outside [0, 1] cannot raise: it gives NaN. Parameters are
-    checked on the CPU, and stay there.
+    stream, and nothing waits for them. So a probability outside [0, 1] cannot raise: it gives NaN. Parameters of the
+    families may lie there too, those that are arrays all on one GPU. They are not copied: every call reads what they
+    hold by then, and where they make no distribution it gives NaN. What computes on the CPU alone, moments among it,
+    raises ValueError for them.
 
     Examples
     --------
@@ -142,6 +161,7 @@ class Distribution(ABC):
     batch_shape: tuple[int, ...] = ()
     kind: Kind = NUMPY  # of the parameters
     is_discrete: bool = False
+    _elsewhere: Mapping[str, Any] = MappingProxyType({})  # the parameters that lie on a GPU, by name
 
     # --- what a subclass defines
 
@@ -284,7 +304,7 @@ class Distribution(ABC):
                 raise ValueError(f"u must have shape {full}, that of the result, got {shape_of(u, 'u')}")
             return self._apply("icdf", u, "u", dtype, out, device)
         check_size(full)
-        space = space_of(device, self.kind, out=out) if device is not None or elsewhere(out) else None
+        space = self._space_of(device, out=out)
         if space is not None:
             want = None if dtype is None and out is not None else float_dtype(dtype).name
             there = space.output(out, full, want, ("float64", "float32"))
@@ -318,11 +338,13 @@ class Distribution(ABC):
         """The dtype of the uniforms behind samples of `dtype`: float32 only where a native kernel reads it."""
         return np.dtype(np.float64)
 
+    def _space_of(self, device: Any, **arrays: Any) -> Space | None:
+        if device is None and not self._elsewhere and not elsewhere(*arrays.values()):
+            return None
+        return space_of(device, self.kind, **self._elsewhere, **arrays)
+
     def _apply(self, function: str, x: Any, name: str, dtype: Any, out: Any, device: Any = None) -> Any:
-        if device is not None or elsewhere(x, out):
-            space = space_of(device, self.kind, **{name: x, "out": out})
-        else:
-            space = None
+        space = self._space_of(device, **{name: x, "out": out})
         if space is not None:
             given = space.floats(x, name)
             shape = broadcast(name, tuple(given.shape), self.batch_shape)
@@ -344,12 +366,30 @@ class Distribution(ABC):
         return result.finish()
 
 
+def _is_here(array: Any) -> bool:
+    return isinstance(array, np.ndarray)
+
+
+def _on_the_cpu(name: str, compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A getter of a family that computes with NumPy."""
+
+    def get(d: Elementwise) -> Any:
+        if d._elsewhere:
+            where = ", ".join(f"{n} is {described(x)}" for n, x in d._elsewhere.items())
+            raise ValueError(f"{type(d).__name__}.{name} is computed on the CPU, and {where}: bring it there")
+        # Moments are infinite, or NaN, where they overflow or do not exist; NumPy would warn too.
+        with np.errstate(all="ignore"):
+            return compute(d)
+
+    return get
+
+
 class Elementwise(Distribution):
     """A distribution whose functions are native kernels: one of the families of csrc/base/families.h, by class name.
 
     A subclass lists its `parameters` in the order of the family's and passes them, checked, to this constructor; they
-    become its attributes, read-only NumPy arrays of float64. Instances are immutable, can be compared, hashed and
-    pickled.
+    become its attributes, read-only NumPy arrays of float64, or, on a GPU, the arrays that were given. Instances are
+    immutable, can be compared (arrays on a GPU by identity), hashed and pickled.
     """
 
     parameters: ClassVar[tuple[str, ...]] = ()
@@ -358,15 +398,18 @@ class Elementwise(Distribution):
         # A subclass of a family, which has no parameters of its own, stays that family.
         if "parameters" in cls.__dict__:
             cls._family = cls.__name__
-        # Moments are infinite, or NaN, where they overflow or do not exist; NumPy would warn too.
-        for name in ("mean", "var"):
+        for name in ("mean", "var", "support"):
             found = cls.__dict__.get(name)
             if isinstance(found, property) and found.fget is not None:
-                setattr(cls, name, property(np.errstate(all="ignore")(found.fget), doc=found.__doc__))
+                setattr(cls, name, property(_on_the_cpu(name, found.fget), doc=found.__doc__))
 
     def __init__(self, *given: Parameter) -> None:
-        arrays = tuple(p.array for p in given)
-        shape = common_shape(**{name: a.shape for name, a in zip(self.parameters, arrays, strict=True)})
+        there = {p.name: p.given for p in given if p.checked is None}
+        if there:
+            space_of(**{name: p.given for name, p in zip(self.parameters, given, strict=True)})
+            object.__setattr__(self, "_elsewhere", MappingProxyType(there))
+        arrays = tuple(p.given if p.checked is None else p.checked for p in given)
+        shape = common_shape(**{name: tuple(a.shape) for name, a in zip(self.parameters, arrays, strict=True)})
         for name, array in zip(self.parameters, arrays, strict=True):
             object.__setattr__(self, name, array)
         object.__setattr__(self, "batch_shape", shape)
@@ -377,7 +420,9 @@ class Elementwise(Distribution):
         raise AttributeError(f"{type(self).__name__} is immutable: make another one instead of setting {name}")
 
     def __repr__(self) -> str:
-        def text(array: np.ndarray) -> str:
+        def text(array: Any) -> str:
+            if not _is_here(array):
+                return f"<{described(array)}>"
             return repr(array.item()) if array.ndim == 0 else np.array2string(array, threshold=6, separator=", ")
 
         inside = ", ".join(f"{n}={text(a)}" for n, a in zip(self.parameters, self._arrays, strict=True))
@@ -386,16 +431,19 @@ class Elementwise(Distribution):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(map(np.array_equal, self._arrays, other._arrays))
+        pairs = zip(self._arrays, other._arrays, strict=True)
+        return all(a is b or (_is_here(a) and _is_here(b) and np.array_equal(a, b)) for a, b in pairs)
 
     def __hash__(self) -> int:
-        return hash((type(self), *((a.shape, (a + 0.0).tobytes()) for a in self._arrays)))
+        return hash((type(self), *((a.shape, (a + 0.0).tobytes()) if _is_here(a) else id(a) for a in self._arrays)))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._elsewhere:  # where arrays on the CPU are numbers and lists
+            return type(self), tuple(a.tolist() if _is_here(a) else a for a in self._arrays)
         return type(self), tuple(self.kind.wrap(a.copy()) for a in self._arrays)
 
     _family: ClassVar[str]
-    _arrays: tuple[np.ndarray, ...]
+    _arrays: tuple[Any, ...]  # of float64 on the CPU, or those that lie on a GPU
 
     def _compute(self, function: str, x: np.ndarray) -> np.ndarray:
         out = np.empty(np.broadcast_shapes(x.shape, self.batch_shape))
@@ -409,14 +457,22 @@ class Elementwise(Distribution):
     def _fill_in(self, space: Space, function: str, x: Any, out: Any) -> None:
         shape = tuple(out.shape)
         borrowed = x if isinstance(x, tuple) else space.borrow(space.repeated(x, shape))
-        params = [
-            float(array.reshape(())) if array.size == 1 else space.borrow(space.repeated(self._there(space, i), shape))
-            for i, array in enumerate(self._arrays)
-        ]
-        extension().sampling.evaluate(space.place, self._family, function, borrowed, params, space.borrow(out))
+        params = [self._parameter_in(space, name, shape) for name in self.parameters]
+        unchecked = bool(self._elsewhere)
+        extension().sampling.evaluate(
+            space.place, self._family, function, borrowed, params, space.borrow(out), unchecked
+        )
 
-    def _there(self, space: Space, i: int) -> Any:
-        return space.uploaded(self, self.parameters[i], lambda: self._arrays[i])
+    def _parameter_in(self, space: Space, name: str, shape: tuple[int, ...]) -> Any:
+        """A parameter as programs take it: a number, or memory there that, repeated, fills `shape`."""
+        array = getattr(self, name)
+        if name in self._elsewhere:
+            there = space.floats(array, name)
+        elif array.size == 1:
+            return float(array.reshape(()))
+        else:
+            there = space.uploaded(self, name, lambda: array)
+        return space.borrow(space.repeated(there, shape))
 
     def _uniform_dtype(self, dtype: np.dtype) -> np.dtype:
         return dtype if self._family in FLOAT_KERNELS else np.dtype(np.float64)

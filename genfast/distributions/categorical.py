@@ -71,8 +71,9 @@ class Categorical(Distribution):
     order.
 
     Logits in a GPU's memory (torch or CuPy) are drawn from there, by `sample` and `icdf`: the same categories as on the
-    CPU, int64 on that GPU, in the order of the caller's stream, and nothing waits for them (docs/cuda.md). Weights too,
-    where they are neither tempered nor filtered. Temperature and filters are numbers or arrays on the CPU.
+    CPU, int64 on that GPU, in the order of the caller's stream, and nothing waits for them (docs/cuda.md). Weights too;
+    with a temperature or filters their logarithms are taken by the constructor. Temperature and filters are numbers or
+    arrays on the CPU.
 
     Raises
     ------
@@ -122,11 +123,11 @@ class Categorical(Distribution):
         tempered = not (type(temperature) in (float, int) and temperature == 1)
         filtered = not (top_k is None and top_p is None and min_p is None)
         weights = probs is not None
-        if space is not None and weights and (tempered or filtered):
-            raise ValueError(f"probs on {space.name} are neither tempered nor filtered: pass logits")
         if weights and (tempered or filtered):
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self._data = np.ascontiguousarray(np.log(as_numpy(self._data, "probs", np.float64)))
+            if space is None:
+                self._data = _core.categorical.log_weights(as_numpy(self._data, "probs", np.float64))
+            else:
+                self._data = self._there = _log_weights_in(space, self._data)
             self._type, weights = FLOAT64, False
         self._weights = weights
         if space is not None:
@@ -649,6 +650,13 @@ def _floats_in(space: Space, x: Any, name: str) -> Any:
     if not 1 <= x.shape[-1] <= MOST_CATEGORIES:
         raise ValueError(f"{name} must have 1 to 2**31 - 1 categories on its last axis, got shape {tuple(x.shape)}")
     return space.spread(x, tuple(x.shape))
+
+
+def _log_weights_in(space: Space, weights: Any) -> Any:
+    """Logarithms of contiguous weights there, as float64."""
+    logits = space.empty(tuple(weights.shape), "float64")
+    extension().sampling.log_weights(space.place, space.borrow(weights), space.borrow(logits))
+    return logits
 
 
 def _widened(data: np.ndarray, found: int) -> np.ndarray:

@@ -7,6 +7,7 @@ Parameters broadcast as in NumPy, are finite, and keep the names of the field. S
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,15 @@ def _variance(log_first: np.ndarray, log_second: np.ndarray) -> np.ndarray:
     return np.exp(2 * log_first) * np.expm1(np.maximum(log_second - 2 * log_first, 0))
 
 
-def require(distribution: Elementwise, good: np.ndarray, rule: str) -> None:
-    """Raises ValueError with the rule, the parameters and their index where one is not `good`."""
-    good = np.broadcast_to(good, distribution.batch_shape)
+def require(distribution: Elementwise, holds: Callable[[], Any], rule: str) -> None:
+    """Raises ValueError with the rule, the parameters and their index where it does not hold.
+
+    holds: which elements are good. Not asked where parameters lie on a GPU: programs there look themselves.
+    """
+    if distribution._elsewhere:
+        return
+    with np.errstate(over="ignore"):
+        good = np.broadcast_to(holds(), distribution.batch_shape)
     if not good.all():
         index = first_index(~good)
         values = (
@@ -97,6 +104,11 @@ def require(distribution: Elementwise, good: np.ndarray, rule: str) -> None:
             for name in distribution.parameters
         )
         raise ValueError(f"{rule}, got {', '.join(f'{name}={value!r}' for name, value in values)}{at(index)}")
+
+
+def _above(low: np.ndarray, high: np.ndarray) -> Any:
+    width = high - low
+    return (width > 0) & np.isfinite(width)
 
 
 class Uniform(Elementwise):
@@ -118,9 +130,7 @@ class Uniform(Elementwise):
 
     def __init__(self, low: Any = 0.0, high: Any = 1.0) -> None:
         super().__init__(real(low, "low"), real(high, "high"))
-        with np.errstate(over="ignore"):
-            width = self.high - self.low
-        require(self, (width > 0) & np.isfinite(width), "high must be above low, by a finite difference")
+        require(self, lambda: _above(self.low, self.high), "high must be above low, by a finite difference")
 
     @property
     def mean(self) -> Any:
@@ -593,10 +603,8 @@ class Triangular(Elementwise):
 
     def __init__(self, low: Any, mode: Any, high: Any) -> None:
         super().__init__(real(low, "low"), real(mode, "mode"), real(high, "high"))
-        with np.errstate(over="ignore"):
-            width = self.high - self.low
-        require(self, (width > 0) & np.isfinite(width), "high must be above low, by a finite difference")
-        require(self, (self.low <= self.mode) & (self.mode <= self.high), "mode must be from low to high")
+        require(self, lambda: _above(self.low, self.high), "high must be above low, by a finite difference")
+        require(self, lambda: (self.low <= self.mode) & (self.mode <= self.high), "mode must be from low to high")
 
     @property
     def mean(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genfast.device_arrays import described
 from genfast.distributions.base import Distribution
 
 __all__ = ["as_distribution", "from_scipy", "from_torch"]
@@ -21,8 +22,12 @@ def as_distribution(x: Any, name: str) -> Distribution:
     TypeError
         If it is none of these; the message calls it `name`. For unsupported distributions as `from_scipy`,
         `from_torch`.
+    ValueError
+        If parameters of it lie on a GPU.
     """
     if isinstance(x, Distribution):
+        for parameter, there in x._elsewhere.items():
+            raise ValueError(f"{name} is computed with on the CPU, and its {parameter} is {described(there)}")
         return x
     if _is_scipy(x):
         return from_scipy(x)

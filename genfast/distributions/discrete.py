@@ -244,8 +244,8 @@ class DiscreteUniform(Elementwise):
             return parameter(value, name, rule, lambda a: (np.abs(a) <= _LARGEST / 2) & (np.floor(a) == a))
 
         super().__init__(integer(low, "low"), integer(high, "high"))
-        require(self, self.low <= self.high, "high must not be below low")
-        require(self, self.high - self.low < _LARGEST, "high - low must be below 2**53")
+        require(self, lambda: self.low <= self.high, "high must not be below low")
+        require(self, lambda: self.high - self.low < _LARGEST, "high - low must be below 2**53")
 
     @property
     def mean(self) -> Any:
@@ -289,9 +289,8 @@ class Hypergeometric(Elementwise):
             _count(v, k, _LARGEST_POPULATION, "10**9") for v, k in ((good, "good"), (bad, "bad"), (draws, "draws"))
         )
         super().__init__(*counts)
-        total = self.good + self.bad
-        require(self, total <= _LARGEST_POPULATION, "good + bad must be at most 10**9")
-        require(self, self.draws <= total, "draws must be at most good + bad")
+        require(self, lambda: self.good + self.bad <= _LARGEST_POPULATION, "good + bad must be at most 10**9")
+        require(self, lambda: self.draws <= self.good + self.bad, "draws must be at most good + bad")
 
     @property
     def mean(self) -> Any:

@@ -32,7 +32,7 @@ def _beta_shape(value: Any, name: str) -> Parameter:
 
 def _require_ratio(d: Elementwise, a: np.ndarray, b: np.ndarray) -> None:
     names = " and ".join(d.parameters)
-    require(d, (a <= _RATIO * b) & (b <= _RATIO * a), f"{names} must be within a factor of 1e18")
+    require(d, lambda: (a <= _RATIO * b) & (b <= _RATIO * a), f"{names} must be within a factor of 1e18")
 
 
 class Gamma(Elementwise):

@@ -18,6 +18,8 @@ import test_heads as hand_made  # noqa: E402
 import test_tokens as tokens  # noqa: E402
 from families.catalogue import FAMILIES, build  # noqa: E402
 from outputs_for_tests import feed_forward, iterated, load  # noqa: E402
+from sampling_for_tests import FILTERS as THRESHOLDS  # noqa: E402
+from sampling_for_tests import structured  # noqa: E402
 from test_format_attend import attention  # noqa: E402
 from test_format_output import iterated as pulled  # noqa: E402
 
@@ -202,6 +204,59 @@ def test_filters(levels: int, ties: bool) -> None:
         assert_same(model, every_call(model, **options), CHOICES[(i + levels) % 9])
 
 
+class Rows(torch.nn.Module):
+    """Logits of a row of a table, whichever the label says; infinities by overflow, as no weight may be one."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        super().__init__()
+        finite = np.clip(table / 4, -3e38, 3e38).astype(np.float32)
+        self.table = torch.nn.Parameter(torch.from_numpy(finite)[:, None, None, :].repeat(1, 1, 2, 1))
+
+    def forward(self, x: Any, label: Any) -> Any:
+        return 4.0 * self.table[label].permute(0, 3, 1, 2)
+
+
+def rows_of(table: np.ndarray) -> gf.Model:
+    example = torch.zeros(2, 1, 1, 2), torch.tensor([0, 1])
+    return gf.compile(Rows(table), example, head=heads.Categorical(table.shape[1]))
+
+
+@pytest.mark.parametrize("levels", [10, 700, 5000])
+def test_filters_of_rows_that_are_hard_to_cut(levels: int) -> None:
+    """Equals at the threshold, sums that meet their target, what cannot be drawn: rows that differ, side by side."""
+    styles = ["equal", "ties", "eighths", "halving", "sparse", "sparse"]
+    table = np.concatenate([structured(style, 1, levels) for style in styles])
+    table[5, 1:] = -np.inf
+    model = rows_of(table)
+    rows = np.resize(np.arange(len(table)), 13)
+    u, condition = np.random.default_rng(levels).random((13, 2)), {"label": rows}
+    x = model.sample(13, u=u, condition=condition)
+    for i, (top_k, top_p, min_p) in enumerate(THRESHOLDS):
+        how = {"condition": condition, "top_k": min(top_k, 2**31 - 1), "top_p": top_p, "min_p": min_p}
+        calls: dict[str, Call] = {
+            "sample": lambda m, how=how: m.sample(13, u=u, **how),
+            "log_prob": lambda m, how=how: m.log_prob(x, **how),
+            "rosenblatt": lambda m, how=how: m.rosenblatt(x, **how),
+            "tempered": lambda m, how=how: m.sample(13, u=u, temperature=1.7, **how),
+        }
+        assert_same(model, calls, CHOICES[(i + levels) % 9])
+
+
+@pytest.mark.parametrize("levels", [10, 5000])
+def test_filters_note_rows_without_a_distribution(levels: int, one_thread: None) -> None:
+    for bad, temperature in ((3e38, 0.1), (-np.inf, 1.0)):
+        table = structured("ties", 4, levels)
+        table[2] = bad
+        model, condition = rows_of(table), {"label": [0, 1, 3, 2, 1, 2, 0]}
+        for options in ({"top_k": 3}, {"top_p": 0.5}, {"top_k": 7, "top_p": 0.5}, {"min_p": 0.1}):
+            how = {"condition": condition, "temperature": temperature, **options}
+            call: Call = lambda m, how=how: m.sample(7, rng=0, **how)
+            want = message(call, model)
+            assert want.startswith("row 3, site 0: ")
+            for device in choice(f"{levels}{options}"):
+                assert message(call, moved(model, device)) == want
+
+
 @pytest.mark.parametrize("options", [{}, *FILTERS[:2], {"top_k": 4, "top_p": 0.9, "temperature": 0.8}])
 @pytest.mark.parametrize("kind", ["label", "vector"])
 def test_guidance(kind: str, options: dict[str, Any]) -> None:
@@ -377,13 +432,30 @@ def test_the_first_step_that_fails_is_named(one_thread: None) -> None:
         (heads.Distribution("Binomial", n=(0, "identity"), p=0.5), [2.5]),
     ],
 )
-def test_parameters_outside_the_family_are_reported(head: Any, numbers: list) -> None:
+def test_parameters_outside_the_family_are_reported(head: Any, numbers: list, one_thread: None) -> None:
     model, _ = hand_made.autoregression(head, **hand_made.unconditional(*numbers))
-    for device in choice(str(head)):
-        there = moved(model, device)
-        for call in (lambda m: m.sample(3, rng=0), lambda m: m.log_prob(np.zeros((3, hand_made.P), np.float32))):
-            words = message(call, there)
-            assert words.startswith("row 0, site 0: ") and "mixture" in words and head.family in words
+    calls: list[Call] = [lambda m: m.sample(300, rng=0), lambda m: m.log_prob(np.zeros((300, hand_made.P), np.float32))]
+    for call in calls:
+        want = message(call, model)
+        assert want.startswith("row 0, site 0: ") and (head.family in want or "logits of the mixture" in want)
+        for device in choice(str(head)):
+            assert message(call, moved(model, device)) == want
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_the_first_of_many_failures_has_its_parameters_told(components: int, one_thread: None) -> None:
+    """Scales of exp(big numbers) overflow in most rows, from some site on."""
+    head = heads.GaussianMixture(components) if components > 1 else heads.Normal()
+    model, _ = hand_made.autoregression(head, scale=3000.0, bias=np.zeros(head.channels(1)))
+    for seed in range(4):
+        x = np.random.default_rng(seed).standard_normal((200, hand_made.P)).astype(np.float32) * 2
+        x[: 50 * seed] *= 1e-3
+        calls: list[Call] = [lambda m, x=x: m.log_prob(x), lambda m, seed=seed: m.sample(200, rng=seed)]
+        for call in calls:
+            want = message(call, model)
+            assert (" of component " in want) == (components > 1) and "its parameters" in want
+            for device in choice(f"{components}{seed}"):
+                assert message(call, moved(model, device)) == want
 
 
 def test_an_iteration_that_diverges_names_row_and_round() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import pickle
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 from gpu_arrays_for_tests import CupyArray, Waits, fake_cupy, fake_torch_gpu
+from sampling_for_tests import FUNCTIONS, PARAMETERS, arguments
 
 import genfast as gf
 from genfast import device_arrays
@@ -182,6 +184,170 @@ def test_arguments_that_broadcast(gpu: Any, torch: Any) -> None:
     assert equal(gf.Normal(0, 1).icdf(gpu(torch.zeros(3, dtype=torch.int64))), [-np.inf] * 3)
 
 
+@pytest.mark.parametrize("family", PARAMETERS)
+def test_parameters_on_a_gpu(family: str, gpu: Any, torch: Any) -> None:
+    make = getattr(gf, family)
+    for values, dtype in product(PARAMETERS[family], (torch.float64, torch.float32, torch.bfloat16)):
+        given = [torch.tensor(value, dtype=torch.float64).to(dtype) for value in values]
+        numbers = [float(x) for x in given]
+        there = make(*(gpu(x.expand(4, 1)) for x in given))
+        try:
+            here = make(*(np.full((4, 1), x) for x in numbers))
+        except ValueError:  # what rounding made of these
+            assert there.icdf(gpu(torch.rand(3))).isnan().all()
+            continue
+        for function in FUNCTIONS:
+            x64 = torch.from_numpy(arguments(family, function, [np.array([x]) for x in numbers])[:60])
+            for x in (x64, x64.float()):
+                expected = getattr(here, function)(x.clone())
+                found = getattr(there, function)(gpu(x))
+                assert found.shape == (4, 60) and equal(found, expected), (values, dtype, function, x.dtype)
+        for kind in ("float32", "float64"):
+            found = there.sample(50, rng=3, dtype=kind)
+            assert type(found) is torch.Tensor and equal(found, here.sample(50, rng=3, dtype=kind))
+
+
+@pytest.mark.parametrize("family", PARAMETERS)
+def test_parameters_on_a_gpu_that_make_no_distribution_give_nan(family: str, gpu: Any, torch: Any) -> None:
+    make, count = getattr(gf, family), len(PARAMETERS[family][0])
+    edges = [np.nan, np.inf, -1e308, -1.0, -0.0, 0.0, 5e-324, 1e-10, 9e-11, 0.3, 1.0, 3.0, 1e9, 1.1e9, 1e15, 1.1e15]
+    edges += [1e300, 1.1e300, 1e308] if count < 3 else [1e308]
+    edges += [2.0**52, 2.0**53, 2.0**53 + 2] if count < 3 else []
+    sets = np.array(list(product(edges, repeat=count)))
+
+    def good(values: np.ndarray) -> bool:
+        try:
+            make(*values)
+        except ValueError:
+            return False
+        return True
+
+    expected = np.array([good(values) for values in sets])
+    d = make(*(gpu(torch.from_numpy(column.copy())) for column in sets.T))
+    half = gpu(torch.tensor(0.5, dtype=torch.float64))
+    for function in ("icdf", "iccdf"):
+        found = getattr(d, function)(half).numpy()
+        assert np.isnan(found[~expected]).all() and not np.isnan(found[expected]).any()
+    assert expected.any() and not expected.all()
+    one = int(np.argmax(~expected))
+    bad = make(*(gpu(torch.tensor([x])) for x in sets[one]))
+    for function in FUNCTIONS:
+        assert getattr(bad, function)(half).isnan().all()
+    assert bad.sample((2, 3), rng=0).isnan().all() and bad.sample((2, 3), rng=0, dtype="float32").isnan().all()
+
+
+def test_shapes_and_kinds_of_parameters_on_a_gpu(gpu: Any, torch: Any) -> None:
+    loc, scale = torch.tensor([0.0, 1.0, -2.0]), torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    here, there = gf.Normal(loc.numpy(), scale.numpy()), gf.Normal(gpu(loc.clone()), gpu(scale.clone()))
+    assert there.batch_shape == (2, 3) and there.kind.name == "torch"
+    for shape in ((), (1,), (3,), (2, 1), (4, 2, 3), (4, 1, 3), (5, 1, 1)):
+        for u in (torch.rand(shape, dtype=torch.float64), torch.rand(shape)):
+            assert equal(there.icdf(gpu(u.clone())), here.icdf(u.numpy()))
+    assert equal(there.icdf(0.25), here.icdf(0.25)) and equal(there.cdf([0.0, 1.0, 2.0]), here.cdf([0.0, 1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"u of shape \(5,\) does not broadcast"):
+        there.icdf(gpu(torch.rand(5)))
+    for shape in ((), 5, (2, 7), 0):
+        assert equal(there.sample(shape, rng=3), here.sample(shape, rng=3))
+    generators = [np.random.default_rng(5) for _ in range(2)]
+    assert equal(there.sample(9, rng=generators[0]), here.sample(9, rng=generators[1]))
+    u = torch.rand(6, 2, 3)
+    assert equal(there.sample(u=gpu(u.clone())), here.sample(u=u.numpy()))
+    out = gpu(torch.zeros((6, 2, 3)))
+    assert there.sample(6, rng=1, out=out) is out and equal(out, here.sample(6, rng=1, dtype="float32"))
+    # Some numbers, some arrays; strides; integers; all the library's.
+    mixed = gf.StudentT([3.0, 4.0], 0.5, gpu(torch.tensor([1.0, 2.0])))
+    assert equal(mixed.sample(8, rng=0), gf.StudentT([3.0, 4.0], 0.5, [1.0, 2.0]).sample(8, rng=0))
+    wide = torch.rand(3, 4) + 0.5
+    assert equal(gf.Exponential(gpu(wide).T).sample(5, rng=0), gf.Exponential(wide.numpy().T).sample(5, rng=0))
+    draws = gf.Hypergeometric(gpu(torch.tensor([10, 20])), 5, gpu(torch.tensor([3], dtype=torch.int8)))
+    assert equal(draws.sample(9, rng=0), gf.Hypergeometric([10, 20], 5, 3).sample(9, rng=0))
+    single = gf.Normal(gpu(torch.tensor(2.0)), 1.0)
+    assert single.batch_shape == () and equal(single.sample(9, rng=0), gf.Normal(2.0, 1.0).sample(9, rng=0))
+    with pytest.raises(ValueError, match=r"the parameters do not broadcast: loc \(3,\), scale \(2,\)"):
+        gf.Normal(gpu(loc.clone()), gpu(torch.ones(2)))
+
+
+def test_parameters_on_a_gpu_are_read_by_every_call(gpu: Any, torch: Any) -> None:
+    loc, half = gpu(torch.zeros(3)), gpu(torch.ones(3, dtype=torch.float16))
+    d = gf.Normal(loc, half)
+    assert d.loc is loc and d.icdf(0.5).tolist() == [0.0] * 3
+    loc += 2.0
+    half *= 4.0
+    assert equal(d.icdf(0.25), gf.Normal(np.full(3, 2.0), 4.0).icdf(0.25))
+
+
+def test_nobody_waits_for_parameters_on_a_gpu(torch: Any, cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits()
+    gpu = fake_torch_gpu(torch, cuda, monkeypatch, waits)
+    loc, scale, x = gpu(torch.zeros(3, dtype=torch.float16)), gpu(torch.ones(2, 1)), gpu(torch.rand(2, 3))
+    d = gf.Normal(loc, scale)
+    assert "on cuda:0" in repr(d) and d == gf.Normal(loc, scale) and hash(d) == hash(gf.Normal(loc, scale))
+    for function in FUNCTIONS:
+        getattr(d, function)(x)
+    d.sample(4, rng=0)
+    gf.Beta(scale, 2.0).sample(u=x)
+    gf.Categorical(probs=x, temperature=0.5, top_p=0.9).sample(rng=0)
+    assert waits.count == 0
+    d.icdf(0.5)  # a number is brought there
+    assert waits.count == 1
+
+
+def test_what_parameters_on_a_gpu_may_not_be(gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loc, other = gpu(torch.zeros(3)), gpu(torch.ones(3), 1)
+    with pytest.raises(ValueError, match="loc is on cuda:0 and scale on the CPU: bring them to one device"):
+        gf.Normal(loc, np.ones(3))
+    with pytest.raises(ValueError, match="loc is on cuda:0 and scale on cuda:1"):
+        gf.Normal(loc, other)
+    with pytest.raises(ValueError, match=r"scale requires a gradient, .*: pass scale.detach\(\)"):
+        gf.Normal(0.0, gpu(torch.ones(3, requires_grad=True)))
+    with pytest.raises(TypeError, match="scale must hold real numbers, got dtype bool"):
+        gf.Normal(0.0, gpu(torch.ones(3, dtype=torch.bool)))
+    with pytest.raises(ValueError, match=r"scale must be positive and finite, got -1\.0"):
+        gf.Normal(loc, -1.0)
+    d = gf.Normal(loc, 1.0)
+    with pytest.raises(ValueError, match="loc is on cuda:0 and u on the CPU"):
+        d.icdf(np.zeros(3))
+    with pytest.raises(ValueError, match="loc is on cuda:0 and out on the CPU"):
+        d.sample(rng=0, out=np.zeros(3))
+    with pytest.raises(ValueError, match="loc is on cuda:0, and device is cpu: bring it there"):
+        d.sample(rng=0, device="cpu")
+    assert equal(d.sample(4, rng=0, device="cuda"), gf.Normal(np.zeros(3), 1.0).sample(4, rng=0))
+
+    def missing() -> Any:
+        raise gf.DeviceError("genfast was built without CUDA; …")
+
+    monkeypatch.setattr(device_arrays, "extension", missing)
+    with pytest.raises(ValueError, match=r"computes on the CPU: pass loc.cpu\(\) \(genfast was built"):
+        gf.Normal(loc, 1.0)
+
+
+def test_what_parameters_on_a_gpu_are_not_used_for(gpu: Any, torch: Any) -> None:
+    low = gpu(torch.zeros(3))
+    d = gf.Uniform(low, 2.0)
+    for name in ("mean", "var", "support"):
+        message = rf"Uniform.{name} is computed on the CPU, and low is float32 of shape \(3,\) on cuda:0"
+        with pytest.raises(ValueError, match=message):
+            getattr(d, name)
+    for make in (gf.Affine, lambda d: gf.Truncated(d, 0.0, 1.0), lambda d: gf.Mixture([1.0], [d])):
+        with pytest.raises(ValueError, match=r"is computed with on the CPU, and its low is float32 of shape \(3,\)"):
+            make(d)
+    with pytest.raises(ValueError, match=r"loc is float32 of shape \(3,\) on cuda:0, and is used on the CPU"):
+        gf.Affine(gf.Uniform(), low)
+
+
+def test_distributions_of_parameters_on_a_gpu_as_objects(gpu: Any, torch: Any) -> None:
+    scale = gpu(torch.ones(2, 3, dtype=torch.bfloat16))
+    d = gf.Normal([1.0, 2.0, 3.0], scale)
+    assert repr(d) == "Normal(loc=[1., 2., 3.], scale=<bfloat16 of shape (2, 3) on cuda:0>)"
+    assert d == gf.Normal([1.0, 2.0, 3.0], scale) and hash(d) == hash(gf.Normal([1.0, 2.0, 3.0], scale))
+    assert d != gf.Normal([1.0, 2.0, 4.0], scale) and d != gf.Normal([1.0, 2.0, 3.0], gpu(scale.clone()))
+    assert d != gf.Normal([1.0, 2.0, 3.0], np.ones((2, 3))) and gf.Normal([1.0, 2.0, 3.0], np.ones((2, 3))) != d
+    family, arguments = d.__reduce__()
+    assert family is gf.Normal and arguments[0] == [1.0, 2.0, 3.0] and arguments[1] is scale
+    with pytest.raises(AttributeError, match="immutable"):
+        d.scale = scale
+
+
 @pytest.mark.parametrize("options", CATEGORICALS, ids=str)
 def test_logits_on_a_gpu(options: dict[str, Any], gpu: Any, torch: Any) -> None:
     z = torch.randn((2, 3, 50), generator=torch.Generator().manual_seed(1)) * 3
@@ -212,8 +378,28 @@ def test_uniforms_on_a_gpu_bring_logits_there(gpu: Any, torch: Any) -> None:
 def test_weights_on_a_gpu(gpu: Any, torch: Any) -> None:
     p = torch.rand(3, 20)
     assert equal(gf.Categorical(probs=gpu(p.clone())).sample(30, rng=0), gf.Categorical(probs=p).sample(30, rng=0))
-    with pytest.raises(ValueError, match="probs on cpu are neither tempered nor filtered: pass logits"):
-        gf.Categorical(probs=gpu(p), top_k=3)
+
+
+@pytest.mark.parametrize("options", CATEGORICALS[1:], ids=str)
+def test_tempered_and_filtered_weights_on_a_gpu(options: dict[str, Any], gpu: Any, torch: Any) -> None:
+    p = torch.rand((2, 3, 50), generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** 3 * 7
+    p[0, 0, :30], p[1, 2, 7], p[0, 1, 4:6] = 0.0, 5e-324, 1.0
+    p[1, 0, 3], p[1, 1, 9] = -1.0, np.inf
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        weights = p.to(dtype)
+        here, there = gf.Categorical(probs=weights.clone(), **options), gf.Categorical(probs=gpu(weights), **options)
+        for shape in ((), 5, (2, 70)):
+            (found, good), (expected, valid) = (d.sample(shape, rng=7, check="mask") for d in (there, here))
+            assert type(found) is torch.Tensor and equal(found, expected) and equal(good, valid)
+        assert good[0].all() and not good[1, :2].any()
+        u = torch.rand((4, 2, 3))
+        assert equal(there.icdf(gpu(u), check="mask")[0], here.icdf(u.numpy(), check="mask")[0])
+        with pytest.raises(gf.NumericalError, match=r"probs: row \(1, 0\) has a negative"):
+            there.sample(rng=1, check="raise")
+    counts = torch.randint(0, 9, (3, 20))
+    expected = gf.Categorical(probs=counts.clone(), **{**options, "temperature": 0.5, "top_p": 0.9}).sample(9, rng=1)
+    there = gf.Categorical(probs=gpu(counts.T.contiguous()).T, **{**options, "temperature": 0.5, "top_p": 0.9})
+    assert equal(there.sample(9, rng=1), expected)
 
 
 def test_devices_that_differ(gpu: Any, torch: Any) -> None:
@@ -286,6 +472,11 @@ def test_cupy(cupy: Any) -> None:
     d = gf.Gamma([1.0, 2.0, 3.0], 2.0)
     found = d.icdf(CupyArray(u))
     assert type(found) is CupyArray and equal(found.array, d.icdf(u))
+    shapes = CupyArray(np.array([1.0, 2.0, 3.0]))
+    there = gf.Gamma(shapes, CupyArray(np.array([[2.0]], np.float32)))
+    assert there.kind.name == "cupy" and there == gf.Gamma(shapes, there.scale) and isinstance(hash(there), int)
+    assert equal(there.sample(9, rng=1).array, gf.Gamma([1.0, 2.0, 3.0], [[2.0]]).sample(9, rng=1))
+    assert equal(there.cdf(CupyArray(u)).array, d.cdf(u))
     out = CupyArray(np.zeros((3, 4)).T)
     assert d.icdf(CupyArray(u), out=out) is out and equal(out.array.copy(), d.icdf(u))
     z = np.random.default_rng(1).standard_normal((3, 40)).astype(np.float32)
@@ -297,6 +488,8 @@ def test_cupy(cupy: Any) -> None:
 def test_libraries_may_not_be_mixed(cupy: Any, gpu: Any, torch: Any) -> None:
     with pytest.raises(TypeError, match="u is an array of torch and out of cupy; convert them to one library"):
         gf.Normal(0, 1).icdf(gpu(torch.rand(3)), out=CupyArray(np.zeros(3)))
+    with pytest.raises(TypeError, match="loc is an array of torch and scale of cupy"):
+        gf.Normal(gpu(torch.rand(3)), CupyArray(np.ones(3)))
     other = type("Array", (CupyArray,), {"__module__": "jaxlib.xla"})(np.zeros(3))
     with pytest.raises(TypeError, match=r"with torch or cupy, not jaxlib: pass torch.from_dlpack\(x\)"):
         gf.Normal(0, 1).icdf(other)

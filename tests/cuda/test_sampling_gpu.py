@@ -44,6 +44,29 @@ def test_families(torch: Any, family: str) -> None:
     assert equal(big, d.sample((1 << 20,), rng=5))
 
 
+@pytest.mark.parametrize("family", [name for name, _, _ in _core.distributions.families()])
+def test_parameters(torch: Any, family: str) -> None:
+    make, sets = getattr(gf, family), np.array(PARAMETERS[family]).T
+    u = np.random.default_rng(0).random((700, sets.shape[1]))
+    here, there = make(*sets), make(*(torch.from_numpy(column.copy()).cuda() for column in sets))
+    x = here.icdf(u)
+    for function in FUNCTIONS:
+        for given in (u, u.astype(np.float32)) if function in ("icdf", "iccdf") else (x,):
+            assert equal(getattr(there, function)(torch.from_numpy(given).cuda()), getattr(here, function)(given))
+    assert equal(there.sample(1000, rng=5, dtype="float32"), here.sample(1000, rng=5, dtype="float32"))
+    spoilt = [torch.from_numpy(np.append(column, np.nan)).cuda() for column in sets]
+    found = make(*spoilt).sample(9, rng=1)
+    assert found[:, -1].isnan().all() and not found[:, :-1].isnan().any()
+    assert "on cuda:0" in repr(there)
+
+
+def test_half_precision_parameters(torch: Any) -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        loc, scale = torch.randn(5).to(dtype), (torch.rand(3, 1) + 0.5).to(dtype)
+        expected = gf.Normal(loc, scale).sample(40, rng=1)
+        assert equal(gf.Normal(loc.cuda(), scale.cuda()).sample(40, rng=1), expected)
+
+
 def test_numerical_inverse(torch: Any) -> None:
     d = gf.NumericalInverse(logpdf=lambda x, rate: -rate * x, params=[[1.0, 2.0, 5.0]], domain=(0, np.inf))
     assert equal(d.sample(100_000, rng=2, device="cuda"), d.sample(100_000, rng=2))
@@ -75,7 +98,9 @@ def test_filters(torch: Any, style: str, dtype: str) -> None:
 
 def test_weights_and_tables(torch: Any) -> None:
     p = torch.rand(7, 3000)
-    assert equal(gf.Categorical(probs=p.cuda()).sample(20, rng=1), gf.Categorical(probs=p).sample(20, rng=1))
+    for options in ({}, {"temperature": 0.7}, {"top_k": 50, "top_p": 0.9}):
+        expected = gf.Categorical(probs=p, **options).sample(20, rng=1)
+        assert equal(gf.Categorical(probs=p.cuda(), **options).sample(20, rng=1), expected)
     d = gf.Categorical(p[0].log(), top_k=100)
     assert equal(d.sample(100_000, rng=1, device="cuda"), d.sample(100_000, rng=1))
 
@@ -91,11 +116,16 @@ def test_bad_rows_raise_when_asked(torch: Any) -> None:
 def test_nothing_waits_for_the_device(torch: Any) -> None:
     u, z, n = torch.rand(1000, device="cuda"), torch.randn(64, 500, device="cuda"), gf.Normal([0.0, 1.0], 1)
     n.sample(500, rng=0, device="cuda")
+    loc, scale = torch.zeros(1000, dtype=torch.float16, device="cuda"), torch.ones(2, 1, device="cuda")
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
         gf.Normal(0, 1).icdf(u)
         n.icdf(u.reshape(500, 2))
+        there = gf.Normal(loc, scale)
+        there.icdf(u)
+        assert "on cuda:0" in repr(there) and there == there
+        assert there.sample(3, rng=0).shape == (3, 2, 1000)
         gf.Categorical(z, top_p=0.9).sample(rng=0)
         gf.Categorical(z).icdf(u[:64])
     finally:
@@ -127,10 +157,13 @@ def test_work_is_in_the_order_of_the_current_stream(torch: Any) -> None:
 def test_calls_can_be_captured(torch: Any) -> None:
     u, z = torch.rand(1000, device="cuda"), torch.randn(64, 500, device="cuda")
     d = gf.NumericalInverse(pdf=lambda x: np.exp(-(x**4)))
+    loc = torch.randn(1000, device="cuda").to(torch.bfloat16)
+    normal = gf.Normal(loc, u + 1)
 
     def calls() -> list[Any]:
         filtered = gf.Categorical(z, top_k=50, top_p=0.9)
-        return [gf.Gamma(2, 1).icdf(u), d.icdf(u), gf.Categorical(z).sample(rng=7), filtered.sample(3, rng=7)]
+        own = [normal.icdf(u), normal.sample(5, rng=1)]
+        return [*own, gf.Gamma(2, 1).icdf(u), d.icdf(u), gf.Categorical(z).sample(rng=7), filtered.sample(3, rng=7)]
 
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
@@ -142,6 +175,7 @@ def test_calls_can_be_captured(torch: Any) -> None:
     for _ in range(3):
         u.copy_(torch.rand(1000))
         z.copy_(torch.randn(64, 500))
+        loc.copy_(torch.randn(1000))
         graph.replay()
         assert all(torch.equal(a, b) for a, b in zip(captured, calls(), strict=True))
 

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "base/family_messages.h"
 #include "cuda/decode/loaded_program.h"
+#include "cuda/decode/notes.h"
 
 namespace genfast {
 namespace cuda {
@@ -31,7 +33,7 @@ class DeviceDecoder : public Decoder {
     const auto rows = std::max(blocks * static_cast<size_t>(block_rows_), static_cast<size_t>((capacity + even - 1) / even * even));
     arena_ = {machine, rows * static_cast<size_t>(launch_.floats_per_row) + 16, "activations"};
     scratch_ = {machine, blocks * static_cast<size_t>(launch_.shape.scratch_floats) + 16, "scratch of activations"};
-    failure_ = {machine, 1, "a flag"};
+    failure_ = {machine, static_cast<size_t>(kFailureWords), "what goes wrong"};
     launch_.arena = arena_.data();
     launch_.scratch = scratch_.data();
     launch_.failure = failure_.data();
@@ -74,8 +76,8 @@ class DeviceDecoder : public Decoder {
     to.output = tile.output ? output_.data() : nullptr;
     if (tile.filters.any()) take_filters();
     take_conditions(tile);
-    const uint64_t none = kNoFailure;
-    queue_->upload(failure_.data(), &none, sizeof none);
+    const std::vector<uint64_t> none(static_cast<size_t>(kFailureWords), kNoFailure);
+    queue_->upload(failure_.data(), none.data(), none.size() * sizeof(uint64_t));
   }
 
   void run(int64_t first, int64_t last) override {
@@ -163,7 +165,7 @@ class DeviceDecoder : public Decoder {
                              std::to_string(i % size) + " of the output is not finite");
   }
 
-  [[noreturn]] void fail(uint64_t key) const {
+  [[noreturn]] void fail(uint64_t key) {
     const auto step = static_cast<int64_t>(key >> 44), place = static_cast<int64_t>(key >> 24) & (kMostPlaces - 1);
     const int64_t row = first_row_ + static_cast<int64_t>(key & (kMostRows - 1));
     if (place >= kStatePlace)
@@ -178,21 +180,32 @@ class DeviceDecoder : public Decoder {
                            std::to_string(loaded_->host->lookups[index].rows) + " rows (row " + std::to_string(row) + ")");
     }
     const Site& site = loaded_->host->sites[static_cast<size_t>(commands.sites + place - commands.n_commands)];
-    throw NumericalError("row " + std::to_string(row) + ", site " + std::to_string(site.site) + ": " + why_no_distribution());
+    throw NumericalError("row " + std::to_string(row) + ", site " + std::to_string(site.site) + ": " + why_no_distribution(key));
   }
 
-  std::string why_no_distribution() const {
+  std::string why_no_distribution(uint64_t key) {
     switch (graph_.head.kind) {
       case HeadKind::logistic_mixture:
         return "the parameters of the mixture of logistics are not finite; check the weights and the conditions";
       case HeadKind::family:
-        return "the model's output makes no " + std::string(info(graph_.head.family).name) +
-               ", or no mixture of them; check the weights, the conditions and the head's links";
+        return why_no_number(key);
       default:
         return std::string("the model's output is NaN, +inf or all -inf") +
                (graph_.head.probs ? ", or a probability outside [0, 1]" : "") +
                "; check the weights, the conditions and the temperature";
     }
+  }
+
+  std::string why_no_number(uint64_t key) {
+    Note notes[kNotes];
+    queue_->download(notes, failure_.data() + 1, sizeof notes);
+    const int64_t components = graph_.head.components;
+    for (const Note& note : notes)
+      if (note.key == key)
+        return note.component < components ? no_distribution(graph_.head.family, note.params, components > 1 ? note.component : -1)
+                                           : no_mixture();
+    return "the model's output makes no " + std::string(info(graph_.head.family).name) +
+           ", or no mixture of them; check the weights, the conditions and the head's links";
   }
 
   std::shared_ptr<const LoadedProgram> loaded_;

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/family_domains.h"
 #include "cuda/decode/head_array.h"
+#include "cuda/decode/notes.h"
 #include "cuda/decode/sites.h"
 #include "cuda/family_value.h"
 #include "numerics/beta_families.h"
@@ -87,8 +88,8 @@ struct SiteDistribution {
   GENFAST_HD double logit(int64_t k) const { return static_cast<double>(outputs[head.mixture_logits + k]); }
 };
 
-// False where the outputs make no distribution.
-GENFAST_CALL bool read_distribution(SiteDistribution& d) {
+// The first component whose parameters make no distribution; as many as there are: the mixture's logits make none. -1: all is well.
+GENFAST_CALL int64_t read_distribution(SiteDistribution& d) {
   const HeadInfo& head = d.head;
   GENFAST_UNROLL(1)
   for (int64_t k = 0; k < head.components; ++k) {
@@ -100,9 +101,9 @@ GENFAST_CALL bool read_distribution(SiteDistribution& d) {
       p[j] = numerics::canonical(static_cast<double>(param.scale) * x + static_cast<double>(param.shift));
       d.params.set(j * head.components + k, p[j]);
     }
-    if (!in_domain(head.family, p)) return false;
+    if (!in_domain(head.family, p)) return k;
   }
-  if (head.components == 1) return true;
+  if (head.components == 1) return -1;
   GENFAST_UNROLL(1)
   for (int64_t k = 0; k < head.components; ++k) d.weights.set(k, d.logit(k));
   const double total = numerics::exponentiate(d.weights, head.components, d.largest);
@@ -113,7 +114,7 @@ GENFAST_CALL bool read_distribution(SiteDistribution& d) {
     d.weights.set(k, d.weights[k] / total);
     d.total = d.total + d.weights[k];
   }
-  return total == total;
+  return total == total ? -1 : head.components;
 }
 
 GENFAST_CALL double component_value(const SiteDistribution& d, FamilyFn fn, int64_t component, double x) {
@@ -186,7 +187,7 @@ GENFAST_HD inline double draw_number(const SiteDistribution& d, double u) {
 // Draws and scores one item. False where it has no distribution.
 GENFAST_CALL bool settle_number(const TileArrays& tile, int64_t at, SiteDistribution& distribution) {
   const bool draws = tile.u && !(tile.given && tile.given[at]);
-  if (!read_distribution(distribution)) {
+  if (read_distribution(distribution) >= 0) {
     if (draws) tile.x[at] = 0.0f;
     return false;
   }
@@ -198,6 +199,20 @@ GENFAST_CALL bool settle_number(const TileArrays& tile, int64_t at, SiteDistribu
     tile.lower[at] = distribution_below(distribution, x);
   }
   return true;
+}
+
+// In the phase behind the head's, for every item: of the first failure, its parameters. One item of a block at most is that.
+GENFAST_CALL void note_parameters(const Block& b, const Site& site, int64_t step, int64_t place, int64_t r) {
+  if (b.tile.good || site.logits < 0) return;
+  const uint64_t key = failure_key(step, place, b.first + r);
+  if (failure_now(b.failure) != key) return;
+  const HeadInfo& head = b.program.head;
+  SiteDistribution distribution(head, outputs_of(b, site, r), {reinterpret_cast<double*>(b.scratch), 1});
+  const int64_t bad = read_distribution(distribution);
+  Note* note = bad < 0 ? nullptr : new_note(b.failure, key);
+  if (!note) return;
+  note->component = bad;
+  for (int j = 0; j < head.n_params && bad < head.components; ++j) note->params[j] = distribution.params[j * head.components + bad];
 }
 
 template <class Executor>

@@ -1,5 +1,5 @@
-// Heads of logits: categorical, a thread a block of sixteen levels until the pick, and Bernoulli. The arithmetic is that of
-// kernels/logits-inl.h, categorical-inl.h and bernoulli-inl.h. Called by run_program.h.
+// Heads of logits: categorical, a thread a block of sixteen levels until their running sums and the pick, and Bernoulli. The
+// arithmetic is that of kernels/logits-inl.h, categorical-inl.h and bernoulli-inl.h. Called by run_program.h.
 #pragma once
 #include "cuda/decode/kept_levels.h"
 #include "cuda/decode/lanes.h"
@@ -73,19 +73,30 @@ GENFAST_HD inline int last_possible(const float (&w)[kLanes]) {
   return last;
 }
 
-// sums[b]: of block b.
-GENFAST_HD inline int32_t pick_level(const LevelWeights& weights, const double* sums, double total, double u) {
-  const double product = u * total, target = product > 0.0 ? product : 0x1p-1074;
-  int64_t b = 0;
+// Sums become marks: each that of all blocks before its own. Returns what all come to.
+GENFAST_HD inline double run_up(double* sums, int64_t blocks) {
   double running = 0.0;
-  for (; b + 1 < weights.blocks(); ++b) {
-    const double next = running + sums[b];
-    if (!(next < target)) break;
-    running = next;
+  in_order(sums, blocks, [&](int64_t b, double sum) {
+    sums[b] = running;
+    running = running + sum;
+  });
+  return running;
+}
+
+GENFAST_HD inline int32_t pick_level(const LevelWeights& weights, const double* marks, double total, double u) {
+  const double target = least_target(u * total);
+  int64_t b = 0;
+  for (int64_t end = weights.blocks(); end - b > 1;) {
+    const int64_t middle = b + (end - b) / 2;
+    if (marks[middle] < target)
+      b = middle;
+    else
+      end = middle;
   }
   float w[kLanes];
   weights.block(b * kLanes, w);
   int inside = 0;
+  double running = marks[b];
   for (int i = 0; i < kLanes; ++i) {
     running = running + static_cast<double>(w[i]);
     inside += running < target;
@@ -95,12 +106,10 @@ GENFAST_HD inline int32_t pick_level(const LevelWeights& weights, const double* 
 }
 
 // The level's interval of u: kernels.h, CategoricalIntervalFn.
-GENFAST_HD inline void level_interval(const LevelWeights& weights, const double* sums, double total, int32_t level, double& lower,
+GENFAST_HD inline void level_interval(const LevelWeights& weights, const double* marks, double total, int32_t level, double& lower,
                                       double& upper) {
   const int64_t mine = level / kLanes;
-  double before = 0.0;
-  for (int64_t b = 0; b < mine; ++b) before = before + sums[b];
-  const double after = before + sums[mine];
+  const double before = marks[mine], after = mine + 1 < weights.blocks() ? marks[mine + 1] : total;
   float w[kLanes];
   weights.block(mine * kLanes, w);
   const int at = static_cast<int>(level % kLanes), last = last_possible(w);
@@ -118,10 +127,10 @@ GENFAST_HD inline void level_interval(const LevelWeights& weights, const double*
 
 // Draws and scores one item. Of `kept`, if it is not null, `weights` are those.
 GENFAST_HD inline void settle_level(const TileArrays& tile, const HeadItems& items, int64_t item, const LevelWeights& weights,
-                                    const double* sums, double total, const KeptLevels* kept) {
+                                    const double* marks, double total, const KeptLevels* kept) {
   if (items.draws(item)) {
-    const int32_t picked = pick_level(weights, sums, total, tile.u[items.index(item)]);
-    items.set_level(item, kept ? kept->level(picked) : picked);
+    const int32_t picked = pick_level(weights, marks, total, tile.u[items.index(item)]);
+    items.set_level(item, kept ? kept->levels()[picked] : picked);
   }
   const int32_t level = tile.levels[items.index(item)], rank = kept ? kept->rank_of(level) : level;
   if (tile.log_prob) items.set(tile.log_prob, item, rank < 0 ? -__builtin_inf() : weights.log_prob(rank, total));
@@ -129,11 +138,13 @@ GENFAST_HD inline void settle_level(const TileArrays& tile, const HeadItems& ite
     // A level that is not kept lies, without width, above the last kept one before it.
     const int32_t at = rank < 0 ? -1 - rank - 1 : rank;
     double lower = 0.0, upper = 0.0;
-    if (at >= 0) level_interval(weights, sums, total, at, lower, upper);
+    if (at >= 0) level_interval(weights, marks, total, at, lower, upper);
     items.set(tile.lower, item, rank < 0 ? upper : lower);
     items.set(tile.upper, item, upper);
   }
 }
+
+constexpr int64_t kFolds = 32;
 
 template <class Executor>
 GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, int64_t step, int64_t place) {
@@ -144,8 +155,13 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
   int64_t together = b.scratch_floats / each;
   if (tile.filtered && tile.filter_slots < together) together = tile.filter_slots;
   char* filtered = tile.filtered + b.first / b.capacity * tile.filter_slots * KeptLevels::bytes(head.levels);
+  const auto needed = [&](int64_t item) { return items.exists(item) && (items.draws(item) || tile.log_prob || tile.lower); };
   for (int64_t begin = 0; begin < items.count(); begin += together) {
     const int64_t count = begin + together < items.count() ? together : items.count() - begin;
+    // Of a prompt there is nothing to draw: all threads see that alike.
+    bool any = false;
+    for (int64_t n = 0; n < count && !any; ++n) any = needed(begin + n);
+    if (!any) continue;
     // First the doubles: a sum for each block. Then a maximum for each block, and of all.
     double* sums = reinterpret_cast<double*>(b.scratch);
     float* maxima = b.scratch + 2 * count * blocks;
@@ -158,10 +174,19 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
       for (int64_t i = k; i < k + kLanes && i < head.levels; ++i) best = numerics::max(logits[i], best);
       maxima[item] = best;
     });
+    // Of many blocks first every kFolds-th.
+    const int64_t folds = blocks > 4 * kFolds ? kFolds : blocks;
+    if (folds < blocks)
+      exec.each(count * folds, [&](int64_t item) {
+        float* mine = maxima + item / folds * blocks;
+        float best = mine[item % folds];
+        for (int64_t k = item % folds + folds; k < blocks; k += folds) best = numerics::max(mine[k], best);
+        mine[item % folds] = best;
+      });
     exec.each(count, [&](int64_t n) {
       if (!items.exists(begin + n)) return;
       float best = -__builtin_inff();
-      for (int64_t k = 0; k < blocks; ++k) best = numerics::max(maxima[n * blocks + k], best);
+      for (int64_t k = 0; k < folds; ++k) best = numerics::max(maxima[n * blocks + k], best);
       largest[n] = best / tile.temperature;
     });
     const auto add_up = [&](const auto& weights_of) {
@@ -175,27 +200,21 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
         sums[item] = fold_sum_f64(w);
       });
     };
-    const auto total_of = [&](int64_t n, int64_t some) {
-      double total = 0.0;
-      for (int64_t k = 0; k < some; ++k) total = total + sums[n * blocks + k];
-      return total;
-    };
     const auto kept_of = [&](int64_t n) { return KeptLevels(filtered + n * KeptLevels::bytes(head.levels), head.levels); };
     const auto weights_of_all = [&](int64_t n) {
       return LevelWeights(items.logits(begin + n), head.levels, tile.temperature, largest[n]);
     };
     const auto weights_of_kept = [&](int64_t n) {
       const KeptLevels kept = kept_of(n);
-      return LevelWeights(kept.logits(), kept.count(), 1.0f, largest[n]);
+      return LevelWeights({kept.logits(), kept.logits(), 1.0f}, kept.count(), 1.0f, largest[n]);
     };
     const auto settle = [&](int64_t n, const LevelWeights& weights, const KeptLevels* kept) {
       const int64_t item = begin + n;
-      const double total = weights.levels() > 0 ? total_of(n, weights.blocks()) : __builtin_nan("");
+      const double total = weights.levels() > 0 ? run_up(sums + n * blocks, weights.blocks()) : __builtin_nan("");
       if (total == total) return settle_level(tile, items, item, weights, sums + n * blocks, total, kept);
       b.fail(step, place + items.place(item), items.row(item));
       if (items.draws(item)) items.set_level(item, 0);
     };
-    const auto needed = [&](int64_t item) { return items.exists(item) && (items.draws(item) || tile.log_prob || tile.lower); };
 
     add_up(weights_of_all);
     if (!tile.filtered) {
@@ -204,11 +223,13 @@ GENFAST_CALL void run_categorical(Executor& exec, const Block& b, const Site* si
       });
       continue;
     }
-    exec.each(count, [&](int64_t n) {
-      if (!items.exists(begin + n)) return;
-      kept_of(n).find({{items.logits(begin + n), head.levels}, tile.temperature, largest[n], maxima + n * blocks}, tile,
-                      total_of(n, blocks));
-    });
+    const auto total_of_needed = [&](int64_t n) {
+      return needed(begin + n) ? run_up(sums + n * blocks, blocks) : __builtin_nan("");
+    };
+    const auto row_of = [&](int64_t n) {
+      return TemperedRow{{items.logits(begin + n), head.levels}, tile.temperature, largest[n]};
+    };
+    find_kept(exec, FilteredLevels(count, head.levels, exec.threads(), tile, filtered, total_of_needed, row_of), tile);
     add_up(weights_of_kept);
     exec.each(count, [&](int64_t n) {
       if (!needed(begin + n)) return;

@@ -253,7 +253,7 @@ struct Block {
   int64_t first, rows;  // of the tile
   float* scratch;       // 16-byte aligned
   int64_t scratch_floats;
-  uint64_t* failure;  // one, or of unchecked rows one each
+  uint64_t* failure;  // one with notes (notes.h) behind it, or of unchecked rows one each
   Stage* stage;       // stage.h; may be null
 
   GENFAST_HD const float* read(const Access& at, int64_t i, int64_t r) const {

@@ -65,7 +65,10 @@ GENFAST_HD void run_step(Executor& exec, const Block& b, int64_t step) {
   const Site* sites = b.program.sites + commands.sites;
   run_head(exec, b, sites, commands.n_sites, step, commands.n_commands);
   if (b.tile.logits) copy_logits(exec, b, sites, commands.n_sites);
-  feed_sites(exec, b, sites, commands.n_sites);
+  const bool numbers = b.program.head.kind == HeadKind::family;
+  feed_sites(exec, b, sites, commands.n_sites, [&](int64_t i, int64_t r) {
+    if (numbers) note_parameters(b, sites[i], step, commands.n_commands + i, r);
+  });
 }
 
 template <class Executor>
@@ -76,7 +79,7 @@ GENFAST_HD void run_work(Executor& exec, const Block& b, const Work& work) {
     if (b.tile.good) check_rows(exec, b);
     place_conditions(exec, b);
     fill_states(exec, b);
-    feed_sites(exec, b, b.program.sites, b.program.n_known);
+    feed_sites(exec, b, b.program.sites, b.program.n_known, [](int64_t, int64_t) {});
   }
   for (int64_t step = work.first; step < work.last; ++step) {
     const bool body = step == b.program.body;

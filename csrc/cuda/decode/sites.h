@@ -17,14 +17,16 @@ GENFAST_HD inline const float* outputs_of(const Block& b, const Site& site, int6
 // Of row r of the block, in the tile's arrays.
 GENFAST_HD inline int64_t tile_index(const Block& b, const Site& site, int64_t r) { return site.site * b.tile.rows + b.first + r; }
 
-template <class Executor>
-GENFAST_HD void feed_sites(Executor& exec, const Block& b, const Site* sites, int64_t n_sites) {
+// also(i, r) is done of every site i and row r besides.
+template <class Executor, class Also>
+GENFAST_HD void feed_sites(Executor& exec, const Block& b, const Site* sites, int64_t n_sites, const Also& also) {
   const HeadInfo& head = b.program.head;
   const TileArrays& tile = b.tile;
   const bool has_levels = head.kind != HeadKind::family && head.kind != HeadKind::none;
   exec.each(n_sites * b.rows, [&](int64_t item) {
     const Site& site = sites[item / b.rows];
     const int64_t r = item % b.rows, at = tile_index(b, site, r);
+    also(item / b.rows, r);
     if (tile.u && site.logits == kNoDistribution && has_levels && !(tile.given && tile.given[at])) tile.levels[at] = head.bos;
     if (site.input < 0) return;
     float value;

@@ -16,7 +16,11 @@ GENFAST_INLINE float uniform_of_site(uint64_t seed, uint64_t row, uint64_t site,
   return uniform_f32(site & 2 ? high : low);
 }
 
-GENFAST_INLINE double at(const Repeating& p, int64_t i) { return p.data ? p.data[p.period > 1 ? i % p.period : 0] : p.value; }
+GENFAST_INLINE double at(const Repeating& p, int64_t i) {
+  const int64_t k = p.period > 1 ? i % p.period : 0;
+  if (p.x64) return p.x64[k];
+  return p.x32 ? static_cast<double>(p.x32[k]) : p.value;
+}
 
 template <class F>
 GENFAST_INLINE F argument(const Argument& a, int64_t i) {

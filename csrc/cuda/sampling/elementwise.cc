@@ -20,5 +20,9 @@ void fill_uniforms(const Place& place, const UniformArgs& args) {
   choose(place, interpret_uniforms, GENFAST_LAUNCH(launch_uniforms))(place, args);
 }
 
+void log_weights(const Place& place, const LogWeightArgs& args) {
+  choose(place, interpret_log_weights, GENFAST_LAUNCH(launch_log_weights))(place, args);
+}
+
 }  // namespace cuda
 }  // namespace genfast

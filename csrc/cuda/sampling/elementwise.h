@@ -1,6 +1,6 @@
-// out[i] = fn(x[i]; params[..][i]) for every family of base/families.h, one element an item, and the uniforms that samples are made
-// of. Called by the entry points below with arrays that the bindings have checked. A probability outside [0, 1], or NaN, gives NaN:
-// nobody could be told of it without waiting for the device.
+// out[i] = fn(x[i]; params[..][i]) for every family of base/families.h, one element an item; the uniforms that samples are made of,
+// and logarithms of weights. Called by the entry points below with arrays that the bindings have checked. A probability outside [0,
+// 1], or NaN, gives NaN, and so do parameters that make no distribution: nobody could be told of it without waiting for the device.
 #pragma once
 #include <cstdint>
 
@@ -10,9 +10,10 @@
 namespace genfast {
 namespace cuda {
 
-// An array that is read again and again, element i being data[i % period]; or, if data is null, one value.
+// An array that is read again and again, element i being x64[i % period] or x32[i % period]; or, if both are null, one value.
 struct Repeating {
-  const double* data;
+  const double* x64;
+  const float* x32;
   int64_t period;
   double value;
 };
@@ -36,7 +37,8 @@ struct ElementwiseArgs {
   int64_t n;
   Argument x;
   Repeating params[kMaxFamilyParams];
-  RealOut out;  // float results are the double ones rounded, except where the family has float formulas and reads floats
+  bool unchecked;  // parameters that nobody has looked at
+  RealOut out;     // float results are the double ones rounded, except where the family has float formulas and reads floats
 };
 
 void evaluate(const Place& place, const ElementwiseArgs& args);
@@ -48,6 +50,14 @@ struct UniformArgs {
   RealOut out;
 };
 void fill_uniforms(const Place& place, const UniformArgs& args);
+
+// logits[i] = log(weights[i]), one a weight: -inf of 0, NaN of what is less.
+struct LogWeightArgs {
+  Repeating weights;
+  int64_t n;
+  double* logits;
+};
+void log_weights(const Place& place, const LogWeightArgs& args);
 
 // The forms of these programs that g++ and nvcc compile, each group of families by itself; false for a family of another group.
 #define GENFAST_FORMS(group)                                                 \
@@ -61,6 +71,8 @@ GENFAST_FORMS(circular)
 #undef GENFAST_FORMS
 void interpret_uniforms(const Place& place, const UniformArgs& args);
 void launch_uniforms(const Place& place, const UniformArgs& args);
+void interpret_log_weights(const Place& place, const LogWeightArgs& args);
+void launch_log_weights(const Place& place, const LogWeightArgs& args);
 
 }  // namespace cuda
 }  // namespace genfast

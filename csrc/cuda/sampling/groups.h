@@ -4,11 +4,11 @@
 
 #define GENFAST_INTERPRET_FAMILY(name, params)                              \
   case Family::name:                                                        \
-    interpret<FamilyProgram<numerics::name##Family, params>>(place, args); \
+    interpret<FamilyProgram<Family::name, numerics::name##Family, params>>(place, args); \
     return true;
 #define GENFAST_LAUNCH_FAMILY(name, params)                                               \
   case Family::name:                                                                      \
-    launch_on_grid<FamilyProgram<numerics::name##Family, params>>(place, args, args.n); \
+    launch_on_grid<FamilyProgram<Family::name, numerics::name##Family, params>>(place, args, args.n); \
     return true;
 #define GENFAST_GROUP(function, families, X)                         \
   namespace genfast {                                                \

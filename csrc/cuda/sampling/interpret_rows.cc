@@ -41,8 +41,8 @@ void interpret_filtered_rows(const Place& place, const RowArgs& args) {
     using In = decltype(in);
     const RowPlan plan = plan_filtered_rows<In>(args, place.shared_bytes);
     const int64_t bytes = plan.row_bytes + FilterShared::bytes(plan);
-    interpret_blocks<FilterProgram<In>>(place, args, plan, args.slots, bytes);
-    interpret_blocks<UnsureProgram<In>>(place, args, plan, kUnsureSlots, bytes);
+    interpret_blocks<FilterProgram<In, false>>(place, args, plan, args.slots, bytes);
+    interpret_blocks<FilterProgram<In, true>>(place, args, plan, kUnsureSlots, bytes);
   });
 }
 

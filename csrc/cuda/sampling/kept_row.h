@@ -1,6 +1,5 @@
-// The categories that filters keep, as kernels/filters.cc finds them: addition by addition, on one thread. For the rare rows in
-// which the order of additions decides, and for the heads of decode/; also where a block's list lies in the workspace, and the
-// order of floats as integers.
+// The categories that filters keep, as kernels/filters.cc finds them: addition by addition, on one thread, for the rare rows in
+// which the order of additions decides. Also where a block's list lies in the workspace, and the order of floats as integers.
 #pragma once
 #include "cuda/sampling/row_source.h"
 
@@ -50,11 +49,11 @@ GENFAST_HD Real kth_largest(int64_t count, int64_t k, const XOf& x_of) {
   return real_of(low, Real());
 }
 
-constexpr int64_t kUnsureSlots = 4;  // lists of UnsureProgram
+constexpr int64_t kUnsureSlots = 4;  // lists of rows taken alone
 constexpr int kBins = 512;           // of its histogram
 
 GENFAST_INLINE int64_t padded(int64_t bytes) { return (bytes + 15) / 16 * 16; }
-// What a list takes: the logits kept and their indices. What UnsureProgram's list takes: weights and pairs besides.
+// What a list takes: the logits kept and their indices. What the list of a row taken alone does: weights and pairs besides.
 template <class Real>
 GENFAST_INLINE int64_t list_bytes(int64_t n) {
   return padded(n * static_cast<int64_t>(sizeof(Real))) + padded(n * 4);
@@ -189,30 +188,25 @@ struct KeptRow {
   }
 
   // Returns how many of the row's categories are kept; their logits and indices are in z and index. row: a Row, or what has its
-  // elements, most and the last three functions. total: the row's.
+  // elements, most and tempered(). total: the row's.
   template <class AnyRow>
   GENFAST_HD int64_t filter(const AnyRow& row, int64_t top_k, double top_p, double min_p, double total) const {
     const int64_t n = row.elements.n;
     const Real lowest = sizeof(Real) == 4 ? Real(-0x1.fffffep+127f) : Real(-0x1.fffffffffffffp+1023);
     const bool by_k = top_k < n;
     double least = static_cast<double>(lowest);
-    double bound = least;
-    if (by_k)
-      bound = static_cast<double>(row.least_of_top(top_k));
-    else if (top_p < 1.0 || min_p > 0.0)
-      bound = static_cast<double>(row.most) +
-              numerics::log_f64(top_p < 1.0 ? (1.0 - top_p) * total / static_cast<double>(n) : min_p) - 0.01;
-    if (bound > least) least = bound;
+    if (!by_k && (top_p < 1.0 || min_p > 0.0)) {
+      const double bound = static_cast<double>(row.most) +
+                           numerics::log_f64(top_p < 1.0 ? (1.0 - top_p) * total / static_cast<double>(n) : min_p) - 0.01;
+      if (bound > least) least = bound;
+    }
     if (static_cast<double>(row.most) < least) least = static_cast<double>(row.most);
     int64_t count = 0;
-    for (int64_t b = 0; b * kRowBlock < n; ++b) {
-      if (!row.may_reach(b, static_cast<Real>(least))) continue;
-      for (int64_t i = b * kRowBlock; i < n && i < (b + 1) * kRowBlock; ++i) {
-        const Real x = row.tempered(row.elements[i]);
-        if (!(x >= static_cast<Real>(least))) continue;
-        z[count] = x;
-        index[count++] = static_cast<int32_t>(i);
-      }
+    for (int64_t i = 0; i < n; ++i) {
+      const Real x = row.tempered(row.elements[i]);
+      if (!(x >= static_cast<Real>(least))) continue;
+      z[count] = x;
+      index[count++] = static_cast<int32_t>(i);
     }
     if (by_k) count = keep_top_k(count, top_k);
     for (int64_t i = 0; i < count; ++i) weight[i] = static_cast<double>(row_weight(z[i] - row.most));

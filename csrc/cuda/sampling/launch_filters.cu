@@ -12,8 +12,8 @@ void launch_filtered_rows(const Place& place, const RowArgs& args) {
     using In = decltype(in);
     const RowPlan plan = plan_filtered_rows<In>(args, most);
     const int64_t bytes = plan.row_bytes + FilterShared::bytes(plan);
-    launch_blocks<FilterProgram<In>>(place, args, plan, args.slots, bytes);
-    launch_blocks<UnsureProgram<In>>(place, args, plan, kUnsureSlots, bytes);
+    launch_blocks<FilterProgram<In, false>>(place, args, plan, args.slots, bytes);
+    launch_blocks<FilterProgram<In, true>>(place, args, plan, kUnsureSlots, bytes);
   });
 }
 

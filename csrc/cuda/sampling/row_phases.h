@@ -130,6 +130,23 @@ GENFAST_HD void find_largest(Executor& executor, const RowPlan& plan, int64_t ro
   });
 }
 
+// use(i, x[i]) for i < n, one after the other: eight numbers are on their way while the eight before them are used.
+template <class Use>
+GENFAST_HD void in_order(const double* x, int64_t n, const Use& use) {
+  double now[8], ahead[8];
+  GENFAST_UNROLL(8)
+  for (int i = 0; i < 8; ++i) ahead[i] = i < n ? x[i] : 0.0;
+  for (int64_t k = 0; k < n; k += 8) {
+    GENFAST_UNROLL(8)
+    for (int i = 0; i < 8; ++i) now[i] = ahead[i];
+    GENFAST_UNROLL(8)
+    for (int i = 0; i < 8; ++i) ahead[i] = k + 8 + i < n ? x[k + 8 + i] : 0.0;
+    GENFAST_UNROLL(8)
+    for (int i = 0; i < 8; ++i)
+      if (k + i < n) use(k + i, now[i]);
+  }
+}
+
 // Marks and totals as the CPU's, one sum after the other; NaN for a row without a distribution.
 template <class In, class Executor, class SharedOf, class RowOf>
 GENFAST_HD void add_up(Executor& executor, const RowPlan& plan, int64_t rows, int64_t blocks, const SharedOf& shared_of,
@@ -148,25 +165,13 @@ GENFAST_HD void add_up(Executor& executor, const RowPlan& plan, int64_t rows, in
       const double* sums = plan.unit > 1 ? shared.sums : shared.marks;
       double running = begin ? *shared.total : 0.0;
       int64_t mark = units(begin, plan.unit), left = mark * plan.unit - begin;  // until the next mark
-      // Eight sums are on their way while the eight before them are added, one after the other.
-      double s[8], ahead[8];
-      GENFAST_UNROLL(8)
-      for (int i = 0; i < 8; ++i) ahead[i] = i < count ? sums[i] : 0.0;
-      for (int64_t b = 0; b < count; b += 8) {
-        GENFAST_UNROLL(8)
-        for (int i = 0; i < 8; ++i) s[i] = ahead[i];
-        GENFAST_UNROLL(8)
-        for (int i = 0; i < 8; ++i) ahead[i] = b + 8 + i < count ? sums[b + 8 + i] : 0.0;
-        GENFAST_UNROLL(8)
-        for (int i = 0; i < 8; ++i)
-          if (b + i < count) {
-            if (left-- == 0) {
-              shared.marks[mark++] = running;
-              left = plan.unit - 1;
-            }
-            running = running + s[i];
-          }
-      }
+      in_order(sums, count, [&](int64_t, double sum) {
+        if (left-- == 0) {
+          shared.marks[mark++] = running;
+          left = plan.unit - 1;
+        }
+        running = running + sum;
+      });
       if (begin + count == blocks && !In::logits && !(running > 0.0 && running <= 0x1.fffffffffffffp+1023))
         running = __builtin_nan("");
       *shared.total = running;

@@ -80,9 +80,6 @@ struct Row {
     const Real z = In::widen(x);
     return temperature == Real(1) ? z : z / temperature;
   }
-  // A bound below the k-th largest element, tempered, and whether block b may hold one of at least x: nothing is known here.
-  GENFAST_HD Real least_of_top(int64_t) const { return -static_cast<Real>(__builtin_inff()); }
-  GENFAST_HD bool may_reach(int64_t, Real) const { return true; }
   GENFAST_HD double weight(T x) const {
     if constexpr (In::logits) {
       return static_cast<double>(row_weight(tempered(x) - most));

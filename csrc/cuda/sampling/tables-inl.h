@@ -1,6 +1,7 @@
 // The tables' programs, a number an item. Included by their two forms.
 #pragma once
 #include "cuda/sampling/argument.h"
+#include "cuda/sampling/row_source.h"
 #include "cuda/sampling/tables.h"
 #include "numerics/inverse_table.h"
 
@@ -22,40 +23,37 @@ GENFAST_HD inline double inverse_value(const InverseTableView& table, int64_t ro
   return numerics::inverse_slow(table, row, v, upper);
 }
 
+// set(i, u) for every number's u, NaN where that is no probability.
+template <class Executor, class Args, class Set>
+GENFAST_HD void each_probability(Executor& executor, const Args& a, const Set& set) {
+  executor.each(a.n, [&](int64_t i) {
+    const double u = argument<double>(a.u, i);
+    set(i, u >= 0.0 && u <= 1.0 ? u : __builtin_nan(""));
+  });
+}
+
 struct InverseTableProgram {
   static constexpr const char* name = "inverse table";
   template <class Executor>
   static GENFAST_HD void run(Executor& executor, const InverseTableArgs& a) {
-    executor.each(a.n, [&](int64_t i) {
-      const double u = argument<double>(a.u, i);
-      const bool probability = u >= 0.0 && u <= 1.0;
-      store(a.out, i, probability ? inverse_value(a.table, i % a.rows, u, a.complement) : __builtin_nan(""));
+    each_probability(executor, a, [&](int64_t i, double u) {
+      store(a.out, i, u == u ? inverse_value(a.table, i % a.rows, u, a.complement) : u);
     });
   }
 };
 
-// Raising a target of 0 to the smallest positive number asks for the first category with any weight.
-GENFAST_INLINE double target_of(double u, double total) {
-  const double product = u * total;
-  return product > 0.0 ? product : 0x1p-1074;
-}
-
 struct GuideTableProgram {
   static constexpr const char* name = "guide table";
+  static GENFAST_HD int64_t level(const GuideTableArgs& a, double u) {
+    const double target = least_target(u * a.total);
+    const int64_t cell = static_cast<int64_t>(u * static_cast<double>(a.guide_size)), last = a.guide_size - 1;
+    int64_t k = a.guide[cell < last ? cell : last];
+    while (a.cumulative[k] < target) ++k;
+    return a.index ? a.index[k] : k;
+  }
   template <class Executor>
   static GENFAST_HD void run(Executor& executor, const GuideTableArgs& a) {
-    executor.each(a.n, [&](int64_t i) {
-      const double u = argument<double>(a.u, i);
-      if (!(u >= 0.0 && u <= 1.0)) {
-        a.out[i] = -1;
-        return;
-      }
-      const double target = target_of(u, a.total);
-      const int64_t cell = static_cast<int64_t>(u * static_cast<double>(a.guide_size)), last = a.guide_size - 1;
-      int64_t k = a.guide[cell < last ? cell : last];
-      while (a.cumulative[k] < target) ++k;
-      a.out[i] = a.index ? a.index[k] : k;
-    });
+    each_probability(executor, a, [&](int64_t i, double u) { a.out[i] = u == u ? level(a, u) : -1; });
   }
 };
 
