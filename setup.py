@@ -26,7 +26,13 @@ ROOT = Path(__file__).parent.resolve()
 sys.path.insert(0, str(ROOT))  # isolated builds leave the project's folder out
 import setup_cuda  # noqa: E402
 
-ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
+ROOMS = ("base", "kernels")
+# Rooms whose sources compile as one, a file in UNITS that includes them: most of a small file's time goes into the
+# headers, and pybind11's inline functions.
+WHOLE_ROOMS = ("bindings", "engine", "graph", "plan", "sampling")
+UNITS = ROOT / "build/units"
+# What takes long, longest first, so that no compiler is left alone at the end.
+LONG = ("bindings", "avx512", "scalar_families", "engine", "avx2", "avx2_families")
 COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newer (Debian: apt install g++)"
 
 FULL = "-O3"
@@ -67,11 +73,13 @@ def needs_recompile(obj: str, source: str) -> bool:
     """Rebuild when the source, any header or this file is newer: headers are few and a missed one is worse. nvcc takes
     minutes, so its sources are rebuilt by what they include."""
     built = os.path.getmtime(obj)
+    room = room_of(source)
+    parts = room_sources(room) if room else [source]
     cuda = of_cuda(source)
     more = ["setup_cuda.py", setup_cuda.SETTINGS] if cuda else []
     if source.endswith(".cu"):
         return setup_cuda.needs_nvcc(obj) or any(os.path.getmtime(ROOT / path) > built for path in more)
-    return any(os.path.getmtime(ROOT / path) > built for path in [source, "setup.py", *more, *headers(cuda)])
+    return any(os.path.getmtime(ROOT / path) > built for path in [*parts, "setup.py", *more, *headers(cuda)])
 
 
 def interface() -> str:
@@ -85,12 +93,37 @@ def interface() -> str:
 def optimization(source: str) -> str:
     """As much as pays: bindings only pass arrays on, graphs are small, and x86's scalar kernels wait for fmaf. `pip
     install` would take half a minute longer with -O3 everywhere."""
-    if source.endswith(("/module.cc", "/bind_graph.cc", "/bind_kernels.cc")):
-        return "-O0"
     if platform.machine() in ("x86_64", "AMD64") and "/targets/scalar" in source:
-        # -Og compiles these three in a third of the time, and the others no faster.
-        return "-Og" if source.endswith(("/scalar.cc", "/scalar_closed_form.cc", "/scalar_rows.cc")) else "-O1"
-    return "-O1" if any(f"csrc/{room}/" in source for room in ("bindings", "graph", "plan", "cuda_bindings")) else FULL
+        # -Og compiles these two in a third of the time, and the others no faster.
+        return "-Og" if source.endswith(("/scalar.cc", "/scalar_rows.cc")) else "-O1"
+    quick = room_of(source) in ("bindings", "graph", "plan") or source.startswith("csrc/cuda_bindings/")
+    return "-O1" if quick or source.endswith(".cpp") else FULL  # .cpp: Cython's
+
+
+def room_of(source: str) -> str | None:
+    """The room that this generated source is the whole of, if it is one."""
+    path = Path(source)
+    return path.stem if ROOT / path.parent == UNITS else None
+
+
+def room_sources(room: str) -> list[str]:
+    return relative([*ROOT.glob(f"csrc/{room}/**/*.cc")])
+
+
+def unit(room: str) -> str:
+    """Writes the source that includes all of a room's. Names in the room's unnamed namespaces must differ."""
+    UNITS.mkdir(parents=True, exist_ok=True)
+    path = UNITS / f"{room}.cc"
+    text = "".join(f'#include "{source.removeprefix("csrc/")}"\n' for source in room_sources(room))
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return relative([path])[0]
+
+
+def length_rank(source: str) -> int:
+    """Where in the order of compilation a source belongs: nvcc's, which take minutes, before all."""
+    name = Path(source).stem
+    return -1 if source.endswith(".cu") else LONG.index(name) if name in LONG else len(LONG)
 
 
 class BuildExt(build_ext):
@@ -115,7 +148,10 @@ class BuildExt(build_ext):
         version = int(macros.get("__clang_major__" if clang else "__GNUC__", "0"))
         if version < (14 if clang else 11):
             raise SystemExit(f"{COMPILER}; {shlex.join(command)!r} is {'clang' if clang else 'gcc'} {version}")
-        compile_one = self.compiler._compile
+        compile_one, compile_all = self.compiler._compile, self.compiler.compile
+
+        def compile_longest_first(sources, **settings):  # setuptools has sorted them by name
+            return compile_all(sorted(sources, key=length_rank), **settings)
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
             if src.endswith(".cu"):
@@ -124,11 +160,12 @@ class BuildExt(build_ext):
                 except RuntimeError as error:
                     raise CompileError(str(error)) from None
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
-            if src.endswith("/module.cc"):
+            if room_of(src) == "bindings" or src.endswith("/module.cc"):
                 flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
             return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
         self.compiler._compile = compile_as_pays
+        self.compiler.compile = compile_longest_first
         self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]
         super().build_extensions()
         if NVCC:
@@ -142,7 +179,7 @@ def core() -> Extension:
     """The CPU core, the same whether CUDA is built or not."""
     return Extension(
         "genfast._core",
-        relative([path for room in ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")]),
+        [unit(room) for room in WHOLE_ROOMS] + [source for room in ROOMS for source in room_sources(room)],
         include_dirs=["csrc", "csrc/include", pybind11.get_include(), json_include()],
         depends=headers(),
         extra_compile_args=COMPILE,
@@ -158,8 +195,7 @@ def cuda() -> list[Extension]:
     setup_cuda.save_settings({"mode": CUDA, "nvcc": NVCC and [*NVCC.command, NVCC.version], "archs": ARCHS})
     sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
     if NVCC:
-        # nvcc's first, because they take longest.
-        sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cu")]) + sources
+        sources += relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cu")])
     return [
         Extension(
             "genfast._cuda",

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/errors.h"
-#include "kernels/kernels.h"
+#include "bindings/targets.h"
 #include "numerics/uniforms.h"
 
 namespace py = pybind11;
@@ -20,25 +20,7 @@ namespace py = pybind11;
 namespace genfast {
 namespace {
 
-using Floats = py::array_t<float>;  // any strides: the tests pass offset and padded views on purpose
-using Doubles = py::array_t<double, py::array::c_style>;
-using Levels = py::array_t<int32_t, py::array::c_style>;
-
-void require(bool condition, const std::string& message) {
-  if (!condition) throw py::value_error(message);
-}
-
-const Kernels& target(const std::string& name) {
-  if (name.empty()) return active_kernels();
-  int count;
-  const Kernels* const* all = all_targets(&count);
-  for (int i = 0; i < count; ++i)
-    if (name == all[i]->target) {
-      require(all[i]->supported(), "target " + name + " is not supported by this CPU");
-      return *all[i];
-    }
-  throw py::value_error("unknown target " + name);
-}
+using Strided = py::array_t<float>;  // any strides: the tests pass offset and padded views on purpose
 
 template <class Op>
 Op op_named(const std::string& name) {
@@ -52,7 +34,7 @@ struct Matrix {
   const float* data;
   int64_t rows, columns, stride;
 };
-Matrix matrix(const Floats& a, const char* name) {
+Matrix matrix(const Strided& a, const char* name) {
   require(a.ndim() == 2, std::string(name) + " must be a float32 matrix");
   require(a.shape(1) <= 1 || a.strides(1) == static_cast<py::ssize_t>(sizeof(float)),
           std::string(name) + " must have contiguous rows");
@@ -61,7 +43,7 @@ Matrix matrix(const Floats& a, const char* name) {
   return {a.data(), a.shape(0), a.shape(1), a.strides(0) / static_cast<py::ssize_t>(sizeof(float))};
 }
 // A matrix to be written: no two elements may share memory.
-Matrix output(Floats& a, const char* name) {
+Matrix output(Strided& a, const char* name) {
   const Matrix m = matrix(a, name);
   require(a.writeable(), std::string(name) + " must be writeable");
   require(m.rows <= 1 || m.stride >= m.columns, std::string(name) + " must not have overlapping rows");
@@ -144,16 +126,16 @@ std::vector<float> floats_or_none(const py::object& values, int64_t size, int64_
 
 // segments: (weight_row, new_chunk, [one (group_rows, count) matrix a group]). weights: (k_rows, N) numbers of weight_type, packed
 // here. out: one (group_rows, N) matrix a group.
-void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Floats>>>& segments,
-          const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end,
-          const std::vector<Floats>& residual, const std::string& type_name, const py::object& scales) {
+void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Strided>>>& segments,
+          const Strided& weights, const py::object& bias, bool relu, std::vector<Strided> out, int64_t m_begin, int64_t m_end,
+          const std::vector<Strided>& residual, const std::string& type_name, const py::object& scales) {
   const Kernels& kernels = target(name);
   const Matrix w = matrix(weights, "weights");
   require(!out.empty() && w.columns > 0, "gemm needs a group and a column");
   const int64_t groups = static_cast<int64_t>(out.size());
   const Matrix first = output(out[0], "out");
   std::vector<float*> outs;
-  for (Floats& o : out) {
+  for (Strided& o : out) {
     const Matrix m = output(o, "out");
     require(m.rows == first.rows && m.columns == w.columns && (m.stride == first.stride || m.rows <= 1), "out matrices must agree");
     outs.push_back(o.mutable_data());
@@ -164,7 +146,7 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   std::vector<const float*> residuals;
   int64_t residual_stride = 0;
   require(residual.empty() || static_cast<int64_t>(residual.size()) == groups, "residual needs one matrix a group");
-  for (const Floats& r : residual) {
+  for (const Strided& r : residual) {
     const Matrix m = matrix(r, "residual");
     require(m.rows == first.rows && m.columns == w.columns, "residual matrices must be like out");
     require(residuals.empty() || m.stride == residual_stride || m.rows <= 1, "residual matrices must agree");
@@ -178,7 +160,7 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   for (const auto& [weight_row, new_chunk, matrices] : segments) {
     require(static_cast<int64_t>(matrices.size()) == groups, "a segment needs one source a group");
     const Matrix lead = matrix(matrices[0], "source");
-    for (const Floats& s : matrices) {
+    for (const Strided& s : matrices) {
       const Matrix m = matrix(s, "source");
       require(m.rows == first.rows && m.columns == lead.columns && (m.stride == lead.stride || m.rows <= 1), "sources must agree");
       sources.push_back(m.data);
@@ -201,7 +183,7 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
 }
 
 // args: float matrices; a one-column operand is broadcast over the columns and a one-row operand over the rows.
-void map(const std::string& name, const std::string& op_name, Floats out, const std::vector<Floats>& args,
+void map(const std::string& name, const std::string& op_name, Strided out, const std::vector<Strided>& args,
          const std::vector<float>& params) {
   const MapOp op = op_named<MapOp>(op_name);
   const OpInfo& about = info(op);
@@ -209,7 +191,7 @@ void map(const std::string& name, const std::string& op_name, Floats out, const 
   const std::vector<float> p = packed_floats(params, static_cast<size_t>(about.params), "params");
   const Matrix o = output(out, "out");
   std::vector<MapOperand> operands;
-  for (const Floats& a : args) {
+  for (const Strided& a : args) {
     const Matrix m = matrix(a, "operand");
     require((m.rows == o.rows || m.rows == 1) && (m.columns == o.columns || m.columns == 1), "operand does not fit out");
     operands.push_back({m.data, m.rows == 1 ? 0 : m.stride, m.columns == 1 && o.columns != 1});
@@ -218,7 +200,7 @@ void map(const std::string& name, const std::string& op_name, Floats out, const 
     target(name).map[static_cast<int>(op)](out.mutable_data(), o.stride, operands.data(), p.data(), o.rows, o.columns);
 }
 
-void row(const std::string& name, const std::string& op_name, Floats out, const Floats& in, const std::vector<float>& params,
+void row(const std::string& name, const std::string& op_name, Strided out, const Strided& in, const std::vector<float>& params,
          const py::object& weight, const py::object& bias) {
   const RowOp op = op_named<RowOp>(op_name);
   const Matrix o = output(out, "out"), x = matrix(in, "in");
@@ -232,7 +214,7 @@ void row(const std::string& name, const std::string& op_name, Floats out, const 
 }
 
 // table: (rows, columns) numbers of weight_type.
-int64_t lookup(const std::string& name, Floats out, const Floats& index, const Floats& table, const std::string& type_name,
+int64_t lookup(const std::string& name, Strided out, const Strided& index, const Strided& table, const std::string& type_name,
                const py::object& scales) {
   const Matrix o = output(out, "out"), i = matrix(index, "index"), t = matrix(table, "table");
   require(i.columns == 1 && i.rows == o.rows && o.columns == t.columns, "lookup shapes do not agree");
@@ -251,7 +233,7 @@ int64_t lookup(const std::string& name, Floats out, const Floats& index, const F
 // q: (rows, …), head h from column h * q_step on. k and v: one (rows, …) matrix a key, or None for one that may not be looked at.
 // seen: the indices of the keys seen, or (first, count). bias: (heads, keys). scores: floats of scratch, which bounds the heads
 // that go together.
-void attend(const std::string& name, Floats out, const Floats& q, const std::vector<py::object>& k,
+void attend(const std::string& name, Strided out, const Strided& q, const std::vector<py::object>& k,
             const std::vector<py::object>& v, const py::object& seen, const std::vector<int64_t>& heads,
             const std::vector<int64_t>& dims, const std::vector<int64_t>& steps, float scale, int64_t scores,
             const py::object& bias) {
@@ -264,7 +246,7 @@ void attend(const std::string& name, Floats out, const Floats& q, const std::vec
   require(k.size() == v.size(), "k and v must have as many keys");
   AttendArgs args{};
   std::vector<const float*> pointers[2];
-  std::vector<Floats> kept;
+  std::vector<Strided> kept;
   int64_t strides[2] = {0, 0};
   for (int side = 0; side < 2; ++side)
     for (const py::object& key : side ? v : k) {
@@ -272,7 +254,7 @@ void attend(const std::string& name, Floats out, const Floats& q, const std::vec
         pointers[side].push_back(nullptr);
         continue;
       }
-      kept.push_back(key.cast<Floats>());
+      kept.push_back(key.cast<Strided>());
       const Matrix m = matrix(kept.back(), "key");
       require(m.rows == o.rows && m.columns >= (heads[1] - 1) * steps[1 + side] + dims[side], "a key is too small");
       require(strides[side] == 0 || strides[side] == m.stride || m.rows <= 1, "keys must agree");
@@ -295,7 +277,7 @@ void attend(const std::string& name, Floats out, const Floats& q, const std::vec
     require(key >= 0 && key < keys && pointers[0][key] && pointers[1][key], "a key that is seen is missing");
   }
   if (!bias.is_none()) {
-    kept.push_back(bias.cast<Floats>());
+    kept.push_back(bias.cast<Strided>());
     const Matrix b = matrix(kept.back(), "bias");
     require(b.rows == heads[0] && b.columns == keys, "bias must be (heads, keys)");
     args.bias = b.data;
@@ -315,10 +297,10 @@ void attend(const std::string& name, Floats out, const Floats& q, const std::vec
 
 // Position i of q, which is (rows, …) each, sees keys first … first + counts[i] - 1 of k and v. bias: (heads, keys) a position, or
 // none. Returns a matrix (rows, heads * dim_v) a position.
-std::vector<Floats> attend_many(const std::string& name, const std::vector<Floats>& q, const std::vector<Floats>& k,
-                                const std::vector<Floats>& v, int64_t first, const std::vector<int64_t>& counts,
-                                const std::vector<int64_t>& heads, const std::vector<int64_t>& dims,
-                                const std::vector<int64_t>& steps, float scale, const std::vector<Floats>& bias) {
+std::vector<Strided> attend_many(const std::string& name, const std::vector<Strided>& q, const std::vector<Strided>& k,
+                                 const std::vector<Strided>& v, int64_t first, const std::vector<int64_t>& counts,
+                                 const std::vector<int64_t>& heads, const std::vector<int64_t>& dims,
+                                 const std::vector<int64_t>& steps, float scale, const std::vector<Strided>& bias) {
   require(heads.size() == 2 && heads[0] > 0 && heads[1] > 0 && heads[0] % heads[1] == 0, "heads must be (heads, kv_heads)");
   require(dims.size() == 2 && dims[0] > 0 && dims[1] > 0, "dims must be (dim, dim_v)");
   require(steps.size() == 3 && steps[0] >= 0 && steps[1] >= 0 && steps[2] >= 0, "steps must be (q, k, v)");
@@ -326,9 +308,9 @@ std::vector<Floats> attend_many(const std::string& name, const std::vector<Float
   require(bias.empty() || bias.size() == q.size(), "as many biases as positions");
   const int64_t rows = matrix(q[0], "q").rows, keys = static_cast<int64_t>(k.size());
   AttendManyArgs args{};
-  const auto pointers = [&](const std::vector<Floats>& list, int64_t height, int64_t width, int64_t& stride) {
+  const auto pointers = [&](const std::vector<Strided>& list, int64_t height, int64_t width, int64_t& stride) {
     std::vector<const float*> out;
-    for (const Floats& each : list) {
+    for (const Strided& each : list) {
       const Matrix m = matrix(each, "q, k, v or bias");
       require(m.rows == height && m.columns >= width && (out.empty() || m.stride == stride), "matrices do not agree");
       stride = m.stride;
@@ -344,10 +326,10 @@ std::vector<Floats> attend_many(const std::string& name, const std::vector<Float
     require(first >= 0 && count >= 1 && first + count <= keys, "keys out of range");
     args.count = std::max(args.count, count);
   }
-  std::vector<Floats> out;
+  std::vector<Strided> out;
   std::vector<float*> outs;
   for (size_t i = 0; i < q.size(); ++i) {
-    out.push_back(Floats(std::vector<int64_t>{rows, heads[0] * dims[1]}));
+    out.push_back(Strided(std::vector<int64_t>{rows, heads[0] * dims[1]}));
     outs.push_back(out.back().mutable_data());
   }
   const int64_t padded = (args.count + 15) / 16 * 16;
@@ -371,7 +353,7 @@ void require_levels(const Levels& level, int64_t rows, int64_t levels) {
 }
 
 // Returns (levels, first bad row or -1).
-py::tuple categorical(const std::string& name, const Floats& logits, const Doubles& u, float temperature) {
+py::tuple categorical(const std::string& name, const Strided& logits, const Doubles& u, float temperature) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns > 0 && u.ndim() == 1 && u.shape(0) == x.rows, "u must have one entry a row");
   require_temperature(temperature);
@@ -381,7 +363,7 @@ py::tuple categorical(const std::string& name, const Floats& logits, const Doubl
 }
 
 // Returns (log probabilities, first bad row or -1).
-py::tuple categorical_log_prob(const std::string& name, const Floats& logits, const Levels& level, float temperature) {
+py::tuple categorical_log_prob(const std::string& name, const Strided& logits, const Levels& level, float temperature) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns > 0, "logits must have columns");
   require_levels(level, x.rows, x.columns);
@@ -393,7 +375,7 @@ py::tuple categorical_log_prob(const std::string& name, const Floats& logits, co
   return py::make_tuple(log_prob, bad);
 }
 
-py::tuple bernoulli(const std::string& name, const Floats& logits, const Doubles& u, float temperature, bool probs) {
+py::tuple bernoulli(const std::string& name, const Strided& logits, const Doubles& u, float temperature, bool probs) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns == 1 && u.ndim() == 1 && u.shape(0) == x.rows, "one logit and one u a row");
   require_temperature(temperature);
@@ -402,7 +384,7 @@ py::tuple bernoulli(const std::string& name, const Floats& logits, const Doubles
   return py::make_tuple(level, bad);
 }
 
-py::tuple bernoulli_log_prob(const std::string& name, const Floats& logits, const Levels& level, float temperature, bool probs) {
+py::tuple bernoulli_log_prob(const std::string& name, const Strided& logits, const Levels& level, float temperature, bool probs) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns == 1, "one logit a row");
   require_levels(level, x.rows, 2);
@@ -452,7 +434,7 @@ void bind_kernels(py::module_& m) {
   k.def("active", [] { return std::string(active_kernels().target); });
   k.def("set_target", [](const std::string& name) { set_target(name.c_str()); }, "target"_a);
   k.def("gemm", &gemm, "target"_a, "segments"_a, "weights"_a.noconvert(), "bias"_a = py::none(), "relu"_a = false,
-        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Floats>{}, "weight_type"_a = "f32",
+        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Strided>{}, "weight_type"_a = "f32",
         "scales"_a = py::none());
   k.def("map", &map, "target"_a, "op"_a, "out"_a.noconvert(), "args"_a, "params"_a = std::vector<float>{});
   k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
@@ -462,7 +444,7 @@ void bind_kernels(py::module_& m) {
   k.def("attend", &attend, "target"_a, "out"_a.noconvert(), "q"_a.noconvert(), "k"_a, "v"_a, "seen"_a, "heads"_a, "dims"_a,
         "steps"_a, "scale"_a, "scores"_a, "bias"_a = py::none());
   k.def("attend_many", &attend_many, "target"_a, "q"_a, "k"_a, "v"_a, "first"_a, "counts"_a, "heads"_a, "dims"_a, "steps"_a,
-        "scale"_a, "bias"_a = std::vector<Floats>{});
+        "scale"_a, "bias"_a = std::vector<Strided>{});
   k.def("categorical", &categorical, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f);
   k.def("categorical_log_prob", &categorical_log_prob, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f);
   k.def("bernoulli", &bernoulli, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f, "probs"_a = false);

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "bindings/arrays.h"
 #include "bindings/gil.h"
 #include "engine/backend.h"
 #include "genfast/genfast.h"
@@ -18,11 +19,8 @@ namespace py = pybind11;
 namespace genfast {
 namespace {
 
-using U = py::array_t<double, py::array::c_style>;
-using Levels = py::array_t<int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
 using Bytes = py::array_t<uint8_t, py::array::c_style>;
-using Longs = py::array_t<int64_t, py::array::c_style>;
 
 void expect(py::ssize_t got, int64_t want, const std::string& what) {
   if (got != want) throw py::value_error(what + " has " + std::to_string(got) + " elements; expected " + std::to_string(want));
@@ -61,7 +59,7 @@ struct Arguments {
     o.stop = stop;
     o.wavefront = wavefront;
     if (!u.is_none()) {
-      const U array = u.cast<U>();
+      const Doubles array = u.cast<Doubles>();
       expect(array.size(), n * uniforms, "u");
       o.u = array.data();
     }
@@ -137,7 +135,7 @@ py::object sample_as(const Model& model, int64_t n, const py::object& given, con
 }
 
 // Levels as uint8 where all fit, else int32; numbers as float32. `given`: (n, sites), read where Arguments say so.
-py::object sample(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
+py::object sample_rows(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
   // Never negative, so n is checked before numpy sees it.
   if (n < 0) throw py::value_error("n must be at least 0, got " + std::to_string(n));
   if ((arguments.known || arguments.prompt) && given.is_none()) throw py::value_error("given is missing");
@@ -319,7 +317,7 @@ void bind_model(py::module_& m) {
       .def("file_bytes", [](const Model& model) { return py::bytes(model.file_bytes()); })
       .def("plan", &Model::plan, py::arg("wavefront") = true, py::call_guard<ReleasedGil>())
       .def("explain", &Model::explain, py::call_guard<ReleasedGil>())
-      .def("sample", &sample, py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
+      .def("sample", &sample_rows, py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
       .def(
           "stream",
           [](const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
