@@ -26,10 +26,10 @@ ROOT = Path(__file__).parent.resolve()
 sys.path.insert(0, str(ROOT))  # isolated builds leave the project's folder out
 import setup_cuda  # noqa: E402
 
-ROOMS = ("base", "kernels")
+ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
 # Rooms whose sources compile as one, a file in UNITS that includes them: most of a small file's time goes into the
 # headers, and pybind11's inline functions.
-WHOLE_ROOMS = ("bindings", "engine", "graph", "plan", "sampling")
+WHOLE_ROOMS = ("graph", "plan", "engine", "sampling", "bindings", "cuda_bindings")
 UNITS = ROOT / "build/units"
 # What takes long, longest first, so that no compiler is left alone at the end.
 LONG = ("bindings", "avx512", "scalar_families", "engine", "avx2", "avx2_families")
@@ -58,8 +58,34 @@ def json_include() -> str:
     raise SystemExit("genfast: nlohmann/json.hpp not found; build with isolation, or first: pip install nlohmann-json")
 
 
+def sources_in(*rooms: str) -> list[str]:
+    return relative([path for room in rooms for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
+
+
+def units(*rooms: str) -> list[str]:
+    """What to compile of these rooms. Writes the sources that stand for whole ones."""
+    UNITS.mkdir(parents=True, exist_ok=True)
+    made = []
+    for room in rooms:
+        if room not in WHOLE_ROOMS:
+            made += sources_in(room)
+            continue
+        path = UNITS / f"{room}.cc"
+        text = "".join(f'#include "{source.removeprefix("csrc/")}"\n' for source in sources_in(room))
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+        made += relative([path])
+    return made
+
+
+def room_of(source: str) -> str | None:
+    """The room that a source in UNITS stands for; None for others."""
+    path = Path(source)
+    return path.stem if ROOT / path.parent == UNITS else None
+
+
 def of_cuda(path: str) -> bool:
-    return path.startswith(tuple(f"csrc/{room}/" for room in setup_cuda.ROOMS))
+    return path.startswith(tuple(f"csrc/{room}/" for room in setup_cuda.ROOMS)) or room_of(path) in setup_cuda.ROOMS
 
 
 def headers(cuda: bool = False) -> list[str]:
@@ -74,12 +100,12 @@ def needs_recompile(obj: str, source: str) -> bool:
     minutes, so its sources are rebuilt by what they include."""
     built = os.path.getmtime(obj)
     room = room_of(source)
-    parts = room_sources(room) if room else [source]
     cuda = of_cuda(source)
     more = ["setup_cuda.py", setup_cuda.SETTINGS] if cuda else []
     if source.endswith(".cu"):
         return setup_cuda.needs_nvcc(obj) or any(os.path.getmtime(ROOT / path) > built for path in more)
-    return any(os.path.getmtime(ROOT / path) > built for path in [*parts, "setup.py", *more, *headers(cuda)])
+    parts = [source, "setup.py", *(sources_in(room) if room else ())]
+    return any(os.path.getmtime(ROOT / path) > built for path in [*parts, *more, *headers(cuda)])
 
 
 def interface() -> str:
@@ -96,28 +122,8 @@ def optimization(source: str) -> str:
     if platform.machine() in ("x86_64", "AMD64") and "/targets/scalar" in source:
         # -Og compiles these two in a third of the time, and the others no faster.
         return "-Og" if source.endswith(("/scalar.cc", "/scalar_rows.cc")) else "-O1"
-    quick = room_of(source) in ("bindings", "graph", "plan") or source.startswith("csrc/cuda_bindings/")
-    return "-O1" if quick or source.endswith(".cpp") else FULL  # .cpp: Cython's
-
-
-def room_of(source: str) -> str | None:
-    """The room that this generated source is the whole of, if it is one."""
-    path = Path(source)
-    return path.stem if ROOT / path.parent == UNITS else None
-
-
-def room_sources(room: str) -> list[str]:
-    return relative([*ROOT.glob(f"csrc/{room}/**/*.cc")])
-
-
-def unit(room: str) -> str:
-    """Writes the source that includes all of a room's. Names in the room's unnamed namespaces must differ."""
-    UNITS.mkdir(parents=True, exist_ok=True)
-    path = UNITS / f"{room}.cc"
-    text = "".join(f'#include "{source.removeprefix("csrc/")}"\n' for source in room_sources(room))
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
-    return relative([path])[0]
+    quick = room_of(source) in ("bindings", "cuda_bindings", "graph", "plan") or source.endswith("/_bitgen.cpp")
+    return "-O1" if quick else FULL
 
 
 def length_rank(source: str) -> int:
@@ -160,7 +166,7 @@ class BuildExt(build_ext):
                 except RuntimeError as error:
                     raise CompileError(str(error)) from None
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
-            if room_of(src) == "bindings" or src.endswith("/module.cc"):
+            if room_of(src) in ("bindings", "cuda_bindings"):
                 flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
             return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
@@ -179,9 +185,9 @@ def core() -> Extension:
     """The CPU core, the same whether CUDA is built or not."""
     return Extension(
         "genfast._core",
-        [unit(room) for room in WHOLE_ROOMS] + [source for room in ROOMS for source in room_sources(room)],
+        units(*ROOMS),
         include_dirs=["csrc", "csrc/include", pybind11.get_include(), json_include()],
-        depends=headers(),
+        depends=[*headers(), *sources_in(*ROOMS)],
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
         language="c++",
@@ -193,7 +199,7 @@ def cuda() -> list[Extension]:
     if not CUDA:
         return []
     setup_cuda.save_settings({"mode": CUDA, "nvcc": NVCC and [*NVCC.command, NVCC.version], "archs": ARCHS})
-    sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
+    sources = units(*setup_cuda.ROOMS)
     if NVCC:
         sources += relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cu")])
     return [
@@ -204,7 +210,7 @@ def cuda() -> list[Extension]:
             define_macros=[("GENFAST_CUDA_OLDEST", str(ARCHS[0])) if NVCC else ("GENFAST_CUDA_HOST", "1")],
             library_dirs=NVCC.library_dirs if NVCC else [],
             libraries=["cudart_static", "dl", "rt"] if NVCC else [],
-            depends=[*headers(cuda=True), setup_cuda.SETTINGS],
+            depends=[*headers(cuda=True), *sources_in(*setup_cuda.ROOMS), setup_cuda.SETTINGS],
             extra_compile_args=COMPILE,
             # cudart's names stay inside, whatever other copy of it the process has loaded.
             extra_link_args=[*LINK, "-Wl,--exclude-libs,ALL"],
