@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,23 @@ def fma_peak() -> float:
 @pytest.fixture(scope="session")
 def peak() -> float:
     return fma_peak()
+
+
+@pytest.fixture(scope="session")
+def fma_rate(tmp_path_factory) -> Callable[[], float]:
+    """GFLOP/s of FMAs without memory, now: what the core's clock allows, which falls while loads and FMAs run together.
+
+    0 without a compiler.
+    """
+    library = tmp_path_factory.mktemp("fma") / "fma_rate.so"
+    source = Path(__file__).parent / "fma_rate.cc"
+    try:
+        subprocess.run(["g++", "-O2", "-shared", "-fPIC", source, "-o", library], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return lambda: 0.0
+    rate = ctypes.CDLL(str(library)).fma_rate
+    rate.restype = ctypes.c_double
+    return rate
 
 
 @pytest.fixture

@@ -115,3 +115,21 @@ def test_gemm_with_its_epilogue(target, columns, relu):
     if relu:
         k.map(target, "relu", apart, [apart.copy()], [])
     assert (fused.view(np.uint32) == apart.view(np.uint32)).all()
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_gemm_stores_its_relu_beside(target, columns):
+    """out is what it is without relu_out, and relu_out the relu of it, to the bit: zeros of either sign too."""
+    rng = np.random.default_rng(columns)
+    x, w, residual = (rng.integers(-2, 3, s).astype(np.float32) for s in ((13, 40), (40, columns), (13, columns)))
+    residual[0] = -0.0
+    x[0] = -0.0
+    segments = [(0, False, [misaligned(x.shape, x)])]
+    plain, out, clipped, apart = (misaligned((13, columns)) for _ in range(4))
+    k.gemm(target, segments, w, None, False, [plain], 0, -1, [residual])
+    k.gemm(target, segments, w, None, False, [out], 0, -1, [residual], relu_out=[clipped])
+    k.map(target, "relu", apart, [plain], [])
+    assert (out.view(np.uint32) == plain.view(np.uint32)).all()
+    assert (clipped.view(np.uint32) == apart.view(np.uint32)).all()
+    assert (clipped != out).any()

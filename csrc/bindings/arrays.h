@@ -9,6 +9,7 @@
 namespace genfast {
 
 using Doubles = pybind11::array_t<double, pybind11::array::c_style>;
+using FloatRows = pybind11::array_t<float, pybind11::array::c_style>;
 using Longs = pybind11::array_t<int64_t, pybind11::array::c_style>;
 using Levels = pybind11::array_t<int32_t, pybind11::array::c_style>;
 

@@ -15,8 +15,6 @@ namespace py = pybind11;
 namespace genfast {
 namespace {
 
-using FloatRows = py::array_t<float, py::array::c_style>;
-
 std::vector<const float*> row_pointers(const FloatRows& rows, int64_t columns) {
   require(rows.ndim() == 2 && rows.shape(1) >= columns, "rows must be a matrix of enough columns");
   std::vector<const float*> pointers;

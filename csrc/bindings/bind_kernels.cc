@@ -20,7 +20,7 @@ namespace py = pybind11;
 namespace genfast {
 namespace {
 
-using Strided = py::array_t<float>;  // any strides: the tests pass offset and padded views on purpose
+using Floats = py::array_t<float>;  // any strides: the tests pass offset and padded views on purpose
 
 template <class Op>
 Op op_named(const std::string& name) {
@@ -34,7 +34,7 @@ struct Matrix {
   const float* data;
   int64_t rows, columns, stride;
 };
-Matrix matrix(const Strided& a, const char* name) {
+Matrix matrix(const Floats& a, const char* name) {
   require(a.ndim() == 2, std::string(name) + " must be a float32 matrix");
   require(a.shape(1) <= 1 || a.strides(1) == static_cast<py::ssize_t>(sizeof(float)),
           std::string(name) + " must have contiguous rows");
@@ -43,7 +43,7 @@ Matrix matrix(const Strided& a, const char* name) {
   return {a.data(), a.shape(0), a.shape(1), a.strides(0) / static_cast<py::ssize_t>(sizeof(float))};
 }
 // A matrix to be written: no two elements may share memory.
-Matrix output(Strided& a, const char* name) {
+Matrix output(Floats& a, const char* name) {
   const Matrix m = matrix(a, name);
   require(a.writeable(), std::string(name) + " must be writeable");
   require(m.rows <= 1 || m.stride >= m.columns, std::string(name) + " must not have overlapping rows");
@@ -126,16 +126,17 @@ std::vector<float> floats_or_none(const py::object& values, int64_t size, int64_
 
 // segments: (weight_row, new_chunk, [one (group_rows, count) matrix a group]). weights: (k_rows, N) numbers of weight_type, packed
 // here. out: one (group_rows, N) matrix a group.
-void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Strided>>>& segments,
-          const Strided& weights, const py::object& bias, bool relu, std::vector<Strided> out, int64_t m_begin, int64_t m_end,
-          const std::vector<Strided>& residual, const std::string& type_name, const py::object& scales) {
+void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, std::vector<Floats>>>& segments,
+          const Floats& weights, const py::object& bias, bool relu, std::vector<Floats> out, int64_t m_begin, int64_t m_end,
+          const std::vector<Floats>& residual, const std::string& type_name, const py::object& scales,
+          std::vector<Floats> relu_out) {
   const Kernels& kernels = target(name);
   const Matrix w = matrix(weights, "weights");
   require(!out.empty() && w.columns > 0, "gemm needs a group and a column");
   const int64_t groups = static_cast<int64_t>(out.size());
   const Matrix first = output(out[0], "out");
   std::vector<float*> outs;
-  for (Strided& o : out) {
+  for (Floats& o : out) {
     const Matrix m = output(o, "out");
     require(m.rows == first.rows && m.columns == w.columns && (m.stride == first.stride || m.rows <= 1), "out matrices must agree");
     outs.push_back(o.mutable_data());
@@ -146,12 +147,20 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   std::vector<const float*> residuals;
   int64_t residual_stride = 0;
   require(residual.empty() || static_cast<int64_t>(residual.size()) == groups, "residual needs one matrix a group");
-  for (const Strided& r : residual) {
+  for (const Floats& r : residual) {
     const Matrix m = matrix(r, "residual");
     require(m.rows == first.rows && m.columns == w.columns, "residual matrices must be like out");
     require(residuals.empty() || m.stride == residual_stride || m.rows <= 1, "residual matrices must agree");
     residuals.push_back(m.data);
     residual_stride = m.stride;
+  }
+
+  std::vector<float*> clipped;
+  require(relu_out.empty() || static_cast<int64_t>(relu_out.size()) == groups, "relu_out needs one matrix a group");
+  for (Floats& o : relu_out) {
+    const Matrix m = output(o, "relu_out");
+    require(m.rows == first.rows && m.columns == w.columns && m.stride == first.stride, "relu_out matrices must be like out");
+    clipped.push_back(o.mutable_data());
   }
 
   std::vector<GemmSegment> list;
@@ -160,7 +169,7 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   for (const auto& [weight_row, new_chunk, matrices] : segments) {
     require(static_cast<int64_t>(matrices.size()) == groups, "a segment needs one source a group");
     const Matrix lead = matrix(matrices[0], "source");
-    for (const Strided& s : matrices) {
+    for (const Floats& s : matrices) {
       const Matrix m = matrix(s, "source");
       require(m.rows == first.rows && m.columns == lead.columns && (m.stride == lead.stride || m.rows <= 1), "sources must agree");
       sources.push_back(m.data);
@@ -177,13 +186,31 @@ void gemm(const std::string& name, const std::vector<std::tuple<int64_t, bool, s
   const std::vector<float> bias_values = floats_or_none(bias, w.columns, padded, "bias"),
                            scale_values = floats_or_none(scales, w.columns, padded, "scales");
   require(scale_values.empty() == (type != WeightType::i8), "int8 and only int8 takes scales");
-  kernels.gemm({list.data(), static_cast<int64_t>(list.size()), sources.data(), strides.data(), outs.data(), first.stride, groups,
-                first.rows, m_begin, m_end, packed.get(), w.rows, w.columns, bias_values.empty() ? nullptr : bias_values.data(),
-                residuals.empty() ? nullptr : residuals.data(), residual_stride, relu, type, scale_values.data()});
+  kernels.gemm({list.data(),
+                static_cast<int64_t>(list.size()),
+                sources.data(),
+                strides.data(),
+                outs.data(),
+                first.stride,
+                groups,
+                first.rows,
+                m_begin,
+                m_end,
+                packed.get(),
+                w.rows,
+                w.columns,
+                bias_values.empty() ? nullptr : bias_values.data(),
+                residuals.empty() ? nullptr : residuals.data(),
+                residual_stride,
+                relu,
+                type,
+                scale_values.data(),
+                clipped.empty() ? nullptr : clipped.data(),
+                first.stride});
 }
 
 // args: float matrices; a one-column operand is broadcast over the columns and a one-row operand over the rows.
-void map(const std::string& name, const std::string& op_name, Strided out, const std::vector<Strided>& args,
+void map(const std::string& name, const std::string& op_name, Floats out, const std::vector<Floats>& args,
          const std::vector<float>& params) {
   const MapOp op = op_named<MapOp>(op_name);
   const OpInfo& about = info(op);
@@ -191,7 +218,7 @@ void map(const std::string& name, const std::string& op_name, Strided out, const
   const std::vector<float> p = packed_floats(params, static_cast<size_t>(about.params), "params");
   const Matrix o = output(out, "out");
   std::vector<MapOperand> operands;
-  for (const Strided& a : args) {
+  for (const Floats& a : args) {
     const Matrix m = matrix(a, "operand");
     require((m.rows == o.rows || m.rows == 1) && (m.columns == o.columns || m.columns == 1), "operand does not fit out");
     operands.push_back({m.data, m.rows == 1 ? 0 : m.stride, m.columns == 1 && o.columns != 1});
@@ -200,7 +227,7 @@ void map(const std::string& name, const std::string& op_name, Strided out, const
     target(name).map[static_cast<int>(op)](out.mutable_data(), o.stride, operands.data(), p.data(), o.rows, o.columns);
 }
 
-void row(const std::string& name, const std::string& op_name, Strided out, const Strided& in, const std::vector<float>& params,
+void row(const std::string& name, const std::string& op_name, Floats out, const Floats& in, const std::vector<float>& params,
          const py::object& weight, const py::object& bias) {
   const RowOp op = op_named<RowOp>(op_name);
   const Matrix o = output(out, "out"), x = matrix(in, "in");
@@ -214,7 +241,7 @@ void row(const std::string& name, const std::string& op_name, Strided out, const
 }
 
 // table: (rows, columns) numbers of weight_type.
-int64_t lookup(const std::string& name, Strided out, const Strided& index, const Strided& table, const std::string& type_name,
+int64_t lookup(const std::string& name, Floats out, const Floats& index, const Floats& table, const std::string& type_name,
                const py::object& scales) {
   const Matrix o = output(out, "out"), i = matrix(index, "index"), t = matrix(table, "table");
   require(i.columns == 1 && i.rows == o.rows && o.columns == t.columns, "lookup shapes do not agree");
@@ -233,7 +260,7 @@ int64_t lookup(const std::string& name, Strided out, const Strided& index, const
 // q: (rows, …), head h from column h * q_step on. k and v: one (rows, …) matrix a key, or None for one that may not be looked at.
 // seen: the indices of the keys seen, or (first, count). bias: (heads, keys). scores: floats of scratch, which bounds the heads
 // that go together.
-void attend(const std::string& name, Strided out, const Strided& q, const std::vector<py::object>& k,
+void attend(const std::string& name, Floats out, const Floats& q, const std::vector<py::object>& k,
             const std::vector<py::object>& v, const py::object& seen, const std::vector<int64_t>& heads,
             const std::vector<int64_t>& dims, const std::vector<int64_t>& steps, float scale, int64_t scores,
             const py::object& bias) {
@@ -246,7 +273,7 @@ void attend(const std::string& name, Strided out, const Strided& q, const std::v
   require(k.size() == v.size(), "k and v must have as many keys");
   AttendArgs args{};
   std::vector<const float*> pointers[2];
-  std::vector<Strided> kept;
+  std::vector<Floats> kept;
   int64_t strides[2] = {0, 0};
   for (int side = 0; side < 2; ++side)
     for (const py::object& key : side ? v : k) {
@@ -254,7 +281,7 @@ void attend(const std::string& name, Strided out, const Strided& q, const std::v
         pointers[side].push_back(nullptr);
         continue;
       }
-      kept.push_back(key.cast<Strided>());
+      kept.push_back(key.cast<Floats>());
       const Matrix m = matrix(kept.back(), "key");
       require(m.rows == o.rows && m.columns >= (heads[1] - 1) * steps[1 + side] + dims[side], "a key is too small");
       require(strides[side] == 0 || strides[side] == m.stride || m.rows <= 1, "keys must agree");
@@ -277,7 +304,7 @@ void attend(const std::string& name, Strided out, const Strided& q, const std::v
     require(key >= 0 && key < keys && pointers[0][key] && pointers[1][key], "a key that is seen is missing");
   }
   if (!bias.is_none()) {
-    kept.push_back(bias.cast<Strided>());
+    kept.push_back(bias.cast<Floats>());
     const Matrix b = matrix(kept.back(), "bias");
     require(b.rows == heads[0] && b.columns == keys, "bias must be (heads, keys)");
     args.bias = b.data;
@@ -297,10 +324,10 @@ void attend(const std::string& name, Strided out, const Strided& q, const std::v
 
 // Position i of q, which is (rows, …) each, sees keys first … first + counts[i] - 1 of k and v. bias: (heads, keys) a position, or
 // none. Returns a matrix (rows, heads * dim_v) a position.
-std::vector<Strided> attend_many(const std::string& name, const std::vector<Strided>& q, const std::vector<Strided>& k,
-                                 const std::vector<Strided>& v, int64_t first, const std::vector<int64_t>& counts,
-                                 const std::vector<int64_t>& heads, const std::vector<int64_t>& dims,
-                                 const std::vector<int64_t>& steps, float scale, const std::vector<Strided>& bias) {
+std::vector<Floats> attend_many(const std::string& name, const std::vector<Floats>& q, const std::vector<Floats>& k,
+                                const std::vector<Floats>& v, int64_t first, const std::vector<int64_t>& counts,
+                                const std::vector<int64_t>& heads, const std::vector<int64_t>& dims,
+                                const std::vector<int64_t>& steps, float scale, const std::vector<Floats>& bias) {
   require(heads.size() == 2 && heads[0] > 0 && heads[1] > 0 && heads[0] % heads[1] == 0, "heads must be (heads, kv_heads)");
   require(dims.size() == 2 && dims[0] > 0 && dims[1] > 0, "dims must be (dim, dim_v)");
   require(steps.size() == 3 && steps[0] >= 0 && steps[1] >= 0 && steps[2] >= 0, "steps must be (q, k, v)");
@@ -308,9 +335,9 @@ std::vector<Strided> attend_many(const std::string& name, const std::vector<Stri
   require(bias.empty() || bias.size() == q.size(), "as many biases as positions");
   const int64_t rows = matrix(q[0], "q").rows, keys = static_cast<int64_t>(k.size());
   AttendManyArgs args{};
-  const auto pointers = [&](const std::vector<Strided>& list, int64_t height, int64_t width, int64_t& stride) {
+  const auto pointers = [&](const std::vector<Floats>& list, int64_t height, int64_t width, int64_t& stride) {
     std::vector<const float*> out;
-    for (const Strided& each : list) {
+    for (const Floats& each : list) {
       const Matrix m = matrix(each, "q, k, v or bias");
       require(m.rows == height && m.columns >= width && (out.empty() || m.stride == stride), "matrices do not agree");
       stride = m.stride;
@@ -326,10 +353,10 @@ std::vector<Strided> attend_many(const std::string& name, const std::vector<Stri
     require(first >= 0 && count >= 1 && first + count <= keys, "keys out of range");
     args.count = std::max(args.count, count);
   }
-  std::vector<Strided> out;
+  std::vector<Floats> out;
   std::vector<float*> outs;
   for (size_t i = 0; i < q.size(); ++i) {
-    out.push_back(Strided(std::vector<int64_t>{rows, heads[0] * dims[1]}));
+    out.push_back(Floats(std::vector<int64_t>{rows, heads[0] * dims[1]}));
     outs.push_back(out.back().mutable_data());
   }
   const int64_t padded = (args.count + 15) / 16 * 16;
@@ -353,7 +380,7 @@ void require_levels(const Levels& level, int64_t rows, int64_t levels) {
 }
 
 // Returns (levels, first bad row or -1).
-py::tuple categorical(const std::string& name, const Strided& logits, const Doubles& u, float temperature) {
+py::tuple categorical(const std::string& name, const Floats& logits, const Doubles& u, float temperature) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns > 0 && u.ndim() == 1 && u.shape(0) == x.rows, "u must have one entry a row");
   require_temperature(temperature);
@@ -363,7 +390,7 @@ py::tuple categorical(const std::string& name, const Strided& logits, const Doub
 }
 
 // Returns (log probabilities, first bad row or -1).
-py::tuple categorical_log_prob(const std::string& name, const Strided& logits, const Levels& level, float temperature) {
+py::tuple categorical_log_prob(const std::string& name, const Floats& logits, const Levels& level, float temperature) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns > 0, "logits must have columns");
   require_levels(level, x.rows, x.columns);
@@ -375,7 +402,7 @@ py::tuple categorical_log_prob(const std::string& name, const Strided& logits, c
   return py::make_tuple(log_prob, bad);
 }
 
-py::tuple bernoulli(const std::string& name, const Strided& logits, const Doubles& u, float temperature, bool probs) {
+py::tuple bernoulli(const std::string& name, const Floats& logits, const Doubles& u, float temperature, bool probs) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns == 1 && u.ndim() == 1 && u.shape(0) == x.rows, "one logit and one u a row");
   require_temperature(temperature);
@@ -384,7 +411,7 @@ py::tuple bernoulli(const std::string& name, const Strided& logits, const Double
   return py::make_tuple(level, bad);
 }
 
-py::tuple bernoulli_log_prob(const std::string& name, const Strided& logits, const Levels& level, float temperature, bool probs) {
+py::tuple bernoulli_log_prob(const std::string& name, const Floats& logits, const Levels& level, float temperature, bool probs) {
   const Matrix x = matrix(logits, "logits");
   require(x.columns == 1, "one logit a row");
   require_levels(level, x.rows, 2);
@@ -434,8 +461,8 @@ void bind_kernels(py::module_& m) {
   k.def("active", [] { return std::string(active_kernels().target); });
   k.def("set_target", [](const std::string& name) { set_target(name.c_str()); }, "target"_a);
   k.def("gemm", &gemm, "target"_a, "segments"_a, "weights"_a.noconvert(), "bias"_a = py::none(), "relu"_a = false,
-        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Strided>{}, "weight_type"_a = "f32",
-        "scales"_a = py::none());
+        "out"_a.noconvert(), "m_begin"_a = 0, "m_end"_a = -1, "residual"_a = std::vector<Floats>{}, "weight_type"_a = "f32",
+        "scales"_a = py::none(), "relu_out"_a = std::vector<Floats>{});
   k.def("map", &map, "target"_a, "op"_a, "out"_a.noconvert(), "args"_a, "params"_a = std::vector<float>{});
   k.def("row", &row, "target"_a, "op"_a, "out"_a.noconvert(), "input"_a.noconvert(), "params"_a = std::vector<float>{},
         "weight"_a = py::none(), "bias"_a = py::none());
@@ -444,7 +471,7 @@ void bind_kernels(py::module_& m) {
   k.def("attend", &attend, "target"_a, "out"_a.noconvert(), "q"_a.noconvert(), "k"_a, "v"_a, "seen"_a, "heads"_a, "dims"_a,
         "steps"_a, "scale"_a, "scores"_a, "bias"_a = py::none());
   k.def("attend_many", &attend_many, "target"_a, "q"_a, "k"_a, "v"_a, "first"_a, "counts"_a, "heads"_a, "dims"_a, "steps"_a,
-        "scale"_a, "bias"_a = std::vector<Strided>{});
+        "scale"_a, "bias"_a = std::vector<Floats>{});
   k.def("categorical", &categorical, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f);
   k.def("categorical_log_prob", &categorical_log_prob, "target"_a, "logits"_a.noconvert(), "level"_a, "temperature"_a = 1.0f);
   k.def("bernoulli", &bernoulli, "target"_a, "logits"_a.noconvert(), "u"_a, "temperature"_a = 1.0f, "probs"_a = false);

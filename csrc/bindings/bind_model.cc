@@ -19,14 +19,13 @@ namespace py = pybind11;
 namespace genfast {
 namespace {
 
-using Floats = py::array_t<float, py::array::c_style>;
 using Bytes = py::array_t<uint8_t, py::array::c_style>;
 
 void expect(py::ssize_t got, int64_t want, const std::string& what) {
   if (got != want) throw py::value_error(what + " has " + std::to_string(got) + " elements; expected " + std::to_string(want));
 }
 
-using Conditions = std::map<std::string, Floats>;
+using Conditions = std::map<std::string, FloatRows>;
 
 // What every call takes, as Python passes it. Keeps the arrays alive.
 struct Arguments {
@@ -112,7 +111,7 @@ void with_sites(const Model& model, const py::array& x, const F& f) {
     const ReleasedGil released;
     f(levels);
   } else {
-    const float* numbers = x.cast<Floats>().data();
+    const float* numbers = x.cast<FloatRows>().data();
     const ReleasedGil released;
     f(numbers);
   }
@@ -145,15 +144,15 @@ py::object sample_rows(const Model& model, int64_t n, const Arguments& arguments
                                                     : sample_as<int32_t>(model, n, given, options);
 }
 
-Floats outputs(const Model& model, int64_t n) {
+FloatRows outputs(const Model& model, int64_t n) {
   std::vector<py::ssize_t> shape(model.output_shape().begin(), model.output_shape().end());
   shape.insert(shape.begin(), n);
-  return Floats(shape);
+  return FloatRows(shape);
 }
 
 template <class T>
 py::tuple generate_as(const Model& model, int64_t n, bool sites, const Options& options) {
-  Floats out = outputs(model, n);
+  FloatRows out = outputs(model, n);
   py::array_t<T> drawn(std::vector<py::ssize_t>{sites ? n : 0, model.sites()});
   float* data = out.mutable_data();
   T* to = sites ? drawn.mutable_data() : nullptr;
@@ -171,10 +170,10 @@ py::tuple generate(const Model& model, int64_t n, const Arguments& arguments, bo
   return model.levels() > 0 ? generate_as<int32_t>(model, n, sites, options) : generate_as<float>(model, n, sites, options);
 }
 
-Floats apply(const Model& model, const py::array& x, const Arguments& arguments) {
+FloatRows apply(const Model& model, const py::array& x, const Arguments& arguments) {
   const int64_t n = rows_of(model, x);
   const Options options = arguments.options(model, n, model.uniforms());
-  Floats out = outputs(model, n);
+  FloatRows out = outputs(model, n);
   float* data = out.mutable_data();
   with_sites(model, x, [&](auto* sites) { model.apply(n, sites, data, options); });
   return out;

@@ -10,10 +10,11 @@ namespace {
 
 // One element of a pointwise node, in multiply-adds.
 constexpr int64_t kWorkOfMap = 16;
-// Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2. Values of a few
-// channels take more of them, so many floats, for a call costs as much as some hundred. So do large weights, which every block
-// reads from L2 at best: a row for so many bytes, while the widest value of a block has at most so many floats.
-constexpr int64_t kBlockRows = 48, kNarrowBlock = 768, kWeightsARow = 1536, kWideBlock = 16384;
+// Rows of a group that pass through all its commands before the next ones: their activations stay in L1 and L2. A multiple of the
+// 14 and of the 6 rows of register tiles. Values of a few channels take more of them, so many floats, for a call costs as much as
+// some hundred. So do large weights, which every block reads from L2 at best: a row for so many bytes, while the widest value of a
+// block has at most so many floats.
+constexpr int64_t kBlockRows = 42, kNarrowBlock = 768, kWeightsARow = 1536, kWideBlock = 16384;
 // A copy's blocks that leave out most positions, this many of each they fill, are taken piece by piece.
 constexpr int64_t kSparse = 4;
 constexpr int64_t kAttendPositions = 64;
@@ -93,7 +94,8 @@ void CpuBinding::bind_group(const Group& group) {
     bound.attends = bound.attends || node.kind == NodeKind::attend;
     widest = std::max(widest, graph_.values[node.out].channels);
   }
-  bound.block_rows = std::max({kBlockRows, kNarrowBlock / widest, std::min(weights / kWeightsARow, kWideBlock / widest)});
+  bound.block_rows =
+      round_up(std::max({kBlockRows, kNarrowBlock / widest, std::min(weights / kWeightsARow, kWideBlock / widest)}), kBlockRows);
   // Positions that attend together read the same keys.
   if (bound.attends) bound.block_rows = std::max(bound.block_rows, kAttendPositions * arena_.capacity());
   bound.end = static_cast<int32_t>(step_.parts.size());
@@ -173,6 +175,15 @@ CpuBinding::Epilogue CpuBinding::find_epilogue(const Group& group, size_t task) 
     found.out = node.out;
     ++found.tasks;
   }
+  // What others read as well is stored beside its relu.
+  const size_t next = task + 1 + found.tasks;
+  if (found.relu || next == group.tasks.size()) return found;
+  const Node& node = graph_.nodes[group.tasks[next].node];
+  if (node.kind == NodeKind::map && node.map_op == MapOp::relu && plan_.classes[group.tasks[next].node].size() == 1 &&
+      node.sources[0].value == found.out && reads_whole(node.sources[0], node.out)) {
+    found.relu_out = node.out;
+    ++found.tasks;
+  }
   return found;
 }
 
@@ -240,6 +251,10 @@ void CpuBinding::bind_gemm(const GemmPiece& piece, const Epilogue& epilogue, con
     residual.channel += piece.column;
     args.residual = reads(residual, positions);
     args.residual_stride = arena_.stride(residual.value);
+  }
+  if (epilogue.relu_out >= 0) {
+    args.relu_out = places(epilogue.relu_out, piece.column, positions);
+    args.relu_out_stride = plan_.stride[epilogue.relu_out];
   }
   add(Command::Kind::gemm, step_.gemms, command);
 }

@@ -21,6 +21,7 @@ class CpuBinding {
     int out = -1;  // the value it stores
     const Source* residual = nullptr;
     bool relu = false;
+    int relu_out = -1;  // the value it stores too, out's relu
   };
   using Positions = std::vector<int32_t>;
 

@@ -165,7 +165,8 @@ class CpuDecoder : public Decoder {
     if (tile_->threads > 1 && group.work * rows >= kSharedWork) return share_group(step, group, rows);
     for (int32_t p = group.begin; p < group.end; ++p) {
       const int64_t m = step.parts[p].positions * rows, blocks = blocks_of(m, group.block_rows);
-      for (int64_t b = 0; b < blocks; ++b) run_block(step, step.parts[p], rows, m * b / blocks, m * (b + 1) / blocks, scratch_[0]);
+      for (int64_t b = 0; b < blocks; ++b)
+        run_block(step, step.parts[p], rows, b * group.block_rows, b + 1 < blocks ? (b + 1) * group.block_rows : m, scratch_[0]);
     }
   }
 

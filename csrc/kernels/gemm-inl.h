@@ -97,6 +97,33 @@ GENFAST_INLINE int64_t gemm_chunk(const GemmArgs& a, int64_t s, const TileRows<r
   return s;
 }
 
+template <int vectors, int rows>
+GENFAST_INLINE void gemm_clip(f32x16 (&sum)[rows][vectors]) {
+#pragma GCC unroll 32
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sum[i][v] = max(sum[i][v], f32x16(0.0f));
+  }
+}
+
+template <bool whole, int vectors, int rows>
+GENFAST_INLINE void gemm_store(const GemmArgs& a, float* const* groups, int64_t stride, int64_t column, const TileRows<rows>& at,
+                               const f32x16 (&sum)[rows][vectors]) {
+  float* row[rows];
+  at.find(groups, stride, row);
+#pragma GCC unroll 32
+  for (int i = 0; i < rows; ++i) {
+    float* out = row[i] + column;
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      if (whole)
+        sum[i][v].store(out + 16 * v);
+      else
+        sum[i][v].store_n(out + 16 * v, a.columns - column - 16 * v);
+    }
+  }
+}
+
 // The epilogue of a tile; `whole` when all its columns exist.
 template <bool scaled, int vectors, int rows, bool whole>
 GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRows<rows>& at, f32x16 (&sum)[rows][vectors]) {
@@ -130,25 +157,11 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
             sum[i][v] + (whole ? f32x16::load(residual + 16 * v) : f32x16::load_n(residual + 16 * v, a.columns - column - 16 * v));
     }
   }
-  if (a.relu) {
-#pragma GCC unroll 32
-    for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sum[i][v] = max(sum[i][v], f32x16(0.0f));
-    }
-  }
-  float* row[rows];
-  at.find(a.out, a.out_stride, row);
-#pragma GCC unroll 32
-  for (int i = 0; i < rows; ++i) {
-    float* out = row[i] + column;
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) {
-      if (whole)
-        sum[i][v].store(out + 16 * v);
-      else
-        sum[i][v].store_n(out + 16 * v, a.columns - column - 16 * v);
-    }
+  if (a.relu) gemm_clip(sum);
+  gemm_store<whole>(a, a.out, a.out_stride, column, at, sum);
+  if (a.relu_out) {
+    gemm_clip(sum);
+    gemm_store<whole>(a, a.relu_out, a.relu_out_stride, column, at, sum);
   }
 }
 

@@ -39,6 +39,9 @@ struct GemmArgs {
   bool relu;
   WeightType weight_type = WeightType::f32;
   const float* scales = nullptr;  // of i8 weights, padded like the packed columns
+  // Beside out, where what follows reads both: max(out, +0), placed like out, in memory that nothing else of the call uses.
+  float* const* relu_out = nullptr;  // [groups], or null
+  int64_t relu_out_stride = 0;
 };
 
 // A table to look up rows in: [rows][columns] of a type, each row of i8 times its scale.
