@@ -27,6 +27,12 @@ sys.path.insert(0, str(ROOT))  # isolated builds leave the project's folder out
 import setup_cuda  # noqa: E402
 
 ROOMS = ("base", "graph", "plan", "kernels", "engine", "sampling", "bindings")
+# Rooms whose sources compile as one, a file in UNITS that includes them: most of a small file's time goes into the
+# headers, and pybind11's inline functions.
+WHOLE_ROOMS = ("graph", "plan", "engine", "sampling", "bindings", "cuda_bindings")
+UNITS = ROOT / "build/units"
+# What takes long, longest first, so that no compiler is left alone at the end.
+LONG = ("bindings", "avx512", "scalar_families", "engine", "avx2", "avx2_families")
 COMPILER = "genfast needs a C++17 compiler: g++ 11 or newer, or clang 14 or newer (Debian: apt install g++)"
 
 FULL = "-O3"
@@ -52,8 +58,34 @@ def json_include() -> str:
     raise SystemExit("genfast: nlohmann/json.hpp not found; build with isolation, or first: pip install nlohmann-json")
 
 
+def sources_in(*rooms: str) -> list[str]:
+    return relative([path for room in rooms for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
+
+
+def units(*rooms: str) -> list[str]:
+    """What to compile of these rooms. Writes the sources that stand for whole ones."""
+    UNITS.mkdir(parents=True, exist_ok=True)
+    made = []
+    for room in rooms:
+        if room not in WHOLE_ROOMS:
+            made += sources_in(room)
+            continue
+        path = UNITS / f"{room}.cc"
+        text = "".join(f'#include "{source.removeprefix("csrc/")}"\n' for source in sources_in(room))
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+        made += relative([path])
+    return made
+
+
+def room_of(source: str) -> str | None:
+    """The room that a source in UNITS stands for; None for others."""
+    path = Path(source)
+    return path.stem if ROOT / path.parent == UNITS else None
+
+
 def of_cuda(path: str) -> bool:
-    return path.startswith(tuple(f"csrc/{room}/" for room in setup_cuda.ROOMS))
+    return path.startswith(tuple(f"csrc/{room}/" for room in setup_cuda.ROOMS)) or room_of(path) in setup_cuda.ROOMS
 
 
 def headers(cuda: bool = False) -> list[str]:
@@ -67,11 +99,13 @@ def needs_recompile(obj: str, source: str) -> bool:
     """Rebuild when the source, any header or this file is newer: headers are few and a missed one is worse. nvcc takes
     minutes, so its sources are rebuilt by what they include."""
     built = os.path.getmtime(obj)
+    room = room_of(source)
     cuda = of_cuda(source)
     more = ["setup_cuda.py", setup_cuda.SETTINGS] if cuda else []
     if source.endswith(".cu"):
         return setup_cuda.needs_nvcc(obj) or any(os.path.getmtime(ROOT / path) > built for path in more)
-    return any(os.path.getmtime(ROOT / path) > built for path in [source, "setup.py", *more, *headers(cuda)])
+    parts = [source, "setup.py", *(sources_in(room) if room else ())]
+    return any(os.path.getmtime(ROOT / path) > built for path in [*parts, *more, *headers(cuda)])
 
 
 def interface() -> str:
@@ -85,12 +119,17 @@ def interface() -> str:
 def optimization(source: str) -> str:
     """As much as pays: bindings only pass arrays on, graphs are small, and x86's scalar kernels wait for fmaf. `pip
     install` would take half a minute longer with -O3 everywhere."""
-    if source.endswith(("/module.cc", "/bind_graph.cc", "/bind_kernels.cc")):
-        return "-O0"
     if platform.machine() in ("x86_64", "AMD64") and "/targets/scalar" in source:
-        # -Og compiles these three in a third of the time, and the others no faster.
-        return "-Og" if source.endswith(("/scalar.cc", "/scalar_closed_form.cc", "/scalar_rows.cc")) else "-O1"
-    return "-O1" if any(f"csrc/{room}/" in source for room in ("bindings", "graph", "plan", "cuda_bindings")) else FULL
+        # -Og compiles these two in a third of the time, and the others no faster.
+        return "-Og" if source.endswith(("/scalar.cc", "/scalar_rows.cc")) else "-O1"
+    quick = room_of(source) in ("bindings", "cuda_bindings", "graph", "plan") or source.endswith("/_bitgen.cpp")
+    return "-O1" if quick else FULL
+
+
+def length_rank(source: str) -> int:
+    """Where in the order of compilation a source belongs: nvcc's, which take minutes, before all."""
+    name = Path(source).stem
+    return -1 if source.endswith(".cu") else LONG.index(name) if name in LONG else len(LONG)
 
 
 class BuildExt(build_ext):
@@ -115,7 +154,10 @@ class BuildExt(build_ext):
         version = int(macros.get("__clang_major__" if clang else "__GNUC__", "0"))
         if version < (14 if clang else 11):
             raise SystemExit(f"{COMPILER}; {shlex.join(command)!r} is {'clang' if clang else 'gcc'} {version}")
-        compile_one = self.compiler._compile
+        compile_one, compile_all = self.compiler._compile, self.compiler.compile
+
+        def compile_longest_first(sources, **settings):  # setuptools has sorted them by name
+            return compile_all(sorted(sources, key=length_rank), **settings)
 
         def compile_as_pays(obj, src, ext, cc_args, extra_postargs, pp_opts):
             if src.endswith(".cu"):
@@ -124,11 +166,12 @@ class BuildExt(build_ext):
                 except RuntimeError as error:
                     raise CompileError(str(error)) from None
             flags = [optimization(src) if flag == FULL else flag for flag in extra_postargs]
-            if src.endswith("/module.cc"):
+            if room_of(src) in ("bindings", "cuda_bindings"):
                 flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
             return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
         self.compiler._compile = compile_as_pays
+        self.compiler.compile = compile_longest_first
         self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]
         super().build_extensions()
         if NVCC:
@@ -142,9 +185,9 @@ def core() -> Extension:
     """The CPU core, the same whether CUDA is built or not."""
     return Extension(
         "genfast._core",
-        relative([path for room in ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")]),
+        units(*ROOMS),
         include_dirs=["csrc", "csrc/include", pybind11.get_include(), json_include()],
-        depends=headers(),
+        depends=[*headers(), *sources_in(*ROOMS)],
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
         language="c++",
@@ -156,10 +199,9 @@ def cuda() -> list[Extension]:
     if not CUDA:
         return []
     setup_cuda.save_settings({"mode": CUDA, "nvcc": NVCC and [*NVCC.command, NVCC.version], "archs": ARCHS})
-    sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
+    sources = units(*setup_cuda.ROOMS)
     if NVCC:
-        # nvcc's first, because they take longest.
-        sources = relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cu")]) + sources
+        sources += relative([path for room in setup_cuda.ROOMS for path in ROOT.glob(f"csrc/{room}/**/*.cu")])
     return [
         Extension(
             "genfast._cuda",
@@ -168,7 +210,7 @@ def cuda() -> list[Extension]:
             define_macros=[("GENFAST_CUDA_OLDEST", str(ARCHS[0])) if NVCC else ("GENFAST_CUDA_HOST", "1")],
             library_dirs=NVCC.library_dirs if NVCC else [],
             libraries=["cudart_static", "dl", "rt"] if NVCC else [],
-            depends=[*headers(cuda=True), setup_cuda.SETTINGS],
+            depends=[*headers(cuda=True), *sources_in(*setup_cuda.ROOMS), setup_cuda.SETTINGS],
             extra_compile_args=COMPILE,
             # cudart's names stay inside, whatever other copy of it the process has loaded.
             extra_link_args=[*LINK, "-Wl,--exclude-libs,ALL"],

@@ -63,7 +63,10 @@ def table(results: dict) -> str:
     for benchmark in results["benchmarks"]:
         info = benchmark["extra_info"]
         if info["side"] == "import":
-            lines.append(f"- import genfast: {info['import_ms_over_numpy']:.0f} ms over numpy.")
+            lines.append(
+                f"- import genfast: {info['import_ms_over_numpy']:.0f} ms over numpy; with load and 64 digits "
+                f"{info['first_sample_ms_over_numpy']:.0f} ms."
+            )
         if info["side"] == "memory":
             lines.append(
                 f"- peak memory of a process: {info['peak_mib_after_100']} MiB after 100 digits, "

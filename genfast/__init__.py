@@ -32,41 +32,8 @@ except ImportError as error:
         "another folder or with -P (python -P -m …); to use this one, pip install -e ."
     ) from error
 
-from genfast import heads
 from genfast._core import cpu_target, num_threads
 from genfast.devices import devices
-from genfast.distributions import (
-    Bernoulli,
-    Beta,
-    Binomial,
-    Categorical,
-    Cauchy,
-    Chi2,
-    DiscreteUniform,
-    Distribution,
-    Exponential,
-    F,
-    Gamma,
-    Geometric,
-    Gumbel,
-    HalfNormal,
-    Hypergeometric,
-    InverseGamma,
-    Kumaraswamy,
-    Laplace,
-    Logistic,
-    LogNormal,
-    NegativeBinomial,
-    Normal,
-    Pareto,
-    Poisson,
-    Rayleigh,
-    StudentT,
-    Triangular,
-    Uniform,
-    VonMises,
-    Weibull,
-)
 from genfast.errors import (
     DeviceError,
     DeviceMemoryError,
@@ -76,16 +43,55 @@ from genfast.errors import (
     NumericalError,
     UnsupportedOpError,
 )
-from genfast.generate import generate
 from genfast.lazy import exports
-from genfast.model import Model, compile, load, models, set_num_threads
-from genfast.stream import Stream
 
 if TYPE_CHECKING:
+    from genfast import distributions as distributions
+    from genfast import heads
+    from genfast import joints as joints
     from genfast._philox import Philox
     from genfast.ascent import compile_ascent
     from genfast.chain import Chain
-    from genfast.distributions import Affine, Discretized, Mixture, NumericalInverse, Truncated, from_scipy, from_torch
+    from genfast.distributions import (
+        Affine,
+        Bernoulli,
+        Beta,
+        Binomial,
+        Categorical,
+        Cauchy,
+        Chi2,
+        DiscreteUniform,
+        Discretized,
+        Distribution,
+        Exponential,
+        F,
+        Gamma,
+        Geometric,
+        Gumbel,
+        HalfNormal,
+        Hypergeometric,
+        InverseGamma,
+        Kumaraswamy,
+        Laplace,
+        Logistic,
+        LogNormal,
+        Mixture,
+        NegativeBinomial,
+        Normal,
+        NumericalInverse,
+        Pareto,
+        Poisson,
+        Rayleigh,
+        StudentT,
+        Triangular,
+        Truncated,
+        Uniform,
+        VonMises,
+        Weibull,
+        from_scipy,
+        from_torch,
+    )
+    from genfast.generation import generate
     from genfast.interpolation import interpolate
     from genfast.joints import (
         DiscreteBayesNet,
@@ -96,6 +102,8 @@ if TYPE_CHECKING:
         MultivariateNormal,
         StudentTCopula,
     )
+    from genfast.model import Model, compile, load, models, set_num_threads
+    from genfast.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -177,13 +185,44 @@ __getattr__ = exports(
         "genfast.chain": ("Chain",),
         "genfast.distributions": (
             "Affine",
+            "Bernoulli",
+            "Beta",
+            "Binomial",
+            "Categorical",
+            "Cauchy",
+            "Chi2",
+            "DiscreteUniform",
             "Discretized",
+            "Distribution",
+            "Exponential",
+            "F",
+            "Gamma",
+            "Geometric",
+            "Gumbel",
+            "HalfNormal",
+            "Hypergeometric",
+            "InverseGamma",
+            "Kumaraswamy",
+            "Laplace",
+            "LogNormal",
+            "Logistic",
             "Mixture",
+            "NegativeBinomial",
+            "Normal",
             "NumericalInverse",
+            "Pareto",
+            "Poisson",
+            "Rayleigh",
+            "StudentT",
+            "Triangular",
             "Truncated",
+            "Uniform",
+            "VonMises",
+            "Weibull",
             "from_scipy",
             "from_torch",
         ),
+        "genfast.generation": ("generate",),
         "genfast.interpolation": ("interpolate",),
         "genfast.joints": (
             "DiscreteBayesNet",
@@ -194,7 +233,10 @@ __getattr__ = exports(
             "MultivariateNormal",
             "StudentTCopula",
         ),
+        "genfast.model": ("Model", "compile", "load", "models", "set_num_threads"),
+        "genfast.stream": ("Stream",),
     },
+    modules=("distributions", "heads", "joints", "model", "stream"),
 )
 
 

@@ -9,11 +9,19 @@ from typing import Any
 __all__ = ["exports"]
 
 
-def exports(namespace: dict[str, Any], homes: dict[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """A module's `__getattr__` that fetches the names `homes` lists by the modules they live in, once each."""
+def exports(
+    namespace: dict[str, Any], homes: dict[str, tuple[str, ...]], modules: tuple[str, ...] = ()
+) -> Callable[[str], Any]:
+    """A package's `__getattr__`: fetches the names that `homes` lists by the modules they live in, and the package's
+    own `modules`, once each.
+
+    No name in `homes` may be that of a submodule: importing one binds its name in the package.
+    """
     home = {name: module for module, names in homes.items() for name in names}
 
     def fetch(name: str) -> Any:
+        if name in modules:
+            return import_module(f"{namespace['__name__']}.{name}")  # which binds it
         if name not in home:
             raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")
         namespace[name] = getattr(import_module(home[name]), name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-import secrets
+import os
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,9 @@ class Stream:
     _seed: int
 
     def __init__(self, seed: int | None = None) -> None:
-        object.__setattr__(self, "_seed", secrets.randbits(64) if seed is None else as_index(seed, "seed", 1 << 64))
+        object.__setattr__(
+            self, "_seed", int.from_bytes(os.urandom(8), "little") if seed is None else as_index(seed, "seed", 1 << 64)
+        )
 
     @property
     def seed(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with open(target, "wb") as file:
                 yield file
             return
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+        beside = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
         try:
             # Not tempfile: its files are private, while this one should follow the umask.
             with open(beside, "xb") as file:

@@ -33,6 +33,41 @@ def test_numpy_is_all_that_a_sample_needs() -> None:
     assert python(code) == "(2, 1, 8, 8) uint8 (2,)"
 
 
+def test_importing_genfast_loads_little() -> None:
+    new = python("import sys, numpy; old = set(sys.modules); import genfast; print(*sorted(set(sys.modules) - old))")
+    loaded = set(new.split())
+    own = {name for name in loaded if name.split(".")[0] == "genfast" and not name.startswith("genfast._core.")}
+    assert own == {"genfast", "genfast._core", "genfast.devices", "genfast.errors", "genfast.lazy"}
+    assert not loaded & {"hashlib", "json", "secrets", "shutil", "threading", "zipfile"}
+
+
+def test_every_public_name_is_there_however_it_is_asked_for() -> None:
+    code = (
+        "import sys, pkgutil, importlib, genfast as gf\n"
+        "print(set(gf.__all__) <= set(dir(gf)))\n"
+        "from genfast import *\n"
+        "first = {name: getattr(gf, name) for name in gf.__all__}\n"
+        "print(all(globals()[name] is first[name] for name in gf.__all__))\n"
+        "print(gf.distributions.Normal is gf.Normal, gf.joints.Joint is gf.Joint, gf.model.Model is gf.Model)"
+    )
+    assert python(code).split() == ["True"] * 5
+    # Importing a submodule binds its name in the package, which must not hide a function there.
+    code = (
+        "import pkgutil, importlib, genfast as gf\n"
+        "for module in pkgutil.iter_modules(gf.__path__):\n"
+        "    if module.name not in ('_cuda', 'export', 'zoo'): importlib.import_module('genfast.' + module.name)\n"
+        "print(*[name for name in gf.__all__ if type(getattr(gf, name)) is type(gf)])"
+    )
+    assert python(code) == "heads"
+
+
+def test_a_misspelt_name_is_an_attribute_error_with_a_hint() -> None:
+    assert not hasattr(gf, "Normall") and not hasattr(gf.distributions, "Normall")
+    command = [sys.executable, "-P", "-c", "import genfast as gf; gf.Normall"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "module 'genfast' has no attribute 'Normall'. Did you mean: 'Normal'?" in result.stderr
+
+
 def test_a_source_folder_without_the_library_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "genfast").mkdir()
     for file in Path(gf.__file__).parent.glob("*.py"):

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "bindings/arrays.h"
 #include "bindings/gil.h"
 #include "sampling/rows.h"
 
@@ -16,14 +17,6 @@ namespace py = pybind11;
 
 namespace genfast {
 namespace {
-
-using Doubles = py::array_t<double, py::array::c_style>;
-using Longs = py::array_t<int64_t, py::array::c_style>;
-using Ints = py::array_t<int32_t, py::array::c_style>;
-
-void require(bool condition, const char* message) {
-  if (!condition) throw py::value_error(message);
-}
 
 void poll() {
   py::gil_scoped_acquire gil;
@@ -165,10 +158,10 @@ void bind_categorical(py::module_& m) {
                              [](const CategoricalTable& t) { return Doubles(t.table().size(), t.table().cumulative()); })
       .def_property_readonly("guide",
                              [](const CategoricalTable& t) {
-                               return Ints(static_cast<py::ssize_t>(t.table().guide().size()), t.table().guide().data());
+                               return Levels(static_cast<py::ssize_t>(t.table().guide().size()), t.table().guide().data());
                              })
       .def_property_readonly(
-          "index", [](const CategoricalTable& t) { return Ints(static_cast<py::ssize_t>(t.index().size()), t.index().data()); },
+          "index", [](const CategoricalTable& t) { return Levels(static_cast<py::ssize_t>(t.index().size()), t.index().data()); },
           "Of the table's categories among all; empty when it has all.")
       .def("sample", &sample_table, "shape"_a, "seed"_a, "u"_a);
 }

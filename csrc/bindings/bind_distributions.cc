@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/arrays.h"
 #include "bindings/family_names.h"
 #include "bindings/gil.h"
 #include "sampling/elementwise.h"
@@ -16,12 +17,6 @@ namespace py = pybind11;
 
 namespace genfast {
 namespace {
-
-using Doubles = py::array_t<double, py::array::c_style>;
-
-void require(bool condition, const std::string& message) {
-  if (!condition) throw py::value_error(message);
-}
 
 bool is_contiguous(const py::array& a) { return (a.flags() & py::array::c_style) != 0; }
 bool is_f32(const py::array& a) { return py::isinstance<py::array_t<float>>(a); }

@@ -8,30 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "bindings/targets.h"
 
 namespace py = pybind11;
 
 namespace genfast {
 namespace {
 
-using Rows = py::array_t<float, py::array::c_style>;
-using Doubles = py::array_t<double, py::array::c_style>;
-using Levels = py::array_t<int32_t, py::array::c_style>;
-
-void require(bool condition, const std::string& message) {
-  if (!condition) throw py::value_error(message);
-}
-
-const Kernels& target(const std::string& name) {
-  int count;
-  const Kernels* const* all = all_targets(&count);
-  for (int i = 0; i < count; ++i)
-    if (name == all[i]->target && all[i]->supported()) return *all[i];
-  throw py::value_error("unknown or unsupported target " + name);
-}
-
-std::vector<const float*> row_pointers(const Rows& rows, int64_t columns) {
+std::vector<const float*> row_pointers(const FloatRows& rows, int64_t columns) {
   require(rows.ndim() == 2 && rows.shape(1) >= columns, "rows must be a matrix of enough columns");
   std::vector<const float*> pointers;
   for (py::ssize_t r = 0; r < rows.shape(0); ++r) pointers.push_back(rows.data(r));
@@ -43,7 +27,7 @@ void require_levels(const int32_t* level, int64_t n, int64_t levels) {
 }
 
 // Returns (lower, upper, first bad row or -1); so does the next.
-py::tuple categorical_interval(const std::string& name, const Rows& logits, const Levels& level, float temperature) {
+py::tuple categorical_interval(const std::string& name, const FloatRows& logits, const Levels& level, float temperature) {
   require(logits.ndim() == 2 && logits.shape(1) > 0 && level.size() == logits.shape(0) && temperature > 0, "one level a row");
   require_levels(level.data(), level.size(), logits.shape(1));
   Doubles lower(level.size()), upper(level.size());
@@ -52,7 +36,7 @@ py::tuple categorical_interval(const std::string& name, const Rows& logits, cons
   return py::make_tuple(lower, upper, bad);
 }
 
-py::tuple bernoulli_interval(const std::string& name, const Rows& logits, const Levels& level, float temperature, bool probs) {
+py::tuple bernoulli_interval(const std::string& name, const FloatRows& logits, const Levels& level, float temperature, bool probs) {
   require(logits.ndim() == 2 && logits.shape(1) == 1 && level.size() == logits.shape(0) && temperature > 0, "one level a row");
   require_levels(level.data(), level.size(), 2);
   Doubles lower(level.size()), upper(level.size());
@@ -62,7 +46,7 @@ py::tuple bernoulli_interval(const std::string& name, const Rows& logits, const 
 }
 
 // u and given, or neither. Returns (level, log_prob, lower, upper, each [channel][n]; first bad row or -1).
-py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Levels& level, const py::object& u,
+py::tuple logistic_mixture(const std::string& name, const FloatRows& rows, const Levels& level, const py::object& u,
                            const py::object& given, int64_t channels, int64_t components, bool coupled, double low, double high,
                            int64_t levels, bool scores) {
   require(channels > 0 && components > 0 && components <= kMostComponents && levels >= 2 && (!coupled || channels == 3),
@@ -98,7 +82,7 @@ py::tuple logistic_mixture(const std::string& name, const Rows& rows, const Leve
 }
 
 // link: its place in HeadKernels::link.
-Doubles link(const std::string& name, int link, const Rows& rows, double scale, double shift) {
+Doubles link(const std::string& name, int link, const FloatRows& rows, double scale, double shift) {
   require(link >= 0 && link < 6, "there are six links");
   const std::vector<const float*> pointers = row_pointers(rows, 1);
   Doubles out(rows.shape(0));
@@ -107,7 +91,7 @@ Doubles link(const std::string& name, int link, const Rows& rows, double scale, 
 }
 
 // Returns (weights, log weights, each [component][n]; first bad row or -1).
-py::tuple mixture_weights(const std::string& name, const Rows& rows) {
+py::tuple mixture_weights(const std::string& name, const FloatRows& rows) {
   const std::vector<const float*> pointers = row_pointers(rows, 1);
   require(rows.shape(1) <= kMostComponents, "too many components");
   const std::vector<py::ssize_t> shape{rows.shape(1), rows.shape(0)};

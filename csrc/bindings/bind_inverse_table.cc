@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "bindings/arrays.h"
 #include "bindings/gil.h"
 #include "numerics/chebyshev.h"
 #include "numerics/inverse_table.h"
@@ -17,17 +18,16 @@ namespace {
 
 template <class T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
-using Doubles = Array<double>;
 
 template <class T>
 std::vector<T> copied(const Array<T>& a) {
   return std::vector<T>(a.data(), a.data() + a.size());
 }
 
-InverseTable make(int64_t rows, const Doubles& cells, const Array<int32_t>& cell_refs, const Array<int64_t>& segment_start,
+InverseTable make(int64_t rows, const Array<double>& cells, const Array<int32_t>& cell_refs, const Array<int64_t>& segment_start,
                   const Array<int32_t>& segment_exponent, const Array<int32_t>& segment_ref, const Array<int32_t>& nodes,
-                  const Doubles& pieces, const Doubles& tail_pieces, const Doubles& low, const Doubles& middle,
-                  const Doubles& high) {
+                  const Array<double>& pieces, const Array<double>& tail_pieces, const Array<double>& low,
+                  const Array<double>& middle, const Array<double>& high) {
   auto aligned = AlignedBuffer<double>::uninitialised(static_cast<size_t>(cells.size()));
   if (cells.size()) std::memcpy(aligned.data(), cells.data(), static_cast<size_t>(cells.size()) * sizeof(double));
   return InverseTable({rows, std::move(aligned), copied(cell_refs), copied(segment_start), copied(segment_exponent),
@@ -36,7 +36,7 @@ InverseTable make(int64_t rows, const Doubles& cells, const Array<int32_t>& cell
 }
 
 // u holds a row of numbers for each row of the table, or, if shared, one for all; out one row for each. Both C-contiguous float64.
-int64_t evaluate(const InverseTable& table, const Doubles& u, Doubles out, bool complement, bool shared) {
+int64_t evaluate_table(const InverseTable& table, const Array<double>& u, Array<double> out, bool complement, bool shared) {
   const py::ssize_t rows = table.rows();
   const int64_t n = out.size() / rows;
   if (out.size() != n * rows || u.size() != (shared ? n : n * rows)) throw py::value_error("u and out do not fit the table's rows");
@@ -47,10 +47,10 @@ int64_t evaluate(const InverseTable& table, const Doubles& u, Doubles out, bool 
 }
 
 // c: (m, 8), t: (m, k) → (m, k), with the kernel's roundings.
-Doubles horner(const Doubles& c, const Doubles& t) {
+Array<double> horner(const Array<double>& c, const Array<double>& t) {
   if (c.ndim() != 2 || c.shape(1) != numerics::kPieceCoefficients || t.ndim() != 2 || t.shape(0) != c.shape(0))
     throw py::value_error("c must be (m, 8) and t (m, k)");
-  Doubles out(std::vector<py::ssize_t>{t.shape(0), t.shape(1)});
+  Array<double> out(std::vector<py::ssize_t>{t.shape(0), t.shape(1)});
   for (py::ssize_t i = 0; i < t.shape(0); ++i)
     for (py::ssize_t j = 0; j < t.shape(1); ++j)
       *out.mutable_data(i, j) = numerics::horner<double, numerics::kPieceCoefficients>(*t.data(i, j), c.data(i, 0));
@@ -58,26 +58,20 @@ Doubles horner(const Doubles& c, const Doubles& t) {
 }
 
 // piece: (m, 16), v: (m, k) → (m, k).
-Doubles tail(const Doubles& piece, const Doubles& v) {
+Array<double> tail(const Array<double>& piece, const Array<double>& v) {
   if (piece.ndim() != 2 || piece.shape(1) != numerics::kTailPieceSize || v.ndim() != 2 || v.shape(0) != piece.shape(0))
     throw py::value_error("piece must be (m, 16) and v (m, k)");
-  Doubles out(std::vector<py::ssize_t>{v.shape(0), v.shape(1)});
+  Array<double> out(std::vector<py::ssize_t>{v.shape(0), v.shape(1)});
   for (py::ssize_t i = 0; i < v.shape(0); ++i)
     for (py::ssize_t j = 0; j < v.shape(1); ++j) *out.mutable_data(i, j) = numerics::tail_piece(*v.data(i, j), piece.data(i, 0));
   return out;
 }
 
-// Neither is converted: what is not contiguous or of another type is a mistake.
-using Lanes = py::array_t<double, py::array::c_style>;
-using Longs = py::array_t<int64_t, py::array::c_style>;
+// From here on nothing is converted: what is not contiguous or of another type is a mistake.
 using Bools = py::array_t<bool, py::array::c_style>;
 
-void require(bool condition, const char* message) {
-  if (!condition) throw py::value_error(message);
-}
-
 // Panels (panels, coefficients), and for each lane the number of its own.
-void require_lanes(const Lanes& panels, const Longs& panel, const Lanes& x) {
+void require_lanes(const Doubles& panels, const Longs& panel, const Doubles& x) {
   require(panels.ndim() == 2 && panels.shape(1) >= 1, "panels must be (panels, coefficients)");
   require(panel.size() == x.size(), "there must be a panel for every number");
   const int64_t* number = panel.data();
@@ -85,9 +79,9 @@ void require_lanes(const Lanes& panels, const Longs& panel, const Lanes& x) {
     require(number[i] >= 0 && number[i] < panels.shape(0), "a panel's number is out of range");
 }
 
-Lanes chebyshev(const Lanes& panels, const Longs& panel, const Lanes& tau) {
+Doubles chebyshev(const Doubles& panels, const Longs& panel, const Doubles& tau) {
   require_lanes(panels, panel, tau);
-  Lanes out(tau.size());
+  Doubles out(tau.size());
   double* result = out.mutable_data();
   const double *c = panels.data(), *t = tau.data();
   const int64_t* number = panel.data();
@@ -97,12 +91,12 @@ Lanes chebyshev(const Lanes& panels, const Longs& panel, const Lanes& tau) {
   return out;
 }
 
-Lanes chebyshev_inverse(const Lanes& integrals, const Lanes& densities, const Longs& panel, const Lanes& share,
-                        const Bools& upper) {
+Doubles chebyshev_inverse(const Doubles& integrals, const Doubles& densities, const Longs& panel, const Doubles& share,
+                          const Bools& upper) {
   require_lanes(integrals, panel, share);
   require_lanes(densities, panel, share);
   require(integrals.shape(1) == densities.shape(1) + 1 && upper.size() == share.size(), "the arrays do not fit each other");
-  Lanes out(share.size());
+  Doubles out(share.size());
   double* result = out.mutable_data();
   const double *f = integrals.data(), *g = densities.data(), *s = share.data();
   const int64_t* number = panel.data();
@@ -123,7 +117,7 @@ void bind_inverse_table(py::module_& m) {
            "segment_ref"_a, "nodes"_a, "pieces"_a, "tail_pieces"_a, "low"_a, "middle"_a, "high"_a)
       .def_property_readonly("rows", &InverseTable::rows)
       .def_property_readonly("bytes", &InverseTable::bytes)
-      .def("evaluate", &evaluate, "u"_a, "out"_a.noconvert(), "complement"_a = false, "shared"_a = false);
+      .def("evaluate", &evaluate_table, "u"_a, "out"_a.noconvert(), "complement"_a = false, "shared"_a = false);
   m.def("inverse_piece", &horner, "c"_a, "t"_a);
   m.def("inverse_tail_piece", &tail, "piece"_a, "v"_a);
   m.def("chebyshev", &chebyshev, "panels"_a.noconvert(), "panel"_a.noconvert(), "tau"_a.noconvert());

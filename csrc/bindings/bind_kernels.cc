@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/errors.h"
-#include "kernels/kernels.h"
+#include "bindings/targets.h"
 #include "numerics/uniforms.h"
 
 namespace py = pybind11;
@@ -21,24 +21,6 @@ namespace genfast {
 namespace {
 
 using Floats = py::array_t<float>;  // any strides: the tests pass offset and padded views on purpose
-using Doubles = py::array_t<double, py::array::c_style>;
-using Levels = py::array_t<int32_t, py::array::c_style>;
-
-void require(bool condition, const std::string& message) {
-  if (!condition) throw py::value_error(message);
-}
-
-const Kernels& target(const std::string& name) {
-  if (name.empty()) return active_kernels();
-  int count;
-  const Kernels* const* all = all_targets(&count);
-  for (int i = 0; i < count; ++i)
-    if (name == all[i]->target) {
-      require(all[i]->supported(), "target " + name + " is not supported by this CPU");
-      return *all[i];
-    }
-  throw py::value_error("unknown target " + name);
-}
 
 template <class Op>
 Op op_named(const std::string& name) {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "bindings/arrays.h"
 #include "bindings/gil.h"
 #include "engine/backend.h"
 #include "engine/program_of.h"
@@ -19,17 +20,13 @@ namespace py = pybind11;
 namespace genfast {
 namespace {
 
-using U = py::array_t<double, py::array::c_style>;
-using Levels = py::array_t<int32_t, py::array::c_style>;
-using Floats = py::array_t<float, py::array::c_style>;
 using Bytes = py::array_t<uint8_t, py::array::c_style>;
-using Longs = py::array_t<int64_t, py::array::c_style>;
 
 void expect(py::ssize_t got, int64_t want, const std::string& what) {
   if (got != want) throw py::value_error(what + " has " + std::to_string(got) + " elements; expected " + std::to_string(want));
 }
 
-using Conditions = std::map<std::string, Floats>;
+using Conditions = std::map<std::string, FloatRows>;
 
 // What every call takes, as Python passes it. Keeps the arrays alive.
 struct Arguments {
@@ -62,7 +59,7 @@ struct Arguments {
     o.stop = stop;
     o.wavefront = wavefront;
     if (!u.is_none()) {
-      const U array = u.cast<U>();
+      const Doubles array = u.cast<Doubles>();
       expect(array.size(), n * uniforms, "u");
       o.u = array.data();
     }
@@ -115,7 +112,7 @@ void with_sites(const Model& model, const py::array& x, const F& f) {
     const ReleasedGil released;
     f(levels);
   } else {
-    const float* numbers = x.cast<Floats>().data();
+    const float* numbers = x.cast<FloatRows>().data();
     const ReleasedGil released;
     f(numbers);
   }
@@ -138,7 +135,7 @@ py::object sample_as(const Model& model, int64_t n, const py::object& given, con
 }
 
 // Levels as uint8 where all fit, else int32; numbers as float32. `given`: (n, sites), read where Arguments say so.
-py::object sample(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
+py::object sample_rows(const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {
   // Never negative, so n is checked before numpy sees it.
   if (n < 0) throw py::value_error("n must be at least 0, got " + std::to_string(n));
   if ((arguments.known || arguments.prompt) && given.is_none()) throw py::value_error("given is missing");
@@ -148,15 +145,15 @@ py::object sample(const Model& model, int64_t n, const Arguments& arguments, con
                                                     : sample_as<int32_t>(model, n, given, options);
 }
 
-Floats outputs(const Model& model, int64_t n) {
+FloatRows outputs(const Model& model, int64_t n) {
   std::vector<py::ssize_t> shape(model.output_shape().begin(), model.output_shape().end());
   shape.insert(shape.begin(), n);
-  return Floats(shape);
+  return FloatRows(shape);
 }
 
 template <class T>
 py::tuple generate_as(const Model& model, int64_t n, bool sites, const Options& options) {
-  Floats out = outputs(model, n);
+  FloatRows out = outputs(model, n);
   py::array_t<T> drawn(std::vector<py::ssize_t>{sites ? n : 0, model.sites()});
   float* data = out.mutable_data();
   T* to = sites ? drawn.mutable_data() : nullptr;
@@ -174,10 +171,10 @@ py::tuple generate(const Model& model, int64_t n, const Arguments& arguments, bo
   return model.levels() > 0 ? generate_as<int32_t>(model, n, sites, options) : generate_as<float>(model, n, sites, options);
 }
 
-Floats apply(const Model& model, const py::array& x, const Arguments& arguments) {
+FloatRows apply(const Model& model, const py::array& x, const Arguments& arguments) {
   const int64_t n = rows_of(model, x);
   const Options options = arguments.options(model, n, model.uniforms());
-  Floats out = outputs(model, n);
+  FloatRows out = outputs(model, n);
   float* data = out.mutable_data();
   with_sites(model, x, [&](auto* sites) { model.apply(n, sites, data, options); });
   return out;
@@ -337,7 +334,7 @@ void bind_model(py::module_& m) {
       .def("file_bytes", [](const Model& model) { return py::bytes(model.file_bytes()); })
       .def("plan", &Model::plan, py::arg("wavefront") = true, py::call_guard<ReleasedGil>())
       .def("explain", &Model::explain, py::call_guard<ReleasedGil>())
-      .def("sample", &sample, py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
+      .def("sample", &sample_rows, py::arg("n"), py::arg("arguments"), py::arg("given") = py::none())
       .def(
           "stream",
           [](const Model& model, int64_t n, const Arguments& arguments, const py::object& given) {

@@ -12,7 +12,7 @@ namespace genfast {
 namespace {
 
 template <class T>
-void fill(py::array_t<T> out, uint64_t seed, uint64_t first_row, uint64_t first_site) {
+void fill_matrix(py::array_t<T> out, uint64_t seed, uint64_t first_row, uint64_t first_site) {
   if (out.ndim() != 2 || !(out.flags() & py::array::c_style)) throw py::value_error("out must be a C-contiguous matrix");
   T* data = out.mutable_data();
   const int64_t rows = out.shape(0), sites = out.shape(1);
@@ -27,8 +27,8 @@ void fill(py::array_t<T> out, uint64_t seed, uint64_t first_row, uint64_t first_
 
 void bind_uniforms(py::module_& m) {
   using namespace py::literals;
-  m.def("fill_uniforms", &fill<double>, "out"_a.noconvert(), "seed"_a, "first_row"_a, "first_site"_a);
-  m.def("fill_uniforms", &fill<float>, "out"_a.noconvert(), "seed"_a, "first_row"_a, "first_site"_a);
+  m.def("fill_uniforms", &fill_matrix<double>, "out"_a.noconvert(), "seed"_a, "first_row"_a, "first_site"_a);
+  m.def("fill_uniforms", &fill_matrix<float>, "out"_a.noconvert(), "seed"_a, "first_row"_a, "first_site"_a);
 }
 
 }  // namespace genfast

@@ -17,7 +17,6 @@
 namespace genfast {
 namespace {
 
-constexpr int64_t kElements = 256;  // of a call, so that its arrays stay in the caches
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 static_assert(static_cast<size_t>(Link::count) == std::extent_v<decltype(HeadKernels::link)>, "every link has a kernel");
@@ -65,6 +64,8 @@ class FamilyHead : public HeadRunner {
   }
 
  private:
+  static constexpr int64_t kElements = 256;  // of a call, so that its arrays stay in the caches
+
   using Numbers = std::array<double, kElements>;
 
   const double* parameter(size_t j, int64_t component) const {

@@ -9,8 +9,6 @@
 namespace genfast {
 namespace {
 
-constexpr int64_t kElements = 512;  // of a call, so that its arrays stay in the caches
-
 class LogisticMixtureHead : public HeadRunner {
  public:
   LogisticMixtureHead(const Graph& graph, int64_t stride)
@@ -28,6 +26,8 @@ class LogisticMixtureHead : public HeadRunner {
   }
 
  private:
+  static constexpr int64_t kElements = 512;  // of a call, so that its arrays stay in the caches
+
   struct Place {
     int64_t position;
     const float* outputs;  // row 0

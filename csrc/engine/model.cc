@@ -24,12 +24,6 @@ using Clock = std::chrono::steady_clock;
 using Conditions = std::map<std::string, const float*>;
 constexpr auto kPollEvery = std::chrono::milliseconds(50);
 
-int64_t elements(const std::vector<int64_t>& shape) {
-  int64_t n = 1;
-  for (int64_t d : shape) n *= d;
-  return n;
-}
-
 void check_condition(const Condition& condition, const float* data, int64_t n, const std::string& what) {
   const int64_t per_row = elements(condition.shape);
   for (int64_t i = 0; i < n * per_row; ++i) {

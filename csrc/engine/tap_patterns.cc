@@ -18,7 +18,7 @@ struct Part {
 // In multiply-adds. Below kWorthwhile of them saved, sorting costs more than it gains.
 constexpr int64_t kPerCall = 8192, kWorthwhile = int64_t{1} << 17;
 // Fetching weights costs about as much as one more row, in every block of rows.
-constexpr int64_t kBlockRows = 48;
+constexpr int64_t kRowsAFetch = 48;
 // Merging looks at all pairs.
 constexpr size_t kMostPatterns = 128;
 
@@ -31,7 +31,7 @@ int64_t work(const Pattern& pattern, const std::vector<int64_t>& tap_work) {
 
 int64_t cost(const Pattern& pattern, size_t positions, const std::vector<int64_t>& tap_work, int64_t rows) {
   const int64_t m = static_cast<int64_t>(positions) * rows;
-  return work(pattern, tap_work) * (m + (m + kBlockRows - 1) / kBlockRows) + kPerCall;
+  return work(pattern, tap_work) * (m + (m + kRowsAFetch - 1) / kRowsAFetch) + kPerCall;
 }
 
 Pattern both(const Pattern& a, const Pattern& b) {

@@ -7,15 +7,11 @@
 #include "kernels/kernels.h"
 
 namespace genfast {
-namespace {
-
 int64_t elements(const std::vector<int64_t>& shape) {
   int64_t n = 1;
   for (int64_t d : shape) n *= d;
   return n;
 }
-
-}  // namespace
 
 TileRun::TileRun(std::shared_ptr<Prepared> ready, const Call& call, int64_t begin, int64_t rows, int64_t capacity)
     : ready_(ready),

@@ -11,6 +11,9 @@
 
 namespace genfast {
 
+// Numbers of an array of this shape.
+int64_t elements(const std::vector<int64_t>& shape);
+
 // What one call of Model reads and writes. Null where it does not.
 struct Call {
   const Graph* graph = nullptr;

@@ -6,7 +6,7 @@
 namespace genfast {
 namespace {
 
-constexpr int64_t kBlock = 16;  // as in kernels/logits-inl.h
+constexpr int64_t kFold = 16;  // as in kernels/logits-inl.h
 
 double target_of(double u, double total) {
   const double product = u * total;
@@ -17,12 +17,12 @@ double target_of(double u, double total) {
 
 double cumulative_weights(const double* weights, int64_t n, double* out) {
   double running = 0.0;
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t count = std::min(kBlock, n - begin);
+  for (int64_t begin = 0; begin < n; begin += kFold) {
+    const int64_t count = std::min(kFold, n - begin);
     const double* w = weights + begin;
-    double fold[kBlock] = {};
+    double fold[kFold] = {};
     std::copy(w, w + count, fold);
-    for (int64_t step = kBlock / 2; step; step /= 2)
+    for (int64_t step = kFold / 2; step; step /= 2)
       for (int64_t i = 0; i < step; ++i) fold[i] = fold[i] + fold[i + step];
     const double end = running + fold[0];
     // One by one, the weights may add up to more or less than their block's sum, which decides.

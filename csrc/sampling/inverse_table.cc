@@ -11,7 +11,7 @@
 namespace genfast {
 namespace {
 
-constexpr int64_t kBlock = 16384;  // elements of a task: long against its cost, short against a thread's share
+constexpr int64_t kElements = 16384;  // elements of a task: long against its cost, short against a thread's share
 
 void require(bool condition, const char* what) {
   if (!condition) throw ArgumentError(std::string("inverse table: ") + what);
@@ -78,13 +78,13 @@ int64_t InverseTable::evaluate(const double* u, double* out, int64_t n, bool com
   const int64_t rows = parts_.rows;
   const InverseTableFn kernel = active_kernels().inverse_table;
   // A task is a stretch of one long row, or several short rows.
-  const int64_t per_row = (n + kBlock - 1) / kBlock, rows_per_task = per_row > 1 ? 1 : std::max<int64_t>(1, kBlock / n);
+  const int64_t per_row = (n + kElements - 1) / kElements, rows_per_task = per_row > 1 ? 1 : std::max<int64_t>(1, kElements / n);
   const int64_t tasks = per_row > 1 ? rows * per_row : (rows + rows_per_task - 1) / rows_per_task;
   std::atomic<int64_t> bad{rows * n};
   parallel_for(tasks, 0, [&](int64_t task) {
     const int64_t first_row = per_row > 1 ? task / per_row : task * rows_per_task;
     const int64_t last_row = std::min(rows, first_row + rows_per_task);
-    const int64_t begin = per_row > 1 ? task % per_row * kBlock : 0, end = per_row > 1 ? std::min(n, begin + kBlock) : n;
+    const int64_t begin = per_row > 1 ? task % per_row * kElements : 0, end = per_row > 1 ? std::min(n, begin + kElements) : n;
     for (int64_t row = first_row; row < last_row; ++row) {
       const int64_t at = kernel(view_, row, complement, u + (shared ? 0 : row * n) + begin, out + row * n + begin, end - begin);
       if (at < 0) continue;

@@ -1,4 +1,4 @@
-// Cuts an array of uniforms into rectangles of about kTask numbers and hands them to the kernel.
+// Cuts an array of uniforms into rectangles of about kRectangle numbers and hands them to the kernel.
 #include "sampling/uniforms.h"
 
 #include <algorithm>
@@ -11,18 +11,18 @@ namespace genfast {
 namespace {
 
 // Half a megabyte of doubles: some 50 microseconds, long beside a hand-over to another thread. A multiple of every kernel's group.
-constexpr int64_t kTask = int64_t{1} << 16;
+constexpr int64_t kRectangle = int64_t{1} << 16;
 
 template <class T>
 void fill(UniformsFn<T> kernel, T* out, uint64_t seed, uint64_t first_row, int64_t rows, uint64_t first_site, int64_t sites,
           const std::function<void()>& poll) {
   if (rows == 0 || sites == 0) return;
-  if (rows * sites <= kTask) {
+  if (rows * sites <= kRectangle) {
     const IeeeFloatScope scope;
     kernel(out, sites, seed, first_row, rows, first_site, sites);
     return;
   }
-  const int64_t width = std::min(sites, kTask), height = std::max<int64_t>(1, kTask / width / 8 * 8);
+  const int64_t width = std::min(sites, kRectangle), height = std::max<int64_t>(1, kRectangle / width / 8 * 8);
   const int64_t across = (sites + width - 1) / width, down = (rows + height - 1) / height;
   parallel_for(
       across * down, 0,

@@ -1,4 +1,4 @@
-// The kernels of discrete-inl.h for x86 with AVX2 and FMA.
+// The kernels of families-inl.h for x86 with AVX2 and FMA.
 #include "kernels/simd.h"
 
 #if defined(GENFAST_X86)
@@ -12,7 +12,7 @@
 #define GENFAST_NS avx2
 // clang-format off: the order matters
 #include "kernels/simd_avx2-inl.h"
-#include "kernels/discrete-inl.h"
+#include "kernels/families-inl.h"
 // clang-format on
 
 #if defined(__clang__)

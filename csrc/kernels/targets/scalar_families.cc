@@ -1,8 +1,8 @@
-// The kernels of beta-inl.h in plain C++.
+// The kernels of families-inl.h in plain C++.
 #include "kernels/simd.h"
 
 #define GENFAST_NS scalar
 // clang-format off: the order matters
 #include "kernels/simd_scalar-inl.h"
-#include "kernels/beta-inl.h"
+#include "kernels/families-inl.h"
 // clang-format on

@@ -1,4 +1,4 @@
-// The kernels of circular-inl.h for x86 with AVX-512.
+// The kernels of families-inl.h for x86 with AVX-512.
 #include "kernels/simd.h"
 
 #if defined(GENFAST_X86)
@@ -12,7 +12,7 @@
 #define GENFAST_NS avx512
 // clang-format off: the order matters
 #include "kernels/simd_avx512-inl.h"
-#include "kernels/circular-inl.h"
+#include "kernels/families-inl.h"
 // clang-format on
 
 #if defined(__clang__)
