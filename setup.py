@@ -9,6 +9,7 @@ import itertools
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import zlib
@@ -20,6 +21,7 @@ from Cython.Build import cythonize
 from pybind11.setup_helpers import ParallelCompile
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parent.resolve()
@@ -62,20 +64,30 @@ def sources_in(*rooms: str) -> list[str]:
     return relative([path for room in rooms for path in ROOT.glob(f"csrc/{room}/**/*.cc")])
 
 
+def written(name: str, text: str) -> str:
+    """A file in UNITS, touched only when its text changes: what depends on it is then made again."""
+    UNITS.mkdir(parents=True, exist_ok=True)
+    path = UNITS / name
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return path.relative_to(ROOT).as_posix()
+
+
 def units(*rooms: str) -> list[str]:
     """What to compile of these rooms. Writes the sources that stand for whole ones."""
-    UNITS.mkdir(parents=True, exist_ok=True)
     made = []
     for room in rooms:
         if room not in WHOLE_ROOMS:
             made += sources_in(room)
             continue
-        path = UNITS / f"{room}.cc"
         text = "".join(f'#include "{source.removeprefix("csrc/")}"\n' for source in sources_in(room))
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-        made += relative([path])
+        made.append(written(f"{room}.cc", text))
     return made
+
+
+def listed(name: str, sources: list[str]) -> str:
+    """A file that lists the sources of a library, so that one without a source that was removed is linked again."""
+    return written(f"{name}.txt", "\n".join(sources))
 
 
 def room_of(source: str) -> str | None:
@@ -132,6 +144,16 @@ def length_rank(source: str) -> int:
     return -1 if source.endswith(".cu") else LONG.index(name) if name in LONG else len(LONG)
 
 
+class BuildPy(build_py):
+    """build_py that begins anew: a wheel takes all that lies in the build folder, and earlier builds may have left
+    modules, models or libraries there that are no more."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(Path(self.build_lib, "genfast"), ignore_errors=True)
+        super().run()
+
+
 class BuildExt(build_ext):
     """build_ext with a message a person can act on when the compiler is missing or too old."""
 
@@ -170,6 +192,9 @@ class BuildExt(build_ext):
                 flags.append(f'-DGENFAST_INTERFACE="{interface()}"')
             return compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
+        # Of linking: its objects may all be older than a library that was built of one more. Compiling asks
+        # needs_recompile.
+        self.compiler.force = True
         self.compiler._compile = compile_as_pays
         self.compiler.compile = compile_longest_first
         self.compiler.src_extensions = [*self.compiler.src_extensions, ".cu"]
@@ -183,11 +208,12 @@ class BuildExt(build_ext):
 
 def core() -> Extension:
     """The CPU core, the same whether CUDA is built or not."""
+    sources = units(*ROOMS)
     return Extension(
         "genfast._core",
-        units(*ROOMS),
+        sources,
         include_dirs=["csrc", "csrc/include", pybind11.get_include(), json_include()],
-        depends=[*headers(), *sources_in(*ROOMS)],
+        depends=[*headers(), *sources_in(*ROOMS), listed("core", sources)],
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
         language="c++",
@@ -210,7 +236,12 @@ def cuda() -> list[Extension]:
             define_macros=[("GENFAST_CUDA_OLDEST", str(ARCHS[0])) if NVCC else ("GENFAST_CUDA_HOST", "1")],
             library_dirs=NVCC.library_dirs if NVCC else [],
             libraries=["cudart_static", "dl", "rt"] if NVCC else [],
-            depends=[*headers(cuda=True), *sources_in(*setup_cuda.ROOMS), setup_cuda.SETTINGS],
+            depends=[
+                *headers(cuda=True),
+                *sources_in(*setup_cuda.ROOMS),
+                setup_cuda.SETTINGS,
+                listed("cuda", sources),
+            ],
             extra_compile_args=COMPILE,
             # cudart's names stay inside, whatever other copy of it the process has loaded.
             extra_link_args=[*LINK, "-Wl,--exclude-libs,ALL"],
@@ -239,4 +270,4 @@ CUDA = setup_cuda.mode(os.environ)
 NVCC = setup_cuda.find_nvcc(os.environ) if CUDA == "gpu" else None
 ARCHS = setup_cuda.architectures(os.environ)
 ParallelCompile("GENFAST_BUILD_JOBS", needs_recompile=needs_recompile).install()
-setup(ext_modules=[core(), *bitgen(), *cuda()], cmdclass={"build_ext": BuildExt})
+setup(ext_modules=[core(), *bitgen(), *cuda()], cmdclass={"build_py": BuildPy, "build_ext": BuildExt})

@@ -13,6 +13,8 @@ import pytest
 
 import genfast as gf
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def python(code: str) -> str:
     """What `code` prints in a fresh interpreter that does not look into the current folder."""
@@ -100,6 +102,21 @@ def test_installed_files() -> None:
     assert not [name for name in names if name.startswith(("tests/", "csrc/", "benchmarks/"))]
     own = [file for file in files if file.suffix not in (".genfast", ".pyc")]
     assert sum(len(zlib.compress(Path(str(file.locate())).read_bytes())) for file in own) < 3_000_000  # as in the wheel
+
+
+@pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="needs the source tree")
+def test_a_wheel_takes_nothing_from_earlier_builds(tmp_path: Path) -> None:
+    for needed in ("setuptools", "pybind11", "Cython", "nlohmann_json"):
+        pytest.importorskip(needed)
+    built = tmp_path / "genfast"
+    (built / "models").mkdir(parents=True)
+    left = [built / "generate.py", built / "_cuda.cpython-311-x86_64-linux-gnu.so", built / "models/old.genfast"]
+    for file in left:
+        file.touch()
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    assert not [file for file in left if file.exists()]
+    assert (built / "__init__.py").exists() and (built / "models/digits.genfast").exists()
 
 
 def test_the_version_is_one() -> None:
