@@ -24,6 +24,7 @@ __all__ = [
     "as_shape",
     "at",
     "bfloat16_bits",
+    "borrow",
     "check_elements",
     "check_size",
     "check_uniforms",
@@ -110,7 +111,7 @@ def as_numpy(x: Any, name: str, dtype: DTypeLike | None = None, *, contiguous: b
     ValueError
         If `x` is ragged, on another device, or needs a gradient (detach it).
     """
-    array = _borrow(x, name)
+    array = borrow(x, name)
     if array.dtype.kind not in "iuf":
         bits = bfloat16_bits(x)
         if bits is None:
@@ -317,7 +318,7 @@ def output(
         raise TypeError(f"{name} must be a NumPy array or a tensor, got {type(out).__name__}")
     if bfloat16_bits(out) is not None:
         raise TypeError(f"{name} must have dtype {np.dtype(dtype or np.float64)}, got bfloat16")
-    target = _borrow(out, name)
+    target = borrow(out, name)
     want = float_dtype(target.dtype, f"{name}.dtype") if dtype is None else np.dtype(dtype)
     if target.dtype != want or not target.dtype.isnative:
         raise TypeError(f"{name} must have dtype {want}, got {target.dtype}")
@@ -361,8 +362,9 @@ def _from_dlpack(module: str) -> Any:
     return getattr(sys.modules.get(module), "from_dlpack", None)
 
 
-def _borrow(x: Any, name: str) -> np.ndarray:
-    """`x` as a NumPy array of whatever dtype, sharing memory where it has any to share."""
+def borrow(x: Any, name: str) -> np.ndarray:
+    """`x` as a NumPy array of whatever dtype, sharing memory where it has any to share. Raises TypeError, ValueError
+    where it has no such form: masked, ragged, on another device, or in need of a gradient."""
     # numpy.ma is imported on demand, so without it there is no masked array.
     if isinstance(x, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())):
         raise TypeError(f"{name} is a masked array; fill or compress it first")

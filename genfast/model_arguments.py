@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from genfast.arrays import borrow
+
 __all__ = [
     "ALL",
     "as_mapping",
@@ -120,11 +122,10 @@ def as_mapping(given: Any, what: str) -> dict[str, Any]:
     return dict(given or {})
 
 
-def _array(given: Any) -> np.ndarray:
-    """An array of whatever has one; of a torch tensor that requires gradients, its numbers."""
-    if getattr(given, "requires_grad", False):
-        given = given.detach()
-    return np.asarray(given)
+def _array(given: Any, name: str) -> np.ndarray:
+    """An array of whatever has one; of a torch tensor that requires gradients, its numbers. Raises TypeError,
+    ValueError."""
+    return borrow(given.detach() if getattr(given, "requires_grad", False) else given, name)
 
 
 def named_conditions(model: Any, given: Any, what: str = "condition") -> list[tuple[dict[str, Any], Any]]:
@@ -153,7 +154,7 @@ def check_condition_kind(
 
 def check_condition(condition: Mapping[str, Any], given: Any, n: int, what: str = "condition") -> np.ndarray:
     """A condition as float32 (n, *shape). Raises TypeError, ValueError."""
-    array = _array(given)
+    array = _array(given, f"{what} {condition['name']!r}")
     check_condition_kind(condition, array.dtype.kind, array.dtype, array.shape, n, what)
     with np.errstate(over="ignore"):
         fed = array.astype(np.float32)
@@ -193,7 +194,7 @@ def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarr
     Only what is `where` (bool of input_shape; None: everywhere) has to hold values that the model knows; the rest
     becomes 0. Raises TypeError, ValueError.
     """
-    array = _array(x)
+    array = _array(x, "x")
     levels = model.levels
     check_sites_kind(model, array.dtype.kind, array.dtype, array.shape)
     if levels is None:
@@ -220,7 +221,7 @@ def check_sites(model: Any, x: Any, where: np.ndarray | None = None) -> np.ndarr
 
 def check_known(model: Any, known: Any) -> np.ndarray:
     """A mask as bool of input_shape, from one of that shape or of the positions'. Raises TypeError, ValueError."""
-    array = np.asarray(known)
+    array = _array(known, "known")
     if array.dtype != np.bool_:
         raise TypeError(f"known must be a bool array, True where x is kept, got dtype {array.dtype}")
     positions = model._positions_shape
@@ -240,7 +241,7 @@ def check_uniforms_shape(model: Any, shape: tuple[int, ...], n: int | None, widt
 
 def check_uniforms(model: Any, u: Any, n: int | None, columns: int | None = None, name: str = "u") -> np.ndarray:
     """Uniforms (n, columns), or (n, sites), as contiguous float64; n None: of any n. Raises TypeError, ValueError."""
-    array = _array(u)
+    array = _array(u, name)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers in [0, 1], got dtype {array.dtype}")
     check_uniforms_shape(model, array.shape, n, model.sites if columns is None else columns, name)
@@ -289,7 +290,7 @@ def check_prompt(model: Any, prompt: Any, n: int) -> tuple[np.ndarray, np.ndarra
     if several and any((isinstance(p, Sequence) and not isinstance(p, str)) or np.ndim(p) == 1 for p in prompt):
         rows = [_tokens(model, tokens, f"prompt {i}") for i, tokens in enumerate(prompt)]
     else:
-        array = np.asarray(prompt)
+        array = _array(prompt, "prompt")
         if array.ndim not in (1, 2):
             raise ValueError(f"prompt must have shape (k,) or (n, k), got {array.shape}")
         if array.ndim == 1:
@@ -306,7 +307,7 @@ def check_prompt(model: Any, prompt: Any, n: int) -> tuple[np.ndarray, np.ndarra
 
 def _tokens(model: Any, tokens: Any, name: str) -> np.ndarray:
     """One prompt (k,) int32."""
-    array = np.asarray(tokens)
+    array = _array(tokens, name)
     if array.ndim == 0:
         raise TypeError(f"{name} must be a sequence of integers, got {type(tokens).__name__}")
     if array.ndim != 1:

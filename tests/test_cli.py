@@ -134,6 +134,10 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     assert "temperature" in fails(1, "sample", "digits", "--temperature", 0, "-o", out)
     assert "no such folder" in fails(1, "sample", "digits", "-o", tmp_path / "none" / "x.png")
     assert ".gif" in fails(1, "sample", "digits", "-o", tmp_path / "x.gif")
+    assert "broken: the output is" in fails(
+        1, "sample", "digits", "-o", (tmp_path / "broken.genfast").rename(tmp_path / "broken")
+    )
+    assert "--label is empty" in fails(1, "sample", "digits", "--label", "", "-o", out)
     assert not out.exists()
 
 
@@ -145,6 +149,22 @@ def test_wrong_usage_exits_2() -> None:
         ["sample", "digits", "--seed", 2**64],
     ):
         fails(2, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["sample"], ["complete", "x.npz"], ["generate"], ["quantize"], ["train", "--out"], ["bench", "--json"]],
+)
+@pytest.mark.parametrize(("path", "words"), [("", "empty path"), ("-", "standard output")])
+def test_paths_to_write_to_are_named(
+    arguments: list[str], path: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.npz").touch()
+    command, *more = arguments
+    option = more.pop() if more and more[-1].startswith("-") else "-o"
+    assert words in fails(2, command, "digits", *more, option, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.npz"]
 
 
 def test_ctrl_c_exits_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

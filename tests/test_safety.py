@@ -56,6 +56,8 @@ def digits():
         ({"n": 2, "temperature": float("nan")}, ValueError, "temperature"),
         ({"n": 2, "temperature": float("inf")}, ValueError, "temperature"),
         ({"n": 2, "temperature": "hot"}, TypeError, "temperature"),
+        ({"n": 2, "u": [[0.5] * 64, [0.5]]}, ValueError, "u cannot be made an array: .*inhomogeneous"),
+        ({"n": 2, "u": np.ma.zeros((2, 64))}, TypeError, "u is a masked array"),
         ({"n": 2, "u": np.zeros((2, 63))}, ValueError, r"u must have shape.*\(2, 64\)"),
         ({"n": 2, "u": np.full((2, 64), 1.5)}, ValueError, r"u: row 0, site 0 is outside \[0, 1\]"),
         ({"n": 2, "u": np.full((2, 64), -1e-9)}, ValueError, "u: row 0"),
@@ -76,6 +78,7 @@ def test_wrong_arguments_of_sample(model, arguments, error, match):
         (-1, ValueError, "'label' must be from 0 to 9"),
         (1.5, TypeError, "'label' must be int"),
         ([1, 2, 3], ValueError, "'label' must have shape"),
+        ([[1], [2, 3]], ValueError, "condition 'label' cannot be made an array"),
         ([1, 11], ValueError, r"'label' must be from 0 to 9, got 11 at \[1\]"),
     ],
 )
@@ -93,6 +96,7 @@ def test_wrong_labels(digits, label, error, match):
         (np.full((2, 1, 8, 8), -1), ValueError, r"is -1"),
         (np.zeros((2, 8, 8), int), ValueError, r"shape \(n, 1, 8, 8\)"),
         (np.zeros((2, 1, 8, 8)), TypeError, "integer levels"),
+        ([[[1], [2, 3]]], ValueError, "x cannot be made an array"),
     ],
 )
 def test_wrong_samples(model, x, error, match):

@@ -13,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from genfast.cli.paths import OUT
 from genfast.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def median_seconds(call: Callable[[], Any], repeats: int) -> float:
     show_default=True,
     help="Largest batch whose naive loop is run in full.",
 )
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures there too.")
+@click.option("--json", "json_path", type=OUT, help="Write the figures there too.")
 def command(
     model: str, batches: tuple[int, ...], threads: int, repeats: int, naive_up_to: int, json_path: Path | None
 ) -> None:

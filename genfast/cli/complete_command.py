@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from genfast.cli.paths import OUT
+
 
 @click.command(name="complete")
 @click.argument("model")
@@ -24,7 +26,7 @@ import click
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUT,
     default=Path("completed.png"),
     show_default=True,
     help="PNG, .npz or folder.",

@@ -13,6 +13,8 @@ def parse(texts: tuple[str, ...], label: str | None) -> dict[str, str]:
     """NAME=VALUE texts, and --label as one more, by name. Raises ValueError for a text without a name or a name
     twice."""
     given: dict[str, str] = {}
+    if label == "":
+        raise ValueError("--label is empty: write a number, or several parted by commas")
     for text in (*texts, *([] if label is None else [f"label={label}"])):
         name, equals, value = text.partition("=")
         if not equals or not name or not value:

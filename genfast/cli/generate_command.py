@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from genfast.cli.paths import OUT
+
 LARGE = 2**62
 
 
@@ -31,7 +33,7 @@ def parse_classes(ctx: click.Context, parameter: click.Parameter, value: str | N
 @click.argument("model")
 @click.option("--per-class", type=click.IntRange(1, LARGE), help="Rows of each class, of a model with a label.")
 @click.option("-n", "--n", "number", type=click.IntRange(1, LARGE), help="Rows in all, of a model without a label.")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder; made where it is not.")
+@click.option("-o", "--out", required=True, type=OUT, help="The folder; made where it is not.")
 @click.option("--format", type=click.Choice(["npz", "images", "parquet"]), default="npz", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Same seed, same bytes.")
 @click.option("--classes", callback=parse_classes, help="Labels parted by commas; default all.")

@@ -82,8 +82,9 @@ def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """ "png", "npz" or "folder" (no suffix, or a folder that exists). Raises ValueError for any other suffix."""
-    if path.is_dir() or not path.suffix:
+    """ "png", "npz" or "folder" (no suffix, or a folder that exists). Raises ValueError for any other suffix, and for a
+    file without one."""
+    if path.is_dir() or not (path.suffix or path.exists()):
         return "folder"
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("png", "npz"):

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from genfast.cli.paths import OUT
+
 
 @click.command(name="quantize")
 @click.argument("model")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The .genfast file to write.")
+@click.option("-o", "--out", type=OUT, required=True, help="The .genfast file to write.")
 @click.option("--dtype", type=click.Choice(["bf16", "int8"]), default="int8", show_default=True)
 @click.option("--check", type=click.Path(exists=True, dir_okay=False), help=".npy of samples to measure the loss on.")
 @click.option("--quiet", is_flag=True, help="No summary.")

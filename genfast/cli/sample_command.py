@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from genfast.cli.paths import OUT
+
 ROWS = 2**63 - 1
 MEMORY = 2**47  # bytes that no process can have
 
@@ -71,7 +73,7 @@ def stream(
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUT,
     help="PNG, .npz or folder; default samples.png. Tokens go to stdout, or to an .npz file.",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Columns of the PNG grid.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from genfast.cli.paths import OUT
 from genfast.cli.train_settings import changed
 from genfast.whole_file import whole_file
 
@@ -50,7 +51,7 @@ def doubts(figures: dict[str, float], unit: str, subject: Any, baseline: float) 
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Another count rounds differently."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The compiled model; default DATA-NAME.genfast.")
+@click.option("--out", type=OUT, help="The compiled model; default DATA-NAME.genfast.")
 @click.option("--fresh", is_flag=True, help="Start anew although a checkpoint is there.")
 def command(
     name: str,
