@@ -81,56 +81,57 @@ __all__ = [
     "from_torch",
 ]
 
-__getattr__ = exports(
-    globals(),
-    {
-        "genfast.distributions.affine": ("Affine",),
-        "genfast.distributions.base": ("Distribution",),
-        "genfast.distributions.categorical": ("Categorical",),
-        "genfast.distributions.circular": ("VonMises",),
-        "genfast.distributions.continuous": (
-            "Cauchy",
-            "Exponential",
-            "Gumbel",
-            "HalfNormal",
-            "Kumaraswamy",
-            "Laplace",
-            "Logistic",
-            "LogNormal",
-            "Normal",
-            "Pareto",
-            "Rayleigh",
-            "Triangular",
-            "Uniform",
-            "Weibull",
-        ),
-        "genfast.distributions.convert": (
-            "from_scipy",
-            "from_torch",
-        ),
-        "genfast.distributions.discrete": (
-            "Bernoulli",
-            "Binomial",
-            "DiscreteUniform",
-            "Geometric",
-            "Hypergeometric",
-            "NegativeBinomial",
-            "Poisson",
-        ),
-        "genfast.distributions.discretized": ("Discretized",),
-        "genfast.distributions.gamma_beta": (
-            "Beta",
-            "Chi2",
-            "F",
-            "Gamma",
-            "InverseGamma",
-            "StudentT",
-        ),
-        "genfast.distributions.mixture": ("Mixture",),
-        "genfast.distributions.numerical_inverse": ("NumericalInverse",),
-        "genfast.distributions.truncated": ("Truncated",),
-    },
-)
+if not TYPE_CHECKING:  # which knows the names, and would take every misspelt one
+    __getattr__ = exports(
+        globals(),
+        {
+            "genfast.distributions.affine": ("Affine",),
+            "genfast.distributions.base": ("Distribution",),
+            "genfast.distributions.categorical": ("Categorical",),
+            "genfast.distributions.circular": ("VonMises",),
+            "genfast.distributions.continuous": (
+                "Cauchy",
+                "Exponential",
+                "Gumbel",
+                "HalfNormal",
+                "Kumaraswamy",
+                "Laplace",
+                "Logistic",
+                "LogNormal",
+                "Normal",
+                "Pareto",
+                "Rayleigh",
+                "Triangular",
+                "Uniform",
+                "Weibull",
+            ),
+            "genfast.distributions.convert": (
+                "from_scipy",
+                "from_torch",
+            ),
+            "genfast.distributions.discrete": (
+                "Bernoulli",
+                "Binomial",
+                "DiscreteUniform",
+                "Geometric",
+                "Hypergeometric",
+                "NegativeBinomial",
+                "Poisson",
+            ),
+            "genfast.distributions.discretized": ("Discretized",),
+            "genfast.distributions.gamma_beta": (
+                "Beta",
+                "Chi2",
+                "F",
+                "Gamma",
+                "InverseGamma",
+                "StudentT",
+            ),
+            "genfast.distributions.mixture": ("Mixture",),
+            "genfast.distributions.numerical_inverse": ("NumericalInverse",),
+            "genfast.distributions.truncated": ("Truncated",),
+        },
+    )
 
 
 def __dir__() -> list[str]:
