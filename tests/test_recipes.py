@@ -183,6 +183,29 @@ def test_divergence_on_the_command_line_is_one_line_and_exit_code_1(
     assert not list(tmp_path.glob("*.genfast"))
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("batch=0", "batch must be at least 1, got 0"),
+        ("channels=-3", "channels must be at least 1, got -3"),
+        ("patience=-1", "patience must be at least 0"),
+        ("validation=2", r"validation must be in [0, 1), got 2.0"),
+        ("validation=0", "validation=0 is 0 of "),
+        ("average=nan", "average must be in [0, 1), got nan"),
+        ("clip=-1", "clip must be at least 0"),
+        ("schedule=linear", "schedule must be 'cosine' or 'constant', got 'linear'"),
+    ],
+)
+@pytest.mark.parametrize("name", ["gated", "autoencoder"])
+def test_settings_that_cannot_be_trained(
+    name: str, setting: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "digits", small)
+    assert words in fails(1, "train", name, "--epochs", 1, "--set", setting)
+    assert not list(tmp_path.iterdir())
+
+
 def test_settings_of_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(data, "digits", small)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genfast.zoo.data import Dataset
 from genfast.zoo.image_task import network_input
+from genfast.zoo.task import validation_size
 
 IMAGE = {"low": 0.0, "high": 1.0}  # what black and white are in the outputs of these networks
 
@@ -31,7 +32,7 @@ class ImageParts:
             )
         self.dataset, self.batch = dataset, batch
         order = np.random.Generator(np.random.PCG64([seed, 0])).permutation(len(dataset.train))
-        cut = round(len(order) * validation)
+        cut = validation_size(len(order), validation)
         self.rows = {"train": order[cut:], "validation": order[:cut]}
         self.batches = -(-len(self.rows["train"]) // batch)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genfast.zoo.augment import AUGMENTATIONS, augment
 from genfast.zoo.data import Dataset
-from genfast.zoo.task import Recipe, Task
+from genfast.zoo.task import Recipe, Task, validation_size
 
 if TYPE_CHECKING:
     import genfast as gf
@@ -81,7 +81,7 @@ class ImageTask(Task):
     def __init__(self, dataset: Dataset, recipe: ImageRecipe) -> None:
         self.dataset, self.recipe = dataset, recipe
         order = np.random.Generator(np.random.PCG64([recipe.seed, 0])).permutation(len(dataset.train))
-        cut = round(len(order) * recipe.validation)
+        cut = validation_size(len(order), recipe.validation)
         self.parts = {"validation": order[:cut], "train": order[cut:]}
         self.batches = -(-len(self.parts["train"]) // recipe.batch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,9 +35,34 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be trained, naming the field."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name in ("seed", "patience") else 1
+            if type(value) is int and value < least:
+                raise ValueError(f"{field.name} must be at least {least}, got {value}")
+        for name in ("validation", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.clip >= 0:
+            raise ValueError(f"clip must be at least 0, got {self.clip}")
+        if self.schedule not in ("cosine", "constant"):
+            raise ValueError(f"schedule must be 'cosine' or 'constant', got {self.schedule!r}")
+
     def task(self, dataset: Any) -> Task:
         """This data, learnt by this recipe."""
         raise NotImplementedError
+
+
+def validation_size(images: int, share: float) -> int:
+    """How many of the training images choose the epoch. Raises ValueError where none do, or none are left to teach."""
+    size = round(images * share)
+    if not 0 < size < images:
+        raise ValueError(
+            f"validation={share:g} is {size} of {images} training images: some must choose the epoch, some teach"
+        )
+    return size
 
 
 class Task:
