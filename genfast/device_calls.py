@@ -54,17 +54,20 @@ WHERE = ("u", "x", "condition", "unconditional", "prompt")  # arguments that may
 def follows_its_arrays(method: M) -> M:
     """A method of Model that computes on the CPU, or on NumPy arrays, unless its arguments say otherwise."""
     # One may be given by its place, all others by name.
-    first, *others = list(inspect.signature(method).parameters)[1:]
-    names = frozenset((first, *others))
+    _, *parameters = inspect.signature(method).parameters.values()
+    first = parameters[0].name
+    names = frozenset(x.name for x in parameters)
+    needed = frozenset(x.name for x in parameters if x.default is x.empty)
 
     @wraps(method)
     def call(model: Any, *args: Any, **kwargs: Any) -> Any:
         space = None
         if model.arrays != "numpy" or any(map(on_gpu, args)) or any(map(on_gpu, kwargs.values())):
-            if len(args) > (first not in kwargs) or not kwargs.keys() <= names:
+            if len(args) > (first not in kwargs):
                 return method(model, *args, **kwargs)  # its error
-            if args:
-                kwargs = {first: args[0], **kwargs}
+            kwargs = {first: args[0], **kwargs} if args else kwargs
+            if not needed <= kwargs.keys() <= names:
+                return method(model, **kwargs)  # its error
             space = space_of_call(model, kwargs)
             args = ()
         check_policy(kwargs.get("check"), masks=space is not None)
@@ -385,10 +388,12 @@ class DeviceCalls:
     def prompt(self, n: int, prompt: Any) -> tuple[Any, int | None]:
         """Its tokens on the device, (length, n) or (length, 1), and their length: None where rows have several."""
         model = self.model
-        if prompt is None or (n == 0 and not is_array(prompt)):
+        if prompt is None:
             return None, 0
         if not is_array(prompt):
             given, lengths = check_prompt(model, prompt, n)
+            if n == 0:
+                return None, 0
             length = int(lengths[0])
             if (lengths != length).any():
                 return None, None
@@ -402,6 +407,8 @@ class DeviceCalls:
             raise ValueError(f"prompt has {shape[-1]} tokens; the model was compiled for {model.sites}")
         if len(shape) == 2 and shape[0] != n:
             raise ValueError(f"prompt has {shape[0]} rows for n={n} samples: give one for all, or one each")
+        if n == 0:
+            return None, 0
         rows = prompt.reshape((1, shape[-1])) if len(shape) == 1 else prompt
         return self.as_levels(rows).T, shape[-1]
 

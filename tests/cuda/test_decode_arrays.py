@@ -3,6 +3,7 @@ model, head and call gives the CPU's bits there, of the caller's library, and no
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -335,6 +336,11 @@ def test_no_rows(library: Library) -> None:
     assert_same(model, calls, library)
     _, good = there(model, library).sample(0, rng=0, condition={"label": 3}, check="mask")
     assert library.look(good).shape == (0,)
+    prompts: Calls = {
+        str(prompt): lambda m, prompt=prompt: m.sample(0, rng=0, prompt=prompt, max_tokens=3)
+        for prompt in (np.arange(4), [1, 2, 3, 4], np.zeros((0, 4), int))
+    }
+    assert_same(tokens.Case(1).model, prompts, library)
 
 
 # ---- what arrays may hold
@@ -497,6 +503,41 @@ def test_wrong_arguments_raise_as_on_the_cpu(name: str, library: Library) -> Non
     with pytest.raises(type(want.value)) as found:
         WRONG[name](Visiting(model, library))
     assert str(found.value).replace("torch.", "") == str(want.value)
+
+
+def test_arguments_that_are_missing(library: Library) -> None:
+    m = there(gf.load("digits"), library)
+    for call, name in ((m.sample, "n"), (m.log_prob, "x"), (m.inverse_rosenblatt, "u"), (m.apply, "x")):
+        with pytest.raises(TypeError, match=rf"Model\.{call.__name__}\(\) missing 1 required .*'{name}'"):
+            call(condition={"label": 3})
+    with pytest.raises(TypeError, match=r"Model\.complete\(\) missing 1 required .*'known'"):
+        m.complete(library.put(np.zeros((1, 8, 8), int)))
+
+
+def test_too_little_memory_of_the_library(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = gf.load("digits")
+    m, error = there(model, library), MemoryError if library.name == "cupy" else torch.cuda.OutOfMemoryError
+    call = lambda: m.sample(2, rng=0, condition={"label": 3})
+    want = library.look(call())
+    module = sys.modules[library.name]
+    real, left = module.empty, 0
+
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        if not left:
+            raise error("out of memory: tried to allocate 20.00 GiB")
+        left -= 1
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as within:
+        within.setattr(module, "empty", limited)
+        for allowed in range(4):
+            left = allowed
+            with pytest.raises(
+                gf.DeviceMemoryError, match=f"on {DEVICE if library.name == 'cupy' else 'cpu'}; fewer rows"
+            ):
+                call()
+    assert np.array_equal(library.look(call()), want)
 
 
 # ---- what goes wrong on the device
