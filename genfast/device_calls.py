@@ -480,6 +480,9 @@ class Call:
         self._held: list[Any] = []  # until the work is on the stream
         self._mask: Any = None
         self.place_conditions(wanted[: self.copies])
+        if without and self.copies == 1:  # it has no effect, but must be what it should be
+            for one, value in wanted[1][0]:
+                self.checked(one, value, "unconditional")
 
     def set(self, name: str, array: Any) -> Any:
         tensor = self.space.borrow(array)
@@ -504,19 +507,21 @@ class Call:
                 at += size
 
     def place_condition(self, to: Any, condition: dict[str, Any], value: Any, what: str) -> None:
-        """Raises as `check_condition`, but for the elements of an array."""
-        space, n = self.space, self.n
-        size = int(to.shape[1])
-        if is_array(value):
-            shape = tuple(value.shape)
-            check_condition_kind(condition, kind_of(value), dtype_name(value), shape, n, what)
-            space.assign(to, value.reshape((1 if shape == condition["shape"] else n, size)))
-            return
-        host = check_condition(condition, value, n, what)
-        if np.ndim(value) == 0:
+        space, n, size = self.space, self.n, int(to.shape[1])
+        host = self.checked(condition, value, what)
+        if host is None:
+            space.assign(to, value.reshape((1 if tuple(value.shape) == condition["shape"] else n, size)))
+        elif np.ndim(value) == 0:
             space.fill(to, float(host.flat[0]) if n else 0.0)
         else:
             space.assign(to, space.upload(host.reshape(n, size)))
+
+    def checked(self, condition: dict[str, Any], value: Any, what: str) -> np.ndarray | None:
+        """What is on the CPU, as of `check_condition`; None for an array there, whose elements nobody looks at."""
+        if not is_array(value):
+            return check_condition(condition, value, self.n, what)
+        check_condition_kind(condition, kind_of(value), dtype_name(value), tuple(value.shape), self.n, what)
+        return None
 
     def place_sites(self, sites: Any) -> Any:
         """The array of all sites, the first of them as given: `sites` (some, n) or (some, 1)."""

@@ -717,7 +717,8 @@ class Model:
         check : array_like of shape (n, \\*input_shape), optional
             Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
             ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it. Of a model with an
-            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square).
+            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square). Measured on the
+            CPU, wherever the model is.
         condition : mapping from str to array_like, optional
             As in `log_prob`, for `check`.
 

@@ -315,6 +315,19 @@ def test_reduced_weights(library: Library) -> None:
         assert_same(model, every_call(model), library)
 
 
+def test_what_rounding_costs_is_measured_on_the_cpu(library: Library) -> None:
+    model, x = gf.load("digits"), gf.load("digits").sample(8, rng=0, condition={"label": 3})
+    want = model.quantize("int8", check=x, condition={"label": 3})
+    for name in (DEVICE, f"{DEVICE} fast"):
+        found = there(model, library, name).quantize("int8", check=x, condition={"label": 3})
+        assert (found.device, found.arrays, found.meta) == (name, library.name, want.meta)
+    for m in (model, there(model, library)):
+        with pytest.raises(ValueError, match="check is on a GPU, and what rounding costs is measured on the CPU"):
+            m.quantize("int8", check=library.put(x), condition={"label": 3})
+        with pytest.raises(ValueError, match="condition is on a GPU"):
+            m.quantize("int8", check=x, condition={"label": library.put(np.zeros(8, int))})
+
+
 def test_fast(library: Library) -> None:
     """The bits of the same program in NumPy's arrays."""
     model = gf.load("digits")
@@ -487,6 +500,12 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     ),
     "prompt": lambda m: m.sample(2, rng=0, prompt=np.zeros((2, 3), int), condition={"label": 3}),
     "guidance": lambda m: m.sample(2, rng=0, guidance=2, condition={"label": np.zeros(2, int)}),
+    "unconditional": lambda m: m.sample(
+        2, rng=0, condition={"label": np.zeros(2, int)}, unconditional={"label": np.zeros(3, int)}
+    ),
+    "a number that is unconditional": lambda m: m.sample(
+        2, rng=0, condition={"label": np.zeros(2, int)}, unconditional={"label": 10}
+    ),
     "temperature": lambda m: m.sample(2, rng=0, temperature=0, condition={"label": np.zeros(2, int)}),
     "top_k": lambda m: m.log_prob(np.zeros((2, 1, 8, 8), int), top_k=0, condition={"label": 3}),
     "latent": lambda m: m.sample(2, rng=0, return_latent=True, condition={"label": np.zeros(2, int)}),
