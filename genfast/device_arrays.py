@@ -229,6 +229,10 @@ class TorchSpace(Space):
         self.name = resolve(f"cuda:{index}")
         self.index = index
         self.torch = sys.modules["torch"]
+        if not torch_has_cuda():
+            raise DeviceError(
+                f"this PyTorch was built without CUDA and has no arrays on {self.name}: install another one"
+            )
 
     @property
     def exhausted(self) -> Any:
@@ -425,7 +429,8 @@ def space_of(device: Any = None, kind: Kind = NUMPY, /, **arrays: Any) -> Space 
     Raises
     ------
     ValueError
-        If arrays lie on two devices (a GPU and the CPU too), genfast was built without CUDA, or one needs a gradient.
+        If arrays lie on two devices (a GPU and the CPU too), genfast was built without CUDA, or one needs a gradient or
+        is not dense.
     TypeError
         If they are of two libraries, or of one that genfast cannot write results with, or a result's library is not
         imported.
@@ -451,6 +456,8 @@ def space_of(device: Any = None, kind: Kind = NUMPY, /, **arrays: Any) -> Space 
             raise ValueError(f"{owner} is on cuda:{index} and {name} on the CPU: bring them to one device")
         if getattr(x, "requires_grad", False) and library == "torch" and sys.modules["torch"].is_grad_enabled():
             raise ValueError(f"{name} requires a gradient, which genfast does not compute: pass {name}.detach()")
+        if hasattr(x, "layout") and library == "torch" and x.layout != sys.modules["torch"].strided:
+            raise ValueError(f"{name} has layout {x.layout}; pass a dense tensor")
     try:
         extension()
     except DeviceError as error:
@@ -468,10 +475,20 @@ def space_for(device: Any, kind: Kind) -> Space | None:
         return None
     if name == EMULATED:
         return EmulatedSpace(kind)
-    library = kind.name if kind.name in LIBRARIES else next((one for one in LIBRARIES if one in sys.modules), "")
+    library = kind.name if kind.name in LIBRARIES else imported()
     if not library:
         raise TypeError(f"results on {name} are arrays of torch or cupy: import one of them first")
     return library_space(library, int(name.removeprefix("cuda:")))
+
+
+def imported() -> str:
+    """The library of results where no array says it: torch, or CuPy where torch is not imported or has no CUDA."""
+    found = [library for library in LIBRARIES if library in sys.modules]
+    return next((one for one in found if one != "torch" or torch_has_cuda()), "".join(found[:1]))
+
+
+def torch_has_cuda() -> bool:
+    return bool(sys.modules["torch"].backends.cuda.is_built())
 
 
 def library_space(library: str, index: int) -> Space:

@@ -419,8 +419,8 @@ class DeviceCalls:
         found = cache.get(key)
         if found is None:
             found = self.space.upload(mask.astype(np.uint8))
-            while len(cache) >= MOST_MASKS:
-                cache.pop(next(iter(cache)), None)
+            for old in list(cache)[: max(0, len(cache) - MOST_MASKS + 1)]:
+                cache.pop(old, None)
             cache[key] = found
         self.space.keep(found)
         return found

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from genfast import _core
+from genfast.arrays import Kind
+from genfast.device_arrays import space_for
 from genfast.device_calls import follows_its_arrays
 from genfast.model_arguments import (
     check_conditions,
@@ -146,6 +148,8 @@ class Model:
             raise ValueError(f"arrays={arrays!r} is for GPUs; the CPU's are NumPy's")
         if arrays != "numpy" and arrays not in sys.modules:
             raise TypeError(f"arrays={arrays!r}: import {arrays} first")
+        if arrays != "numpy":
+            space_for(name.partition(" ")[0], Kind(arrays))  # its error
         if (name, arrays) == (self.device, self.arrays):
             return self
         return Model(self._core if name == self.device else self._core.to(name), arrays)

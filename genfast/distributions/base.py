@@ -283,7 +283,7 @@ class Distribution(ABC):
             Where to draw, and where the result is: "cpu", "cuda", "cuda:1", …. By default where `u` or `out` is, else
             the CPU. A `u` on the CPU is brought to a GPU, an `out` has to be there. On a GPU the result is a torch
             tensor or CuPy array: of the library of the parameters, or of the one that is imported (torch, if both
-            are).
+            are and it is built for CUDA).
 
         Returns
         -------

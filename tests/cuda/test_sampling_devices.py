@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
+import sys
 from itertools import product
 from typing import Any
 
@@ -472,7 +473,7 @@ def test_devices_that_differ(gpu: Any, torch: Any) -> None:
         gf.Normal(0, 1).sample(u=other, device="cuda")
 
 
-def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any) -> None:
+def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     u = gpu(torch.rand(3, requires_grad=True))
     with pytest.raises(ValueError, match=r"u requires a gradient, which genfast does not compute: pass u.detach\(\)"):
         gf.Normal(0, 1).icdf(u)
@@ -488,6 +489,9 @@ def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any) -> None:
         gf.Categorical(gpu(torch.tensor(1.0)))
     with pytest.raises(ValueError, match="u must have shape"):
         gf.Normal(0, 1).sample(4, u=gpu(torch.rand(3)))
+    monkeypatch.setattr(device_arrays, "gpu_of", lambda x: ("torch", 0) if isinstance(x, torch.Tensor) else None)
+    with pytest.raises(ValueError, match=r"u has layout torch\.sparse_coo; pass a dense tensor"):
+        device_arrays.space_of(u=torch.ones(3).to_sparse())
 
 
 def test_what_is_not_computed_from_logits_on_a_gpu(gpu: Any, torch: Any) -> None:
@@ -549,6 +553,18 @@ def test_cupy(cupy: Any) -> None:
     levels, good = gf.Categorical(CupyArray(z), top_p=0.7).sample(9, rng=2, check="mask")
     assert equal(levels.array, gf.Categorical(z, top_p=0.7).sample(9, rng=2)) and good.array.tolist() == [True] * 3
     assert equal(gf.Categorical(z).icdf(CupyArray(u[:, :3])).array, gf.Categorical(z).icdf(u[:, :3]))
+
+
+def test_torch_without_cuda_makes_no_results(cupy: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_arrays, "torch_has_cuda", lambda: False)
+    d = gf.Normal(0, 1)
+    assert equal(d.sample(3, rng=0, device="cuda").array, d.sample(3, rng=0))
+    monkeypatch.delitem(sys.modules, "cupy")
+    with pytest.raises(gf.DeviceError, match="this PyTorch was built without CUDA and has no arrays on cuda:0"):
+        d.sample(3, rng=0, device="cuda")
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(TypeError, match="results on cuda:0 are arrays of torch or cupy: import one of them first"):
+        d.sample(3, rng=0, device="cuda")
 
 
 def test_libraries_may_not_be_mixed(cupy: Any, gpu: Any, torch: Any) -> None:
