@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -326,6 +327,14 @@ def test_what_rounding_costs_is_measured_on_the_cpu(library: Library) -> None:
             m.quantize("int8", check=library.put(x), condition={"label": 3})
         with pytest.raises(ValueError, match="condition is on a GPU"):
             m.quantize("int8", check=x, condition={"label": library.put(np.zeros(8, int))})
+
+
+def test_files_of_samples_are_those_of_the_cpu(library: Library, tmp_path: Path) -> None:
+    model = tokens.Case(1).model
+    for name, m in (("here", model), ("there", there(model, library))):
+        gf.generate(m, tmp_path / name, n=5)
+    here, theirs = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in ("here", "there"))
+    assert here == theirs and len(here) > 1
 
 
 def test_fast(library: Library) -> None:
