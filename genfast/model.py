@@ -358,8 +358,9 @@ class Model:
         Returns
         -------
         iterator of numpy.ndarray of shape (n,), int32
-            From the end of the shortest prompt on. A row whose prompt is longer repeats its tokens until it ends; a row
-            that has ended gives its padding. The iterator ends when no row draws any more.
+            Or of tensors, where `sample` gives such. From the end of the shortest prompt on. A row whose prompt is
+            longer repeats its tokens until it ends; a row that has ended gives its padding. The iterator ends when no
+            row draws any more.
 
         Raises
         ------
