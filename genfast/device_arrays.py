@@ -12,13 +12,14 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from genfast.arrays import NUMPY, PLAIN, TORCH, Kind, check_size, named_dtype
+from genfast.arrays import NUMPY, PLAIN, TORCH, Kind, as_numpy, check_size, named_dtype
 from genfast.devices import EMULATED, extension, resolve
-from genfast.errors import DeviceError
+from genfast.errors import DeviceError, DeviceMemoryError
 
 __all__ = [
     "DeviceOutput",
@@ -34,6 +35,20 @@ __all__ = [
 DLPACK_CUDA = 2
 LIBRARIES = ("torch", "cupy")
 QUICK = frozenset({type(None), np.ndarray, float, int, list, tuple, np.float64, np.float32})
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def allocates(method: M) -> M:
+    """A method of a `Space` that asks the library for memory; that there is none becomes a DeviceMemoryError."""
+
+    @wraps(method)
+    def call(self: Any, *args: Any) -> Any:
+        try:
+            return method(self, *args)
+        except self.exhausted as error:
+            raise DeviceMemoryError(f"too little memory on {self.name}; fewer rows need less: {error}") from error
+
+    return call  # type: ignore[return-value]
 
 
 class Space(ABC):
@@ -56,6 +71,11 @@ class Space(ABC):
     @property
     def key(self) -> tuple[str, str]:
         return self.library, self.name
+
+    @property
+    def exhausted(self) -> Any:
+        """What the library raises where it has no memory left."""
+        return MemoryError
 
     @property
     @abstractmethod
@@ -128,15 +148,22 @@ class Space(ABC):
         return cache[key]
 
     def floats(self, x: Any, name: str) -> Any:
-        """Numbers as float32 or float64: half precision is widened, integers become float64. CPU arrays are refused."""
-        if not self.holds(x):
-            return self.upload(np.asarray(x, np.float64))
+        """Numbers there, as float32 or float64: half precision is widened, integers become float64. Arrays and lists on
+        the CPU are uploaded, a number is not."""
+        if gpu_of(x) is None:
+            host = as_numpy(x, name)
+            host = host.astype(np.float32 if host.dtype in (np.float16, np.float32) else np.float64, copy=False)
+            if host.ndim:
+                return self.upload(host)
+            number = self.empty((), host.dtype.name)
+            self.fill(number, host.item())
+            return number
         dtype = real_dtype(x, name)
         return x if dtype_name(x) == dtype else self.cast(x, dtype)
 
     def holds(self, x: Any) -> bool:
-        """Whether `x` is an array, rather than a number or a list."""
-        return not isinstance(x, int | float | list | tuple | np.generic)
+        """Whether `x` is an array there, of what `space_of` was told of."""
+        return gpu_of(x) is not None
 
     def repeated(self, array: Any, shape: tuple[int, ...]) -> Any:
         """Contiguous memory that, repeated, fills `shape`: `array` itself where only leading axes are missing."""
@@ -152,12 +179,17 @@ class Space(ABC):
     ) -> DeviceOutput:
         """A new array for a result, or the caller's `out`. Errors as of `genfast.arrays.output`.
 
-        dtype: of a new array, and of `out` unless None; `allowed`: of `out` where dtype is None.
+        dtype: of a new array, and of `out` unless None; `allowed`: of `out` where dtype is None. inputs: arrays there
+        that are read while the result is written.
         """
         if out is None:
             check_size(shape, dtype or "float64")
             fresh = self.empty(shape, dtype or "float64")
             return DeviceOutput(fresh, lambda: self.wrap(fresh))
+        if not hasattr(out, "shape") or not hasattr(out, "dtype"):
+            raise TypeError(f"out must be an array on {self.name}, got {type(out).__name__}")
+        if not self.holds(out):
+            raise ValueError(f"the result is on {self.name} and out elsewhere: pass an array that is there")
         found = dtype_name(out)
         if found not in ((dtype,) if dtype else allowed):
             raise TypeError(f"out must have dtype {dtype or ' or '.join(allowed)}, got {found}")
@@ -167,6 +199,9 @@ class Space(ABC):
             raise ValueError("out requires a gradient, which genfast does not compute: pass out.detach()")
         if self.direct(out, inputs):
             return DeviceOutput(out, lambda: out)
+        strides = out.stride() if self.library == "torch" else out.strides
+        if any(size > 1 and stride == 0 for size, stride in zip(shape, strides, strict=True)):
+            raise ValueError("out overlaps itself (an expanded or broadcast array); pass a copy of it")
         buffer = self.empty(shape, found)
 
         def copy() -> Any:
@@ -194,6 +229,14 @@ class TorchSpace(Space):
         self.name = resolve(f"cuda:{index}")
         self.index = index
         self.torch = sys.modules["torch"]
+        if not torch_has_cuda():
+            raise DeviceError(
+                f"this PyTorch was built without CUDA and has no arrays on {self.name}: install another one"
+            )
+
+    @property
+    def exhausted(self) -> Any:
+        return self.torch.cuda.OutOfMemoryError
 
     def stream(self) -> int:
         # DLPack and CUDA both call the default stream 1 where 0 could be misunderstood.
@@ -206,9 +249,11 @@ class TorchSpace(Space):
     def borrow(self, array: Any) -> Any:
         return borrowed(array.detach().resolve_neg(), self.stream())
 
+    @allocates
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=self.name)
 
+    @allocates
     def upload(self, array: np.ndarray) -> Any:
         host = np.array(array, order="C")  # from_numpy wants memory that may be written to
         return self.torch.from_numpy(host).to(self.name)
@@ -216,12 +261,15 @@ class TorchSpace(Space):
     def download(self, array: Any) -> np.ndarray:
         return array.cpu().numpy()
 
+    @allocates
     def cast(self, array: Any, dtype: str) -> Any:
         return array.detach().to(getattr(self.torch, dtype))
 
+    @allocates
     def spread(self, array: Any, shape: tuple[int, ...]) -> Any:
         return array.detach().expand(shape).contiguous()
 
+    @allocates
     def arranged(self, array: Any, axes: list[int]) -> Any:
         return array.permute(axes).contiguous()
 
@@ -269,10 +317,12 @@ class CupySpace(Space):
     def borrow(self, array: Any) -> Any:
         return borrowed(array, self.stream())
 
+    @allocates
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         with self.cupy.cuda.Device(self.index):
             return self.cupy.empty(shape, dtype)
 
+    @allocates
     def upload(self, array: np.ndarray) -> Any:
         with self.cupy.cuda.Device(self.index):
             result = self.cupy.asarray(array)
@@ -282,12 +332,15 @@ class CupySpace(Space):
     def download(self, array: Any) -> np.ndarray:
         return self.cupy.asnumpy(array)
 
+    @allocates
     def cast(self, array: Any, dtype: str) -> Any:
         return array.astype(dtype)
 
+    @allocates
     def spread(self, array: Any, shape: tuple[int, ...]) -> Any:
         return self.cupy.ascontiguousarray(self.cupy.broadcast_to(array, shape)).reshape(shape)
 
+    @allocates
     def arranged(self, array: Any, axes: list[int]) -> Any:
         return self.cupy.ascontiguousarray(self.cupy.transpose(array, axes))
 
@@ -356,6 +409,9 @@ class EmulatedSpace(Space):
     def direct(self, out: Any, inputs: tuple[Any, ...]) -> bool:
         return False
 
+    def holds(self, x: Any) -> bool:
+        return isinstance(x, np.ndarray)
+
     def assign(self, out: Any, array: Any) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             out[...] = array
@@ -373,7 +429,8 @@ def space_of(device: Any = None, kind: Kind = NUMPY, /, **arrays: Any) -> Space 
     Raises
     ------
     ValueError
-        If arrays lie on two devices (a GPU and the CPU too), genfast was built without CUDA, or one needs a gradient.
+        If arrays lie on two devices (a GPU and the CPU too), genfast was built without CUDA, or one needs a gradient or
+        is not dense.
     TypeError
         If they are of two libraries, or of one that genfast cannot write results with, or a result's library is not
         imported.
@@ -399,6 +456,8 @@ def space_of(device: Any = None, kind: Kind = NUMPY, /, **arrays: Any) -> Space 
             raise ValueError(f"{owner} is on cuda:{index} and {name} on the CPU: bring them to one device")
         if getattr(x, "requires_grad", False) and library == "torch" and sys.modules["torch"].is_grad_enabled():
             raise ValueError(f"{name} requires a gradient, which genfast does not compute: pass {name}.detach()")
+        if hasattr(x, "layout") and library == "torch" and x.layout != sys.modules["torch"].strided:
+            raise ValueError(f"{name} has layout {x.layout}; pass a dense tensor")
     try:
         extension()
     except DeviceError as error:
@@ -416,10 +475,20 @@ def space_for(device: Any, kind: Kind) -> Space | None:
         return None
     if name == EMULATED:
         return EmulatedSpace(kind)
-    library = kind.name if kind.name in LIBRARIES else next((one for one in LIBRARIES if one in sys.modules), "")
+    library = kind.name if kind.name in LIBRARIES else imported()
     if not library:
         raise TypeError(f"results on {name} are arrays of torch or cupy: import one of them first")
     return library_space(library, int(name.removeprefix("cuda:")))
+
+
+def imported() -> str:
+    """The library of results where no array says it: torch, or CuPy where torch is not imported or has no CUDA."""
+    found = [library for library in LIBRARIES if library in sys.modules]
+    return next((one for one in found if one != "torch" or torch_has_cuda()), "".join(found[:1]))
+
+
+def torch_has_cuda() -> bool:
+    return bool(sys.modules["torch"].backends.cuda.is_built())
 
 
 def library_space(library: str, index: int) -> Space:

@@ -54,17 +54,20 @@ WHERE = ("u", "x", "condition", "unconditional", "prompt")  # arguments that may
 def follows_its_arrays(method: M) -> M:
     """A method of Model that computes on the CPU, or on NumPy arrays, unless its arguments say otherwise."""
     # One may be given by its place, all others by name.
-    first, *others = list(inspect.signature(method).parameters)[1:]
-    names = frozenset((first, *others))
+    _, *parameters = inspect.signature(method).parameters.values()
+    first = parameters[0].name
+    names = frozenset(x.name for x in parameters)
+    needed = frozenset(x.name for x in parameters if x.default is x.empty)
 
     @wraps(method)
     def call(model: Any, *args: Any, **kwargs: Any) -> Any:
         space = None
         if model.arrays != "numpy" or any(map(on_gpu, args)) or any(map(on_gpu, kwargs.values())):
-            if len(args) > (first not in kwargs) or not kwargs.keys() <= names:
+            if len(args) > (first not in kwargs):
                 return method(model, *args, **kwargs)  # its error
-            if args:
-                kwargs = {first: args[0], **kwargs}
+            kwargs = {first: args[0], **kwargs} if args else kwargs
+            if not needed <= kwargs.keys() <= names:
+                return method(model, **kwargs)  # its error
             space = space_of_call(model, kwargs)
             args = ()
         check_policy(kwargs.get("check"), masks=space is not None)
@@ -385,10 +388,12 @@ class DeviceCalls:
     def prompt(self, n: int, prompt: Any) -> tuple[Any, int | None]:
         """Its tokens on the device, (length, n) or (length, 1), and their length: None where rows have several."""
         model = self.model
-        if prompt is None or (n == 0 and not is_array(prompt)):
+        if prompt is None:
             return None, 0
         if not is_array(prompt):
             given, lengths = check_prompt(model, prompt, n)
+            if n == 0:
+                return None, 0
             length = int(lengths[0])
             if (lengths != length).any():
                 return None, None
@@ -402,6 +407,8 @@ class DeviceCalls:
             raise ValueError(f"prompt has {shape[-1]} tokens; the model was compiled for {model.sites}")
         if len(shape) == 2 and shape[0] != n:
             raise ValueError(f"prompt has {shape[0]} rows for n={n} samples: give one for all, or one each")
+        if n == 0:
+            return None, 0
         rows = prompt.reshape((1, shape[-1])) if len(shape) == 1 else prompt
         return self.as_levels(rows).T, shape[-1]
 
@@ -412,8 +419,8 @@ class DeviceCalls:
         found = cache.get(key)
         if found is None:
             found = self.space.upload(mask.astype(np.uint8))
-            while len(cache) >= MOST_MASKS:
-                cache.pop(next(iter(cache)), None)
+            for old in list(cache)[: max(0, len(cache) - MOST_MASKS + 1)]:
+                cache.pop(old, None)
             cache[key] = found
         self.space.keep(found)
         return found
@@ -473,6 +480,9 @@ class Call:
         self._held: list[Any] = []  # until the work is on the stream
         self._mask: Any = None
         self.place_conditions(wanted[: self.copies])
+        if without and self.copies == 1:  # it has no effect, but must be what it should be
+            for one, value in wanted[1][0]:
+                self.checked(one, value, "unconditional")
 
     def set(self, name: str, array: Any) -> Any:
         tensor = self.space.borrow(array)
@@ -497,19 +507,21 @@ class Call:
                 at += size
 
     def place_condition(self, to: Any, condition: dict[str, Any], value: Any, what: str) -> None:
-        """Raises as `check_condition`, but for the elements of an array."""
-        space, n = self.space, self.n
-        size = int(to.shape[1])
-        if is_array(value):
-            shape = tuple(value.shape)
-            check_condition_kind(condition, kind_of(value), dtype_name(value), shape, n, what)
-            space.assign(to, value.reshape((1 if shape == condition["shape"] else n, size)))
-            return
-        host = check_condition(condition, value, n, what)
-        if np.ndim(value) == 0:
+        space, n, size = self.space, self.n, int(to.shape[1])
+        host = self.checked(condition, value, what)
+        if host is None:
+            space.assign(to, value.reshape((1 if tuple(value.shape) == condition["shape"] else n, size)))
+        elif np.ndim(value) == 0:
             space.fill(to, float(host.flat[0]) if n else 0.0)
         else:
             space.assign(to, space.upload(host.reshape(n, size)))
+
+    def checked(self, condition: dict[str, Any], value: Any, what: str) -> np.ndarray | None:
+        """What is on the CPU, as of `check_condition`; None for an array there, whose elements nobody looks at."""
+        if not is_array(value):
+            return check_condition(condition, value, self.n, what)
+        check_condition_kind(condition, kind_of(value), dtype_name(value), tuple(value.shape), self.n, what)
+        return None
 
     def place_sites(self, sites: Any) -> Any:
         """The array of all sites, the first of them as given: `sites` (some, n) or (some, 1)."""

@@ -147,7 +147,7 @@ class _Plan:
         filters: dict[str, Any],
     ) -> None:
         model._expect_distribution("generate")
-        self.model = model
+        self.model = model if model.arrays == "numpy" else Model(model._core)
         self.label = _label_of(model)
         self.classes = _check_classes(self.label, classes)
         self.per_class, self.rows = _check_counts(self.classes, per_class, n)
@@ -163,7 +163,7 @@ class _Plan:
         self.filters = check_filters(**filters)
         self.tables = self._tables(condition)
         # Shape, type, and what the model refuses, before anything is written.
-        nothing = model.sample(0, rng=0, condition=self._condition(0, 0), **self.filters)
+        nothing = self.model.sample(0, rng=0, condition=self._condition(0, 0), **self.filters)
         self.shape, self.dtype = nothing.shape[1:], nothing.dtype
         self.low, self.high = (0.0, 1.0)
         if format == "images":

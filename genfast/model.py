@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from genfast import _core
+from genfast.arrays import Kind
+from genfast.device_arrays import space_for
 from genfast.device_calls import follows_its_arrays
 from genfast.model_arguments import (
     check_conditions,
@@ -146,6 +148,8 @@ class Model:
             raise ValueError(f"arrays={arrays!r} is for GPUs; the CPU's are NumPy's")
         if arrays != "numpy" and arrays not in sys.modules:
             raise TypeError(f"arrays={arrays!r}: import {arrays} first")
+        if arrays != "numpy":
+            space_for(name.partition(" ")[0], Kind(arrays))  # its error
         if (name, arrays) == (self.device, self.arrays):
             return self
         return Model(self._core if name == self.device else self._core.to(name), arrays)
@@ -354,8 +358,9 @@ class Model:
         Returns
         -------
         iterator of numpy.ndarray of shape (n,), int32
-            From the end of the shortest prompt on. A row whose prompt is longer repeats its tokens until it ends; a row
-            that has ended gives its padding. The iterator ends when no row draws any more.
+            Or of tensors, where `sample` gives such. From the end of the shortest prompt on. A row whose prompt is
+            longer repeats its tokens until it ends; a row that has ended gives its padding. The iterator ends when no
+            row draws any more.
 
         Raises
         ------
@@ -717,7 +722,8 @@ class Model:
         check : array_like of shape (n, \\*input_shape), optional
             Samples, best held-out data, on which to measure what the rounding costs: ``meta["quantized"]`` gets
             ``bits_per_dim``, the mean of what the new model needs more, and `explain` says it. Of a model with an
-            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square).
+            output: what `apply` takes; ``output_rms``, by how much outputs change (root mean square). Measured on the
+            CPU, wherever the model is.
         condition : mapping from str to array_like, optional
             As in `log_prob`, for `check`.
 

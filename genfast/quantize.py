@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfast import _core, container
+from genfast.device_calls import on_gpu
 from genfast.model import Model
 
 __all__ = ["added_bits_per_dim", "quantize"]
@@ -27,6 +28,11 @@ def quantize(model: Model, dtype: str, *, check: Any = None, condition: Mapping[
         raise ValueError(f"dtype must be 'bf16' or 'int8', got {dtype!r}")
     if condition is not None and check is None:
         raise ValueError("condition belongs to check: give the samples too")
+    for name, given in (("check", check), ("condition", condition)):
+        if on_gpu(given):
+            raise ValueError(f"{name} is on a GPU, and what rounding costs is measured on the CPU: bring it there")
+    if model.device != "cpu":
+        model = model.to("cpu")
     graph, tables, weights = container.unpack(model._core.file_bytes())
     if any(weight.dtype != np.float32 for weight in weights):
         raise ValueError("this model is quantized already; quantize the original")

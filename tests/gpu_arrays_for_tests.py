@@ -34,6 +34,7 @@ class CupyArray:
     def __init__(self, array: Any, index: int = 0) -> None:
         self.array, self.index = np.asarray(array), index
         self.shape, self.dtype, self.flags = self.array.shape, self.array.dtype, self.array.flags
+        self.strides = self.array.strides
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self.index
@@ -150,7 +151,9 @@ def fake_torch_gpu(torch: Any, cuda: Any, monkeypatch: pytest.MonkeyPatch, waits
             pass
 
         def empty(self, shape: Any, dtype: str) -> Any:
-            return put(torch.from_numpy(garbage(shape, dtype)), self.index)
+            fresh = super().empty(shape, dtype)
+            fresh.untyped_storage().fill_(1 if dtype == "bool" else 0xFF)
+            return put(fresh, self.index)
 
         def upload(self, *arguments: Any) -> Any:
             waits()

@@ -281,8 +281,9 @@ class Distribution(ABC):
             Of the result's shape, float32 or float64; it is returned.
         device : str or torch.device, optional
             Where to draw, and where the result is: "cpu", "cuda", "cuda:1", …. By default where `u` or `out` is, else
-            the CPU. On a GPU the result is a torch tensor or CuPy array: of the library of the parameters, or of the
-            one that is imported (torch, if both are).
+            the CPU. A `u` on the CPU is brought to a GPU, an `out` has to be there. On a GPU the result is a torch
+            tensor or CuPy array: of the library of the parameters, or of the one that is imported (torch, if both
+            are and it is built for CUDA).
 
         Returns
         -------
@@ -293,7 +294,7 @@ class Distribution(ABC):
         ValueError, TypeError
             For bad arguments; the message names them.
         DeviceError
-            If the device cannot be used, saying why.
+            If the device cannot be used, saying why; out of memory: a subclass, `DeviceMemoryError`.
         """
         sizes = as_shape(shape)
         full = sizes + self.batch_shape
@@ -307,7 +308,7 @@ class Distribution(ABC):
         space = self._space_of(device, out=out)
         if space is not None:
             want = None if dtype is None and out is not None else float_dtype(dtype).name
-            there = space.output(out, full, want, ("float64", "float32"))
+            there = space.output(out, full, want, ("float64", "float32"), tuple(self._elsewhere.values()))
             if is_counted(rng):
                 self._fill_in(space, "icdf", (as_seed(rng), 0, 0), there.array)
             else:
@@ -349,7 +350,8 @@ class Distribution(ABC):
             given = space.floats(x, name)
             shape = broadcast(name, tuple(given.shape), self.batch_shape)
             wanted = float_dtype(dtype) if dtype is not None else result_dtype(x) if out is None else None
-            there = space.output(out, shape, wanted and wanted.name, ("float64", "float32"), (given,))
+            read = (given, *self._elsewhere.values())
+            there = space.output(out, shape, wanted and wanted.name, ("float64", "float32"), read)
             self._fill_in(space, function, given, there.array)
             return there.finish()
         array = as_numpy(x, name)

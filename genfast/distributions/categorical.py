@@ -214,8 +214,8 @@ class Categorical(Distribution):
             Of the result's shape and of such a dtype; it is returned.
         check : "raise" or "mask", optional
             What to do about rows that hold no distribution: "raise" by default. On a GPU nothing, by default, because
-            that would wait for it: such rows, and uniforms outside [0, 1], give -1. There "raise" waits, "mask" does
-            not.
+            that would wait for it: such rows, and uniforms outside [0, 1], give -1 (in an unsigned dtype its largest
+            number). There "raise" waits, "mask" does not.
         device : str or torch.device, optional
             Where to draw, and where the result is: "cpu", "cuda", "cuda:1", …. By default where the logits, `u` or
             `out` are, else the CPU, whose logits are uploaded once. Results as in `Gamma.sample`.
@@ -347,7 +347,8 @@ class Categorical(Distribution):
         if masked:
             _masked(check)
         found = self._level_dtype(dtype, out).name
-        result = space.output(out, shape, found)
+        read = tuple(x for x in (u, self._there) if space.holds(x))
+        result = space.output(out, shape, found, inputs=read)
         straight = layout is None and found == "int64"
         levels = result.array if straight else space.empty((draws, self._count), "int64")
         flat = levels.reshape((draws, self._count))
@@ -382,7 +383,11 @@ class Categorical(Distribution):
                     (u, 0, 0) if isinstance(u, int) else space.borrow(u),
                     space.borrow(levels),
                 )
-                return space.upload(np.ones(1, np.uint8)) if masked else None
+                if not masked:
+                    return None
+                good = space.empty((1,), "uint8")
+                space.fill(good, 1)
+                return good
         data = self._there
         if data is None:
             data = space.uploaded(self, "data", lambda: _widened(self._data, self._type))

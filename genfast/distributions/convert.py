@@ -85,7 +85,7 @@ def from_torch(distribution: Any) -> Distribution:
     Parameters
     ----------
     distribution : torch.distributions.Distribution
-        Tensor parameters make a batch; they are read once, as float64.
+        Tensor parameters, on a GPU too, make a batch; they are read once, as float64.
 
     Returns
     -------

@@ -3,8 +3,10 @@ model, head and call gives the CPU's bits there, of the caller's library, and no
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -314,6 +316,27 @@ def test_reduced_weights(library: Library) -> None:
         assert_same(model, every_call(model), library)
 
 
+def test_what_rounding_costs_is_measured_on_the_cpu(library: Library) -> None:
+    model, x = gf.load("digits"), gf.load("digits").sample(8, rng=0, condition={"label": 3})
+    want = model.quantize("int8", check=x, condition={"label": 3})
+    for name in (DEVICE, f"{DEVICE} fast"):
+        found = there(model, library, name).quantize("int8", check=x, condition={"label": 3})
+        assert (found.device, found.arrays, found.meta) == (name, library.name, want.meta)
+    for m in (model, there(model, library)):
+        with pytest.raises(ValueError, match="check is on a GPU, and what rounding costs is measured on the CPU"):
+            m.quantize("int8", check=library.put(x), condition={"label": 3})
+        with pytest.raises(ValueError, match="condition is on a GPU"):
+            m.quantize("int8", check=x, condition={"label": library.put(np.zeros(8, int))})
+
+
+def test_files_of_samples_are_those_of_the_cpu(library: Library, tmp_path: Path) -> None:
+    model = tokens.Case(1).model
+    for name, m in (("here", model), ("there", there(model, library))):
+        gf.generate(m, tmp_path / name, n=5)
+    here, theirs = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in ("here", "there"))
+    assert here == theirs and len(here) > 1
+
+
 def test_fast(library: Library) -> None:
     """The bits of the same program in NumPy's arrays."""
     model = gf.load("digits")
@@ -335,6 +358,11 @@ def test_no_rows(library: Library) -> None:
     assert_same(model, calls, library)
     _, good = there(model, library).sample(0, rng=0, condition={"label": 3}, check="mask")
     assert library.look(good).shape == (0,)
+    prompts: Calls = {
+        str(prompt): lambda m, prompt=prompt: m.sample(0, rng=0, prompt=prompt, max_tokens=3)
+        for prompt in (np.arange(4), [1, 2, 3, 4], np.zeros((0, 4), int))
+    }
+    assert_same(tokens.Case(1).model, prompts, library)
 
 
 # ---- what arrays may hold
@@ -481,6 +509,12 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     ),
     "prompt": lambda m: m.sample(2, rng=0, prompt=np.zeros((2, 3), int), condition={"label": 3}),
     "guidance": lambda m: m.sample(2, rng=0, guidance=2, condition={"label": np.zeros(2, int)}),
+    "unconditional": lambda m: m.sample(
+        2, rng=0, condition={"label": np.zeros(2, int)}, unconditional={"label": np.zeros(3, int)}
+    ),
+    "a number that is unconditional": lambda m: m.sample(
+        2, rng=0, condition={"label": np.zeros(2, int)}, unconditional={"label": 10}
+    ),
     "temperature": lambda m: m.sample(2, rng=0, temperature=0, condition={"label": np.zeros(2, int)}),
     "top_k": lambda m: m.log_prob(np.zeros((2, 1, 8, 8), int), top_k=0, condition={"label": 3}),
     "latent": lambda m: m.sample(2, rng=0, return_latent=True, condition={"label": np.zeros(2, int)}),
@@ -497,6 +531,41 @@ def test_wrong_arguments_raise_as_on_the_cpu(name: str, library: Library) -> Non
     with pytest.raises(type(want.value)) as found:
         WRONG[name](Visiting(model, library))
     assert str(found.value).replace("torch.", "") == str(want.value)
+
+
+def test_arguments_that_are_missing(library: Library) -> None:
+    m = there(gf.load("digits"), library)
+    for call, name in ((m.sample, "n"), (m.log_prob, "x"), (m.inverse_rosenblatt, "u"), (m.apply, "x")):
+        with pytest.raises(TypeError, match=rf"Model\.{call.__name__}\(\) missing 1 required .*'{name}'"):
+            call(condition={"label": 3})
+    with pytest.raises(TypeError, match=r"Model\.complete\(\) missing 1 required .*'known'"):
+        m.complete(library.put(np.zeros((1, 8, 8), int)))
+
+
+def test_too_little_memory_of_the_library(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = gf.load("digits")
+    m, error = there(model, library), MemoryError if library.name == "cupy" else torch.cuda.OutOfMemoryError
+    call = lambda: m.sample(2, rng=0, condition={"label": 3})
+    want = library.look(call())
+    module = sys.modules[library.name]
+    real, left = module.empty, 0
+
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        if not left:
+            raise error("out of memory: tried to allocate 20.00 GiB")
+        left -= 1
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as within:
+        within.setattr(module, "empty", limited)
+        for allowed in range(4):
+            left = allowed
+            with pytest.raises(
+                gf.DeviceMemoryError, match=f"on {DEVICE if library.name == 'cupy' else 'cpu'}; fewer rows"
+            ):
+                call()
+    assert np.array_equal(library.look(call()), want)
 
 
 # ---- what goes wrong on the device

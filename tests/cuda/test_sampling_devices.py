@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
+import sys
 from itertools import product
 from typing import Any
 
@@ -288,8 +289,62 @@ def test_nobody_waits_for_parameters_on_a_gpu(torch: Any, cuda: Any, monkeypatch
     gf.Beta(scale, 2.0).sample(u=x)
     gf.Categorical(probs=x, temperature=0.5, top_p=0.9).sample(rng=0)
     assert waits.count == 0
-    d.icdf(0.5)  # a number is brought there
+    d.icdf(0.5), d.icdf(1), d.cdf(np.float32(0.5))
+    assert waits.count == 0
+    d.icdf([0.5])  # a list is brought there
     assert waits.count == 1
+
+
+def test_a_mask_of_one_row_waits_for_nothing(torch: Any, cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits()
+    fake_torch_gpu(torch, cuda, monkeypatch, waits)
+    d = gf.Categorical(np.zeros(20))
+    d.sample(100, rng=0, device="cuda", check="mask")  # uploads the table
+    before = waits.count
+    _, good = d.sample(100, rng=0, device="cuda", check="mask")
+    assert waits.count == before and good.dtype == torch.bool and good.tolist() is True
+
+
+def test_arguments_on_the_cpu_of_a_named_device(gpu: Any, torch: Any) -> None:
+    u = np.random.default_rng(0).random((4, 3))
+    d, z = gf.Gamma([1.0, 2.0, 3.0], 2.0), gf.Categorical(np.random.default_rng(1).standard_normal((3, 9)))
+    for given in (u, u.astype(np.float32), u.astype(np.float16), torch.from_numpy(u), u.tolist(), u.astype(">f8")):
+        for one in (d, z):
+            found = one.sample(u=given, device="cuda")
+            assert type(found) is torch.Tensor and equal(found, one.sample(u=given))
+            assert equal(one.sample(u=given, device=EMULATED), one.sample(u=given))
+    for number in (0.25, 1, np.float32(0.3), np.float64(0.3), np.array(0.3), torch.tensor(0.3)):
+        for one in (d, z):
+            assert equal(one.sample(u=number, device="cuda"), one.sample(u=number))
+    for out in (np.zeros(3), torch.zeros(3, dtype=torch.float64)):
+        with pytest.raises(ValueError, match="and out elsewhere: pass an array that is there"):
+            d.sample(rng=0, out=out, device="cuda")
+    with pytest.raises(ValueError, match="and out elsewhere: pass an array that is there"):
+        z.sample(rng=0, out=np.zeros(3, np.int64), device="cuda")
+    with pytest.raises(ValueError, match="and out elsewhere: pass an array that is there"):
+        gf.Stream(0).uniforms(1, 3, out=np.zeros((1, 3)), device="cuda")
+    with pytest.raises(ValueError, match="the result is on cuda-emulated and out elsewhere"):
+        d.sample(rng=0, out=torch.zeros(3, dtype=torch.float64), device=EMULATED)
+    with pytest.raises(TypeError, match=r"out must be an array on .*, got list"):
+        d.icdf(gpu(torch.rand(3)), out=[0.0] * 3)
+    with pytest.raises(ValueError, match="out overlaps itself"):
+        d.icdf(gpu(torch.rand(3)), out=gpu(torch.zeros(1)).expand(3))
+    with pytest.raises(TypeError, match="u must hold real numbers, got dtype bool"):
+        d.sample(u=True, device="cuda")
+
+
+def test_too_little_memory_of_the_library(gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    d, u = gf.Normal(0, 1), gpu(torch.rand(3))
+
+    def exhausted(*_: Any, **__: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    with monkeypatch.context() as within:
+        within.setattr(torch, "empty", exhausted)
+        for call in (lambda: d.icdf(u), lambda: gf.Categorical(u).sample(rng=0), lambda: d.sample(9, device="cuda")):
+            with pytest.raises(gf.DeviceMemoryError, match="fewer rows need less: CUDA out of memory"):
+                call()
+    assert equal(d.icdf(u), d.icdf(u.numpy()))
 
 
 def test_what_parameters_on_a_gpu_may_not_be(gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +473,7 @@ def test_devices_that_differ(gpu: Any, torch: Any) -> None:
         gf.Normal(0, 1).sample(u=other, device="cuda")
 
 
-def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any) -> None:
+def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     u = gpu(torch.rand(3, requires_grad=True))
     with pytest.raises(ValueError, match=r"u requires a gradient, which genfast does not compute: pass u.detach\(\)"):
         gf.Normal(0, 1).icdf(u)
@@ -434,6 +489,9 @@ def test_what_a_gpu_tensor_may_not_be(gpu: Any, torch: Any) -> None:
         gf.Categorical(gpu(torch.tensor(1.0)))
     with pytest.raises(ValueError, match="u must have shape"):
         gf.Normal(0, 1).sample(4, u=gpu(torch.rand(3)))
+    monkeypatch.setattr(device_arrays, "gpu_of", lambda x: ("torch", 0) if isinstance(x, torch.Tensor) else None)
+    with pytest.raises(ValueError, match=r"u has layout torch\.sparse_coo; pass a dense tensor"):
+        device_arrays.space_of(u=torch.ones(3).to_sparse())
 
 
 def test_what_is_not_computed_from_logits_on_a_gpu(gpu: Any, torch: Any) -> None:
@@ -457,6 +515,18 @@ def test_without_the_extension_arrays_are_sent_to_the_cpu(
         gf.Normal(0, 1).icdf(u)
     with pytest.raises(ValueError, match=r"logits is on cuda:0; genfast computes on the CPU: pass logits.cpu\(\)"):
         gf.Categorical(u)
+
+
+def test_results_over_parameters_that_are_read_again(gpu: Any, torch: Any, cupy: Any) -> None:
+    u = np.random.default_rng(0).random((50, 8))
+    for put in (lambda x: gpu(torch.from_numpy(x.copy())), lambda x: CupyArray(x.copy())):
+        for row in (0, 49):
+            out = put(u)
+            gf.Normal(out[row], 1.0).icdf(put(u), out=out)
+            assert equal(getattr(out, "array", out), gf.Normal(u[row], 1.0).icdf(u))
+            out = put(u)
+            gf.Normal(out[row], 1.0).sample(50, rng=0, out=out)
+            assert equal(getattr(out, "array", out), gf.Normal(u[row], 1.0).sample(50, rng=0))
 
 
 # ---- CuPy, and libraries that cannot be written to
@@ -483,6 +553,18 @@ def test_cupy(cupy: Any) -> None:
     levels, good = gf.Categorical(CupyArray(z), top_p=0.7).sample(9, rng=2, check="mask")
     assert equal(levels.array, gf.Categorical(z, top_p=0.7).sample(9, rng=2)) and good.array.tolist() == [True] * 3
     assert equal(gf.Categorical(z).icdf(CupyArray(u[:, :3])).array, gf.Categorical(z).icdf(u[:, :3]))
+
+
+def test_torch_without_cuda_makes_no_results(cupy: Any, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_arrays, "torch_has_cuda", lambda: False)
+    d = gf.Normal(0, 1)
+    assert equal(d.sample(3, rng=0, device="cuda").array, d.sample(3, rng=0))
+    monkeypatch.delitem(sys.modules, "cupy")
+    with pytest.raises(gf.DeviceError, match="this PyTorch was built without CUDA and has no arrays on cuda:0"):
+        d.sample(3, rng=0, device="cuda")
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(TypeError, match="results on cuda:0 are arrays of torch or cupy: import one of them first"):
+        d.sample(3, rng=0, device="cuda")
 
 
 def test_libraries_may_not_be_mixed(cupy: Any, gpu: Any, torch: Any) -> None:
