@@ -406,9 +406,10 @@ class Compiler {
     return list;
   }
 
+  // In whole sixteen bytes, as the scratch of a block starts behind that of the block before it.
   void need_scratch(int64_t least, int64_t useful) {
-    out_->scratch_floats = std::max(out_->scratch_floats, least);
-    out_->wanted_scratch = std::max(out_->wanted_scratch, useful);
+    out_->scratch_floats = std::max(out_->scratch_floats, round_up(least, 4));
+    out_->wanted_scratch = std::max(out_->wanted_scratch, round_up(useful, 4));
   }
 
   // ---- steps
