@@ -272,7 +272,10 @@ struct Block {
 #if defined(__CUDA_ARCH__)
     atomicMin(reinterpret_cast<unsigned long long*>(note), static_cast<unsigned long long>(key));
 #else
-    if (key < *note) *note = key;
+    // Items of one phase may fail together, on the host where its threads are threads.
+    uint64_t seen = __atomic_load_n(note, __ATOMIC_RELAXED);
+    while (key < seen && !__atomic_compare_exchange_n(note, &seen, key, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
 #endif
   }
 };
