@@ -67,7 +67,7 @@ races: $(patsubst %.cc,build/races/%.o,$(RACES_SOURCES)) build/races/control
 	cp -r genfast build/races/
 	rm -f build/races/genfast/_cuda*
 	$(CXX) -fsanitize=thread -shared -pthread $(filter %.o,$^) -o build/races/genfast/_cuda.so
-	PYTHONPATH=build/races GENFAST_TEST_CUDA=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
+	PYTHONPATH=build/races GENFAST_TEST_CUDA=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  setarch -R $(PYTHON) -P -m pytest -q -p no:cacheprovider $(RACES_TESTS)
 
 build/races/%.o: %.cc tests/cuda/races/cuda/on_host.h $(filter %.h,$(CPP))
