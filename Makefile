@@ -58,7 +58,7 @@ build/sanitize/pool_stress: tests/fuzz/pool_stress.cc csrc/base/thread_pool.cc $
 
 # Device programs on the host, the items of a phase in several threads, under ThreadSanitizer, which must find control.cc's race.
 RACES_SOURCES = $(shell git ls-files 'csrc/cuda/*.cc' 'csrc/cuda_bindings/*.cc')
-RACES_TESTS = tests/cuda/test_sampling_programs.py tests/cuda/test_decode.py tests/cuda/test_fast.py
+RACES_TESTS = $(patsubst %,tests/cuda/test_%.py,sampling_programs decode decode_arrays fast)
 RACES_FLAGS = -std=c++17 -O1 -g1 -fsanitize=thread -ffp-contract=off -fvisibility=hidden -fPIC -pthread -Itests/cuda/races -Icsrc \
   -Icsrc/include -DGENFAST_CUDA_HOST
 
