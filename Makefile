@@ -2,7 +2,7 @@ PYTHON ?= python
 CLANG_FORMAT ?= clang-format
 CPP = $(shell git ls-files '*.h' '*.cc' '*.cu' '*.cuh')
 
-.PHONY: build test bench format lint sanitize
+.PHONY: build test bench format lint sanitize races
 
 build:
 	$(PYTHON) -m pip install -q "setuptools>=77" pybind11 Cython numpy nlohmann-json
@@ -55,3 +55,26 @@ build/sanitize/%.o: %.cc $(filter %.h,$(CPP))
 build/sanitize/pool_stress: tests/fuzz/pool_stress.cc csrc/base/thread_pool.cc $(filter %.h,$(CPP))
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 -O1 -g1 -fsanitize=thread -Icsrc $(filter %.cc,$^) -pthread -o $@
+
+# Device programs on the host, the items of a phase in several threads, under ThreadSanitizer, which must find control.cc's race.
+RACES_SOURCES = $(shell git ls-files 'csrc/cuda/*.cc' 'csrc/cuda_bindings/*.cc')
+RACES_TESTS = $(patsubst %,tests/cuda/test_%.py,sampling_programs decode decode_arrays fast)
+RACES_FLAGS = -std=c++17 -O1 -g1 -fsanitize=thread -ffp-contract=off -fvisibility=hidden -fPIC -pthread -Itests/cuda/races -Icsrc \
+  -Icsrc/include -DGENFAST_CUDA_HOST
+
+races: $(patsubst %.cc,build/races/%.o,$(RACES_SOURCES)) build/races/control
+	! setarch -R build/races/control 2>/dev/null
+	cp -r genfast build/races/
+	rm -f build/races/genfast/_cuda*
+	$(CXX) -fsanitize=thread -shared -pthread $(filter %.o,$^) -o build/races/genfast/_cuda.so
+	PYTHONPATH=build/races GENFAST_TEST_CUDA=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
+	  setarch -R $(PYTHON) -P -m pytest -q -p no:cacheprovider $(RACES_TESTS)
+
+build/races/%.o: %.cc tests/cuda/races/cuda/on_host.h $(filter %.h,$(CPP))
+	@mkdir -p $(@D)
+	$(CXX) $(RACES_FLAGS) $$($(PYTHON) -m pybind11 --includes) \
+	  -DGENFAST_INTERFACE="\"$$($(PYTHON) -c 'from genfast import _core; print(_core.interface)')\"" -c $< -o $@
+
+build/races/control: tests/cuda/races/control.cc tests/cuda/races/cuda/on_host.h csrc/cuda/executor.h
+	@mkdir -p $(@D)
+	$(CXX) $(RACES_FLAGS) $< -o $@

@@ -34,6 +34,7 @@ __all__ = [
 
 DLPACK_CUDA = 2
 LIBRARIES = ("torch", "cupy")
+IN_ORDER = -1  # for DLPack: work goes to the very stream that the array is made on, so that nothing need be waited for
 QUICK = frozenset({type(None), np.ndarray, float, int, list, tuple, np.float64, np.float32})
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -239,15 +240,20 @@ class TorchSpace(Space):
         return self.torch.cuda.OutOfMemoryError
 
     def stream(self) -> int:
-        # DLPack and CUDA both call the default stream 1 where 0 could be misunderstood.
+        # CUDA calls the default stream 1 where 0 could be misunderstood.
         return int(self.torch.cuda.current_stream(self.index).cuda_stream) or 1
 
     @property
     def place(self) -> Any:
         return extension().sampling.Place.on(self.index, self.stream())
 
+    def here(self) -> Any:
+        """A context in which the device is PyTorch's current one, as it must be to lend an array."""
+        return self.torch.cuda.device(self.index)
+
     def borrow(self, array: Any) -> Any:
-        return borrowed(array.detach().resolve_neg(), self.stream())
+        with self.here():
+            return borrowed(array.detach().resolve_neg(), IN_ORDER)
 
     @allocates
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
@@ -284,7 +290,8 @@ class TorchSpace(Space):
 
     @property
     def capturing(self) -> bool:
-        return bool(self.torch.cuda.is_current_stream_capturing())
+        with self.here():
+            return bool(self.torch.cuda.is_current_stream_capturing())
 
     def keep(self, array: Any) -> None:
         if not self.capturing:
@@ -315,7 +322,8 @@ class CupySpace(Space):
         return extension().sampling.Place.on(self.index, self.stream())
 
     def borrow(self, array: Any) -> Any:
-        return borrowed(array, self.stream())
+        with self.cupy.cuda.Device(self.index):
+            return borrowed(array, IN_ORDER)
 
     @allocates
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
@@ -517,7 +525,7 @@ def elsewhere(*arrays: Any) -> bool:
 
 
 def borrowed(array: Any, stream: int | None) -> Any:
-    """An array's memory by DLPack: version 1 where its library speaks that, ready on the stream."""
+    """An array's memory by DLPack: version 1 where its library speaks that. stream: DLPack's word for who waits."""
     try:
         capsule = array.__dlpack__(stream=stream, max_version=(1, 0))
     except TypeError:

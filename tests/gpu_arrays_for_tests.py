@@ -28,6 +28,21 @@ class Waits:
         self.count += 1
 
 
+class Current:
+    """A context in which a library's current device is that of `wanted`."""
+
+    index = -1
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+
+    def __enter__(self) -> None:
+        self.before, Current.index = Current.index, self.wanted
+
+    def __exit__(self, *error: Any) -> None:
+        Current.index = self.before
+
+
 class CupyArray:
     """A NumPy array that says it is on a GPU. Tells nothing of its elements but by `Fake.asnumpy`."""
 
@@ -40,7 +55,8 @@ class CupyArray:
         return 2, self.index
 
     def __dlpack__(self, *, stream: Any = None, max_version: Any = None) -> Any:
-        assert stream == STREAM, "borrowed for another stream than the current one"
+        assert stream == -1, "the array is made on the stream that reads it: nothing is to be waited for"
+        assert Current.index == self.index, "a library lends arrays of its current device alone"
         if max_version is not None:
             raise TypeError("an older CuPy")
         return self.array.__dlpack__()
@@ -87,12 +103,10 @@ CupyArray.__module__ = "cupy._core.core"
 def fake_cupy(cuda: Any, monkeypatch: pytest.MonkeyPatch, waits: Callable[[], None], index: int = 0) -> Any:
     """A module that stands for CuPy, with what genfast uses of it, and one device of that index."""
 
-    class Device:
+    class Device(Current):
         def __init__(self, wanted: int) -> None:
             assert wanted == index
-
-        def __enter__(self) -> None: ...
-        def __exit__(self, *error: Any) -> None: ...
+            super().__init__(wanted)
 
     def waited(result: Any) -> Any:
         waits()
@@ -136,8 +150,8 @@ def fake_torch_gpu(torch: Any, cuda: Any, monkeypatch: pytest.MonkeyPatch, waits
 
         recording = False
 
-        def stream(self) -> None:
-            return None
+        def here(self) -> Current:
+            return Current(self.index)
 
         @property
         def capturing(self) -> bool:

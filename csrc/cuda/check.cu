@@ -32,8 +32,6 @@ void check(cudaError_t status, const char* call, const std::string& step) {
   fail(call, step, cudaGetErrorName(status), cudaGetErrorString(status), loses_the_device(status));
 }
 
-void check_launch(const char* kernel, const std::string& step) { check(cudaGetLastError(), kernel, step); }
-
 void check_memory(cudaError_t status, int64_t bytes, const std::string& what, const std::string& advice) {
   if (status != cudaErrorMemoryAllocation) return check(status, "allocation", what);
   cudaGetLastError();

@@ -14,7 +14,7 @@ class CurrentDevice {
     changed_ = before_ != device;
   }
   ~CurrentDevice() {
-    if (changed_) cudaSetDevice(before_);
+    if (changed_ && cudaSetDevice(before_) != cudaSuccess) cudaGetLastError();
   }
   CurrentDevice(const CurrentDevice&) = delete;
   CurrentDevice& operator=(const CurrentDevice&) = delete;

@@ -107,7 +107,8 @@ class WarpTile {
   __device__ void multiply(const uint32_t (&a)[4], const uint2* weights) {
     for (int j = 0; j < tiles; ++j) {
       const uint2 w = weights[j * kWarp];
-      asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      asm volatile(
+          "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
           : "+f"(sum_[j][0]), "+f"(sum_[j][1]), "+f"(sum_[j][2]), "+f"(sum_[j][3])
           : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(w.x), "r"(w.y));
     }

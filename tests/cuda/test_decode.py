@@ -35,6 +35,8 @@ ORDERS, THREADS, BLOCK_ROWS = ("rising", "falling", "shuffled"), (1, 64, 1024), 
 CHOICES = [
     [(ORDERS[i], THREADS[(i + a) % 3], BLOCK_ROWS[(i + b) % 3]) for i in range(3)] for a in range(3) for b in range(3)
 ]
+# Room for all weights of the models here, for those of the next product or a few small ones, and for none.
+SHARED = {1: 1 << 16, 64: 1 << 11, 1024: 0}
 ROWS = 7
 Call = Callable[[gf.Model], Any]
 
@@ -48,7 +50,12 @@ def devices(cuda: Any) -> None:
     for device in {device for choice in CHOICES for device in choice}:
         order, threads, block_rows = device
         extension().register_emulated(
-            backend_registry(), name_of(*device), order=order, threads=threads, block_rows=block_rows
+            backend_registry(),
+            name_of(*device),
+            order=order,
+            threads=threads,
+            block_rows=block_rows,
+            shared_bytes=SHARED[threads],
         )
 
 

@@ -154,6 +154,16 @@ def test_work_is_in_the_order_of_the_current_stream(torch: Any) -> None:
     assert all(equal(found, expected) for found in results)
 
 
+def test_arrays_need_not_be_on_the_current_device(torch: Any) -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    u = torch.rand(1000, dtype=torch.float64).to("cuda:1")
+    with torch.cuda.device(0):
+        found = gf.Normal(0, u + 1).icdf(u)
+        assert torch.cuda.current_device() == 0
+    assert found.device == u.device and equal(found, gf.Normal(0, u.cpu().numpy() + 1).icdf(u.cpu().numpy()))
+
+
 def test_calls_can_be_captured(torch: Any) -> None:
     u, z = torch.rand(1000, device="cuda"), torch.randn(64, 500, device="cuda")
     d = gf.NumericalInverse(pdf=lambda x: np.exp(-(x**4)))

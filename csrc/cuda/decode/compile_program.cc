@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/errors.h"
 #include "cuda/decode/phase.h"
@@ -406,9 +407,10 @@ class Compiler {
     return list;
   }
 
+  // In whole sixteen bytes, as the scratch of a block starts behind that of the block before it.
   void need_scratch(int64_t least, int64_t useful) {
-    out_->scratch_floats = std::max(out_->scratch_floats, least);
-    out_->wanted_scratch = std::max(out_->wanted_scratch, useful);
+    out_->scratch_floats = std::max(out_->scratch_floats, round_up(least, 4));
+    out_->wanted_scratch = std::max(out_->wanted_scratch, round_up(useful, 4));
   }
 
   // ---- steps
@@ -459,7 +461,8 @@ class Compiler {
   void add_site(int32_t site) {
     const int64_t at = graph_.head_position(site), positions = graph_.positions();
     const int32_t input = own_place(0, site % positions);
-    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at), input < 0 ? -1 : input, -1});
+    const bool again = !listed_.insert(site).second;
+    out_->sites.push_back({site, at < 0 ? kNoDistribution : own_place(graph_.head.value, at), input < 0 ? -1 : input, again, -1});
   }
 
   // The first site of each position, from site `begin` of the program on, speaks for all of the position's.
@@ -563,6 +566,7 @@ class Compiler {
   std::unordered_map<std::vector<int32_t>, int32_t, VectorHash> interned_;
   std::map<std::pair<const Node*, int>, std::vector<int32_t>> key_places_;
   std::vector<std::vector<std::vector<NodePiece>>> pieces_;  // [node][class]
+  std::unordered_set<int32_t> listed_;                       // sites
   std::unique_ptr<Phase> phase_;                             // of the last command, where something may join it
   int64_t longest_segment_ = 1;
 };

@@ -31,7 +31,7 @@ struct ProgramArrays {
   Program program{};                  // all but the pointers
   std::vector<int32_t> lookup_nodes;  // [lookup] for messages
   int64_t floats_per_row = 0;         // of the arena
-  int64_t scratch_floats = 0;         // the least a block needs
+  int64_t scratch_floats = 0;         // the least a block needs; a multiple of 4, as is what a row wants
   int64_t wanted_scratch = 0;         // what a row can use at most, beyond which more does not help
   int64_t multiply_adds = 0;          // of one row, all steps once
 };

@@ -33,16 +33,13 @@ __global__ void __launch_bounds__(kThreads, kBlocksAProcessor) decode_rows(const
 constexpr char kKernel[] = "decode_rows";
 
 void enqueue_rows(const Launch& launch, int processors, cudaStream_t stream, const std::string& steps) {
-  const dim3 threads(kThreads);
-  if (launch.shape.cooperative) {
-    void* arguments[] = {const_cast<Launch*>(&launch)};
-    check(cudaLaunchCooperativeKernel(decode_rows, dim3(static_cast<unsigned>(processors)), threads, arguments, 0, stream), kKernel,
-          steps);
-  } else {
-    decode_rows<<<dim3(static_cast<unsigned>(launch.blocks())), threads, static_cast<size_t>(launch.shape.shared_bytes), stream>>>(
-        launch);
-    check_launch(kKernel, steps);
-  }
+  void* arguments[] = {const_cast<Launch*>(&launch)};
+  const auto blocks = static_cast<unsigned>(launch.shape.cooperative ? processors : launch.blocks());
+  const auto shared_bytes = static_cast<size_t>(launch.shape.shared_bytes);
+  check(launch.shape.cooperative
+            ? cudaLaunchCooperativeKernel(decode_rows, dim3(blocks), dim3(kThreads), arguments, shared_bytes, stream)
+            : cudaLaunchKernel(decode_rows, dim3(blocks), dim3(kThreads), arguments, shared_bytes, stream),
+        kKernel, steps);
 }
 
 std::string steps_of(const Launch& launch) {
@@ -114,9 +111,14 @@ class CudaMachine : public Machine {
     // From destructors, perhaps after CUDA itself is gone: what cannot be freed then is free already.
     int before;
     if (cudaGetDevice(&before) != cudaSuccess) return;
+    // Python may drop a model while a graph is captured, to which freeing memory is an error by default.
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    cudaThreadExchangeStreamCaptureMode(&mode);
     cudaSetDevice(index_);
     cudaFree(memory);  // waits for what still uses it; an error of that was or will be told by the queue
     cudaSetDevice(before);
+    cudaThreadExchangeStreamCaptureMode(&mode);
+    cudaGetLastError();
   }
   std::unique_ptr<Queue> queue() override { return std::make_unique<CudaQueue>(index_, processors_); }
   void launch(const Launch& launch, void* stream) const override {

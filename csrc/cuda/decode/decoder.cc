@@ -76,8 +76,7 @@ class DeviceDecoder : public Decoder {
     to.output = tile.output ? output_.data() : nullptr;
     if (tile.filters.any()) take_filters();
     take_conditions(tile);
-    const std::vector<uint64_t> none(static_cast<size_t>(kFailureWords), kNoFailure);
-    queue_->upload(failure_.data(), none.data(), none.size() * sizeof(uint64_t));
+    queue_->upload(failure_.data(), none_.data(), none_.size() * sizeof(uint64_t));
   }
 
   void run(int64_t first, int64_t last) override {
@@ -216,6 +215,7 @@ class DeviceDecoder : public Decoder {
   Launch launch_{};
   DeviceArray<float> arena_, scratch_;
   DeviceArray<uint64_t> failure_;
+  const std::vector<uint64_t> none_ = std::vector<uint64_t>(static_cast<size_t>(kFailureWords), kNoFailure);
 
   // The tile's, as large as the largest so far.
   DeviceArray<double> u_, log_prob_, lower_, upper_;

@@ -3,11 +3,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <string>
 
 #include "base/aligned.h"
+#include "base/errors.h"
 #include "cuda/decode/machine.h"
 #include "cuda/decode/run_program.h"
-#include "cuda/executor.h"
+#include "cuda/on_host.h"
 
 namespace genfast {
 namespace cuda {
@@ -15,12 +17,16 @@ namespace {
 
 void interpret(const Launch& launch, HostExecutor::Order order, int64_t threads) {
   for (int64_t k = 0; k < launch.blocks(); ++k) {
-    HostExecutor exec(order, threads);
     AlignedBuffer<uint8_t> shared(static_cast<size_t>(launch.shape.shared_bytes));
-    Stage stage;
-    stage.memory = shared.data();
-    stage.bytes = launch.shape.shared_bytes;
-    run_work(exec, block_of(launch, k, stage.memory ? &stage : nullptr), launch.work);
+    // The host would read doubles from anywhere.
+    if (reinterpret_cast<uintptr_t>(launch.scratch + k * launch.shape.scratch_floats) % 16 != 0)
+      throw DeviceError("the scratch of block " + std::to_string(k) + " is not aligned to 16 bytes");
+    on_host(order, threads, [&](auto& exec) {
+      Stage stage;
+      stage.memory = shared.data();
+      stage.bytes = launch.shape.shared_bytes;
+      run_work(exec, block_of(launch, k, stage.memory ? &stage : nullptr), launch.work);
+    });
   }
 }
 
@@ -63,7 +69,7 @@ class EmulatedMachine : public Machine {
     Shape shape;
     shape.block_rows = block_rows_ > 0 ? std::min(rows, block_rows_) : rows;
     // Small, so that commands which need more are cut.
-    shape.scratch_floats = std::max<int64_t>(program.scratch_floats, 4096);
+    shape.scratch_floats = program.scratch_floats + 4096;
     shape.shared_bytes = shared_bytes_;
     return shape;
   }

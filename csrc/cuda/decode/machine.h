@@ -15,7 +15,7 @@ namespace cuda {
 // How a tile's rows are dealt out.
 struct Shape {
   int64_t block_rows = 1;      // that a block decodes together
-  int64_t scratch_floats = 0;  // of a block
+  int64_t scratch_floats = 0;  // of a block; a multiple of 4
   int64_t shared_bytes = 0;    // of a block, for weights
   bool cooperative = false;    // one block of rows, and the whole grid works on it
 };
@@ -52,6 +52,7 @@ GENFAST_HD inline Block block_of(const Launch& launch, int64_t k, Stage* stage) 
 class Queue {
  public:
   virtual ~Queue() = default;
+  // What is uploaded must stay as it is until a download: a GPU that reads the host's pages itself copies nothing aside.
   virtual void upload(void* to, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const void* from, size_t bytes) = 0;
   virtual void launch(const Launch& launch) = 0;

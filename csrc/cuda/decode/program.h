@@ -112,6 +112,7 @@ struct Site {
   int32_t site;
   int32_t logits;  // place of the head's value; -1: it is not computed; kNoDistribution
   int32_t input;   // place of value 0, or -1: nothing reads it
+  int32_t again;   // whether a site before it in Program::sites is the same: known ones that are scored are listed twice
   // Mixtures of logistics draw the channels of a position together, at the first of its sites in the step: places [channel], 1
   // where the step draws that channel. -1: another site's.
   int32_t channels;
@@ -272,7 +273,10 @@ struct Block {
 #if defined(__CUDA_ARCH__)
     atomicMin(reinterpret_cast<unsigned long long*>(note), static_cast<unsigned long long>(key));
 #else
-    if (key < *note) *note = key;
+    // Items of one phase may fail together, on the host where its threads are threads.
+    uint64_t seen = __atomic_load_n(note, __ATOMIC_RELAXED);
+    while (key < seen && !__atomic_compare_exchange_n(note, &seen, key, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
 #endif
   }
 };

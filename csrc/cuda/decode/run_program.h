@@ -88,6 +88,8 @@ GENFAST_HD void run_work(Executor& exec, const Block& b, const Work& work) {
     run_step(exec, b, step);
     if (body) advance_states(exec, b, work.round);
   }
+  // No block ends while copies still arrive in its memory.
+  if (b.stage) wait_for_stage(exec, b);
   if (work.finish && b.tile.output) write_output(exec, b);
   if (work.finish && b.tile.good) close_rows(exec, b);
 }

@@ -47,7 +47,8 @@ GENFAST_HD void copy_logits(Executor& exec, const Block& b, const Site* sites, i
   exec.each(n_sites * b.rows * count, [&](int64_t item) {
     const int64_t k = item % count, r = item / count % b.rows;
     const Site& site = sites[item / count / b.rows];
-    if (site.logits < 0) return;
+    // Sites of one position have the same.
+    if (site.logits < 0 || (head.by_position && site.channels < 0)) return;
     b.tile.logits[((b.first + r) * count + k) * places + site.site % places] = outputs_of(b, site, r)[k];
   });
 }

@@ -20,6 +20,7 @@ GENFAST_CALL void check_rows(Executor& exec, const Block& b) {
   exec.each(b.program.n_listed * b.rows, [&](int64_t item) {
     const Site& site = b.program.sites[item / b.rows];
     const int64_t r = item % b.rows, at = site.site * tile.rows + b.first + r;
+    if (site.again) return;
     if (tile.log_prob) tile.log_prob[at] = 0.0;
     if (tile.lower) {
       tile.lower[at] = 0.0;

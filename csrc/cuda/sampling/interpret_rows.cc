@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "base/float_env.h"
+#include "cuda/on_host.h"
 #include "cuda/sampling/filters-inl.h"
 #include "cuda/sampling/row_plan.h"
 #include "cuda/sampling/rows-inl.h"
@@ -18,11 +19,11 @@ struct alignas(16) Sixteen {
 template <class Program>
 void interpret_blocks(const Place& place, const RowArgs& args, const RowPlan& plan, int64_t blocks, int64_t bytes) {
   const IeeeFloatScope scope;
-  HostExecutor grid(place.order), executor(place.order);
+  HostExecutor grid(place.order);
   std::vector<Sixteen> memory(static_cast<size_t>((bytes + 15) / 16));
   grid.each(blocks, [&](int64_t block) {
     std::memset(memory.data(), 0xff, 16 * memory.size());
-    Program::run(executor, args, plan, block, blocks, memory.data()->bytes);
+    on_host(place.order, 1, [&](auto& executor) { Program::run(executor, args, plan, block, blocks, memory.data()->bytes); });
   });
 }
 

@@ -34,8 +34,10 @@ void launch_on_grid(const Place& place, const Args& args, int64_t n) {
   if (n <= 0) return;
   const CurrentDevice current(place.device);
   const int64_t blocks = std::min<int64_t>((n + 255) / 256, int64_t{1} << 30);
-  on_grid<Program, Args><<<static_cast<unsigned>(blocks), 256, 0, static_cast<cudaStream_t>(place.stream)>>>(args);
-  check_launch(Program::name, "sampling");
+  void* arguments[] = {const_cast<Args*>(&args)};
+  check(cudaLaunchKernel(on_grid<Program, Args>, dim3(static_cast<unsigned>(blocks)), dim3(256), arguments, 0,
+                         static_cast<cudaStream_t>(place.stream)),
+        Program::name, "sampling");
 }
 
 }  // namespace cuda

@@ -28,9 +28,10 @@ void launch_blocks(const Place& place, const RowArgs& args, const RowPlan& plan,
   if (bytes > 48 * 1024)
     check(cudaFuncSetAttribute(on_rows<Program>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
           "cudaFuncSetAttribute", Program::name);
-  on_rows<Program><<<static_cast<unsigned>(blocks), static_cast<unsigned>(plan.threads), static_cast<size_t>(bytes),
-                     static_cast<cudaStream_t>(place.stream)>>>(args, plan);
-  check_launch(Program::name, "sampling");
+  void* arguments[] = {const_cast<RowArgs*>(&args), const_cast<RowPlan*>(&plan)};
+  check(cudaLaunchKernel(on_rows<Program>, dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(plan.threads)),
+                         arguments, static_cast<size_t>(bytes), static_cast<cudaStream_t>(place.stream)),
+        Program::name, "sampling");
 }
 
 }  // namespace cuda

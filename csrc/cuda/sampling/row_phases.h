@@ -222,6 +222,15 @@ GENFAST_HD void add_up_apart(Executor& executor, const RowPlan& plan, int64_t ro
 
 constexpr int64_t kUnsure = -2;  // the level of a draw that is not settled yet
 
+// Several draws of a row may do so in one phase.
+GENFAST_INLINE void note_unsure(int64_t* unsure) {
+#if defined(__CUDA_ARCH__)
+  atomicExch(reinterpret_cast<unsigned long long*>(unsure), 1ull);
+#else
+  __atomic_store_n(unsure, 1, __ATOMIC_RELAXED);
+#endif
+}
+
 GENFAST_INLINE double uniform_of(const RowArgs& a, int64_t row, int64_t draw) {
   const int64_t at = row * a.u_row + draw * a.u_draw;
   if (a.u64) return a.u64[at];

@@ -72,7 +72,7 @@ struct RowProgram {
       *level = category(row_of(r), Marks{shared.marks, plan.unit}, least_target(u * total), error, &unsure);
       if (roughly && (unsure || a.distrust)) {
         *level = kUnsure;
-        *shared.unsure = 1;
+        note_unsure(shared.unsure);
       }
     });
   }
