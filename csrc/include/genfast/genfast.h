@@ -1,6 +1,6 @@
-// genfast for C++ programs: load a .genfast file, sample, score. No Python, no PyTorch; link the sources of csrc/ (all but
-// bindings/) and pthread, with csrc/ and csrc/include/ on the include path. The Python package is a thin layer over this same
-// class. Errors are the exceptions of base/errors.h; nothing here prints or aborts.
+// genfast for C++ programs: load a .genfast file, sample, score. No Python, no PyTorch; link the sources of csrc/base, graph, plan,
+// kernels and engine, and pthread, with csrc/ and csrc/include/ on the include path. The Python package is a thin layer over this
+// same class. Errors are the exceptions of base/errors.h; nothing here prints or aborts.
 #pragma once
 #include <cstddef>
 #include <cstdint>
