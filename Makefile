@@ -2,7 +2,7 @@ PYTHON ?= python
 CLANG_FORMAT ?= clang-format
 CPP = $(shell git ls-files '*.h' '*.cc' '*.cu' '*.cuh')
 
-.PHONY: build test bench format lint sanitize races
+.PHONY: build test bench format lint sanitize races gpu
 
 build:
 	$(PYTHON) -m pip install -q "setuptools>=77" pybind11 Cython numpy nlohmann-json
@@ -78,3 +78,10 @@ build/races/%.o: %.cc tests/cuda/races/cuda/on_host.h $(filter %.h,$(CPP))
 build/races/control: tests/cuda/races/control.cc tests/cuda/races/cuda/on_host.h csrc/cuda/executor.h
 	@mkdir -p $(@D)
 	$(CXX) $(RACES_FLAGS) $< -o $@
+
+# What only a machine with an NVIDIA GPU, nvcc and PyTorch can show: the tests that need one, and the benchmarks.
+gpu:
+	GENFAST_CUDA=1 $(PYTHON) setup.py build_ext --inplace
+	PYTHONPATH=. GENFAST_TEST_CUDA=1 $(PYTHON) -m pytest -m gpu tests/cuda
+	PYTHONPATH=. $(PYTHON) benchmarks/bench_cuda_decode.py --json benchmarks/results/cuda_decode.json
+	PYTHONPATH=. $(PYTHON) benchmarks/bench_cuda_sampling.py --json benchmarks/results/cuda_sampling.json
