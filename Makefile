@@ -25,7 +25,7 @@ lint:
 	$(CLANG_FORMAT) --dry-run -Werror $(CPP)
 	$(PYTHON) -m mypy
 
-# 20,000 mutated files read and sampled under AddressSanitizer and UBSan, and the thread pool under ThreadSanitizer.
+# 10,000 mutated files read and sampled under AddressSanitizer and UBSan, and the thread pool under ThreadSanitizer.
 JSON = $(shell $(PYTHON) -c "import nlohmann_json as j; print(list(j.__path__)[0])")/include
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all
 ASAN_OBJECTS = $(patsubst %.cc,build/sanitize/%.o,$(shell git ls-files 'csrc/*.cc' | grep -v -e bindings/ -e sampling/ -e cuda/) tests/fuzz/mutate.cc)
@@ -39,11 +39,11 @@ sanitize:
 	build/sanitize/pool_stress 20
 
 mutations-%:
-	build/sanitize/mutate genfast/models/digits.genfast 4000 $*
-	build/sanitize/mutate build/sanitize/attention.genfast 1500 $*
-	build/sanitize/mutate build/sanitize/loop.genfast 1500 $*
-	build/sanitize/mutate build/sanitize/decoder.genfast 1500 $*
-	build/sanitize/mutate build/sanitize/rounds.genfast 1500 $*
+	build/sanitize/mutate genfast/models/digits.genfast 2000 $*
+	build/sanitize/mutate build/sanitize/attention.genfast 750 $*
+	build/sanitize/mutate build/sanitize/loop.genfast 750 $*
+	build/sanitize/mutate build/sanitize/decoder.genfast 750 $*
+	build/sanitize/mutate build/sanitize/rounds.genfast 750 $*
 
 build/sanitize/mutate: $(ASAN_OBJECTS)
 	$(CXX) $(ASAN) -pthread $^ -o $@
