@@ -12,8 +12,8 @@ struct TileRows {
   bool two;                          // groups at most
   int64_t g, p, edge, size;          // the first row's group and its place there, rows until the next group, rows of a group
   int64_t group[rows], place[rows];  // unless two
-  GENFAST_INLINE_MEMBER TileRows(int64_t m, int64_t group_rows)
-      : two(group_rows >= rows), g(m / group_rows), p(m % group_rows), edge(group_rows - p), size(group_rows) {
+  GENFAST_INLINE_MEMBER TileRows(int64_t first_group, int64_t first_place, int64_t group_rows)
+      : two(group_rows >= rows), g(first_group), p(first_place), edge(group_rows - p), size(group_rows) {
     if (two) return;
     int64_t group_now = g, place_now = p;
     for (int i = 0; i < rows; ++i) {
@@ -165,12 +165,12 @@ GENFAST_INLINE void gemm_finish(const GemmArgs& a, int64_t column, const TileRow
   }
 }
 
-// Rows [m, m + rows) by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight and
-// `width` the distance to the next row of weights.
+// Rows from row p of group g on by the `vectors` vectors of columns that start at `column`; `panel` is their first packed weight
+// and `width` the distance to the next row of weights.
 template <class W, int vectors, int rows, bool fetch>
-void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int64_t width) {
+void gemm_tile(const GemmArgs& a, int64_t g, int64_t p, int64_t column, const W* panel, int64_t width) {
   constexpr bool scaled = sizeof(W) == sizeof(int8_t);
-  const TileRows<rows> at(m, a.group_rows);
+  const TileRows<rows> at(g, p, a.group_rows);
   f32x16 sum[rows][vectors];
   alignas(64) float total[rows][vectors][16];
   int64_t s = 0;
@@ -203,7 +203,7 @@ void gemm_tile(const GemmArgs& a, int64_t m, int64_t column, const W* panel, int
 }
 
 template <class W>
-using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, const W*, int64_t);
+using TileFn = void (*)(const GemmArgs&, int64_t, int64_t, int64_t, const W*, int64_t);
 
 // Rows of the highest tile and of the usual one. Higher tiles of reduced weights would gain little and double what a target takes
 // to compile.
@@ -222,11 +222,11 @@ GENFAST_INLINE void gemm_strip(const GemmArgs& a, int64_t column, const W* panel
   constexpr int highest = tile_rows<W>(kTileRows[vectors]), usual = tile_rows<W>(kUsualRows[vectors]);
   const int64_t rows = a.m_end - a.m_begin, count = std::max<int64_t>(1, (rows + 2 * usual - highest - 1) / usual);
   const int64_t height = rows / count, taller = rows % count;
-  int64_t m = a.m_begin;
+  int64_t g = a.m_begin / a.group_rows, p = a.m_begin % a.group_rows;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t h = height + (t < taller);
-    (t == 0 ? first : tiles)[h - 1](a, m, column, panel, width);
-    m += h;
+    (t == 0 ? first : tiles)[h - 1](a, g, p, column, panel, width);
+    for (p += h; p >= a.group_rows; ++g) p -= a.group_rows;
   }
 }
 
